@@ -1,0 +1,1 @@
+"""The page: Streamlit, knowing only the HTTP contract of the service."""
