@@ -1,0 +1,93 @@
+"""From files to arrays: every picture of a source decoded once and cached."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from data.errors import ImageError, SourceError
+from data.images import DECODER_VERSION, decode
+from data.source import Example, Source
+from data.task import Task
+
+Decoded = npt.NDArray[np.uint8]
+Progress = Callable[[Iterable[Decoded], int], Iterable[Decoded]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Decoded examples.
+
+    `pixels` has shape (n, height, width, 3), uint8 in [0, 255]; `boxes` (n, 4), float32: left, top, right, bottom
+    of the region of interest as fractions of the picture; `class_index` (n,), int64; `groups` (n,), str.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    boxes: npt.NDArray[np.float32]
+    class_index: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.str_]
+    origin: str
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.class_index)
+
+
+def prepare(
+    source: Source, task: Task, cache: Path, progress: Progress = lambda items, total: items
+) -> Prepared:
+    """Decode a source, or load what an earlier call left in the cache.
+
+    The cache is keyed by the fingerprint of the data, the input size and the decoder's version. `progress` may
+    wrap the work to show a bar. Groups that the task excludes are left out.
+
+    Raises:
+        SourceError: a file cannot be read or is no picture; the message names it. Nothing is cached then.
+    """
+    height, width = task.input_size
+    folder = cache / f"{source.fingerprint[:16]}-{height}x{width}-decoder{DECODER_VERSION}"
+    if not folder.is_dir():
+        _write(source, task.input_size, folder, progress)
+    pixels: npt.NDArray[np.uint8] = np.load(folder / "pixels.npy", mmap_mode="r")
+    groups = np.array([example.group for example in source.examples])
+    kept = np.flatnonzero(~np.isin(groups, sorted(task.data.excluded_groups)))
+    return Prepared(
+        pixels=pixels[kept],
+        boxes=np.array([_fractions(example) for example in source.examples], np.float32)[kept],
+        class_index=np.array([example.class_index for example in source.examples], dtype=np.int64)[kept],
+        groups=groups[kept],
+        origin=source.origin,
+        fingerprint=source.fingerprint,
+    )
+
+
+def _write(source: Source, size: tuple[int, int], folder: Path, progress: Progress) -> None:
+    def work(example: Example) -> Decoded:
+        try:
+            return decode(source.read(example), size)
+        except ImageError as error:
+            raise SourceError(f"{source.name_of(example)}: {error}") from error
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
+    try:
+        pixels = np.empty((len(source.examples), *size, 3), np.uint8)
+        with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes without holding the interpreter lock
+            for row, decoded in enumerate(progress(pool.map(work, source.examples), len(source.examples))):
+                pixels[row] = decoded
+        np.save(temporary / "pixels.npy", pixels)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary)
+        raise
+
+
+def _fractions(example: Example) -> tuple[float, float, float, float]:
+    height, width = example.size
+    left, top, right, bottom = example.box
+    return left / width, top / height, right / width, bottom / height

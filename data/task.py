@@ -1,0 +1,168 @@
+"""A task: the labels in order, the input size, and where examples come from."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.errors import TaskError
+
+TASKS = Path(__file__).with_name("tasks")
+
+
+@dataclass(frozen=True)
+class Label:
+    """One class, as people and programs know it.
+
+    `confused_with` lists class indices, most confusing first.
+    """
+
+    index: int
+    name: str
+    name_de: str
+    sign_number: str
+    category: str
+    description: str
+    confused_with: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file to download: its address, length in bytes and MD5 as 32 hexadecimal digits."""
+
+    url: str
+    size_bytes: int
+    md5: str
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """The public data set behind a task.
+
+    `examples` is the number of training images of the complete set; `group` names what a split must keep
+    together; `excluded_groups` are never used for training.
+    """
+
+    name: str
+    citation: str
+    licence: str
+    group: str
+    examples: int
+    excluded_groups: frozenset[str]
+    archives: tuple[Archive, ...]
+
+
+@dataclass(frozen=True)
+class Training:
+    """One way to train: a network and how long and how hard it learns.
+
+    `widths` are the channels of stem and stages (`model.network`); `learning_rate` is the peak after a warm-up of
+    `warmup` (a share of all steps) and before a cosine descent; `weaker_from` is the share of the epochs after
+    which the augmentation's strength is halved; `validation` is the share of groups held out of each class.
+    """
+
+    widths: tuple[int, ...]
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    warmup: float
+    weight_decay: float
+    label_smoothing: float
+    ema_momentum: float
+    dropout: float
+    class_balance: float
+    weaker_from: float
+    validation: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a classifier has to tell apart, and how it is trained.
+
+    `input_size` is (height, width) in pixels; `training` maps the name of a preset to its settings.
+    """
+
+    name: str
+    title: str
+    input_size: tuple[int, int]
+    data: DataSet
+    training: Mapping[str, Training]
+    labels: tuple[Label, ...]
+
+
+def load_task(name: str) -> Task:
+    """Read `data/tasks/<name>.toml`.
+
+    Raises:
+        TaskError: there is no such task, or the file breaks a rule; the message names file and rule.
+    """
+    path = TASKS / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in TASKS.glob("*.toml")))
+        raise TaskError(f"there is no task {name!r}; known: {known}")
+    return read_task(path)
+
+
+def read_task(path: Path) -> Task:
+    """Read and check a task file.
+
+    Raises:
+        TaskError: the file is no TOML, lacks a key, has one too many, or its labels contradict each other.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise TaskError(f"{path}: {error}") from error
+    try:
+        task = _task(table)
+    except (KeyError, TypeError, ValueError) as error:
+        raise TaskError(f"{path}: {type(error).__name__}: {error}") from error
+    _check(task, path)
+    return task
+
+
+def _task(table: dict[str, Any]) -> Task:
+    data = table.pop("data")
+    archives = tuple(Archive(**archive) for archive in data.pop("archives"))
+    excluded = frozenset(data.pop("excluded_groups"))
+    labels = tuple(
+        Label(**{**label, "confused_with": tuple(label["confused_with"])}) for label in table.pop("labels")
+    )
+    shared = table.pop("training")
+    presets = {name: shared.pop(name) for name in [key for key in shared if isinstance(shared[key], dict)]}
+    training = {name: _training({**shared, **preset}) for name, preset in presets.items()}
+    height, width = table.pop("input_size")
+    return Task(
+        **table,
+        input_size=(height, width),
+        data=DataSet(**data, excluded_groups=excluded, archives=archives),
+        training=training,
+        labels=labels,
+    )
+
+
+def _training(table: dict[str, Any]) -> Training:
+    return Training(**{**table, "widths": tuple(table["widths"])})
+
+
+def _check(task: Task, path: Path) -> None:
+    def require(condition: bool, rule: str) -> None:
+        if not condition:
+            raise TaskError(f"{path}: {rule}")
+
+    count = len(task.labels)
+    require(count >= 2, f"a task needs two labels at least, not {count}")
+    require(
+        [label.index for label in task.labels] == list(range(count)),
+        f"labels must stand in the order of their indices 0 to {count - 1}",
+    )
+    require(len({label.name for label in task.labels}) == count, "two labels have the same name")
+    require(min(task.input_size) >= 8, f"input_size must be 8 at least, not {task.input_size}")
+    for label in task.labels:
+        others = set(range(count)) - {label.index}
+        require(
+            others.issuperset(label.confused_with),
+            f"label {label.index} is said to be confused with {label.confused_with}, not all of them others",
+        )

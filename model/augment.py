@@ -1,0 +1,212 @@
+"""What a camera may do to a sign, as batched operations of any Keras backend.
+
+One projective warp carries all geometry, so that a picture is interpolated once; blur and loss of resolution
+are one matrix per axis. Signs are never flipped: that would turn some classes into others. The ranges are wider
+than those published for this data set (Sermanet & LeCun 2011; Cireşan et al. 2012).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops, random
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """How far each distortion goes; every one is drawn anew for each picture.
+
+    Angles are in degrees, lengths are fractions of the side of the crop, the rest are factors and probabilities.
+    """
+
+    rotation_deg: float = 8.0  # standard deviation, cut off at 2.5 of them
+    margin: tuple[float, float] = (-0.03, 0.28)  # of the crop around the region of interest, on each side
+    aspect: float = 0.08
+    shift: float = 0.10
+    shear_deg: float = 8.0
+    perspective: float = 0.12
+    resolution: tuple[float, float] = (0.30, 1.0)  # what is left of it
+    resolution_probability: float = 0.35
+    blur: float = 0.12  # longest smear along an axis
+    blur_probability: float = 0.30
+    noise: float = 0.06  # largest standard deviation
+    noise_probability: float = 0.30
+    saturation: tuple[float, float] = (0.4, 1.6)
+    tint: float = 0.10  # per channel; the hue is nearly left alone, since colour tells classes apart
+    contrast: tuple[float, float] = (0.5, 1.6)
+    gamma: tuple[float, float] = (0.65, 1.55)
+    brightness: tuple[float, float] = (0.3, 1.8)
+    shadow: tuple[float, float] = (0.3, 0.8)  # light that is left in it
+    shadow_probability: float = 0.20
+    erase: tuple[float, float] = (0.15, 0.45)  # side of the patch
+    erase_probability: float = 0.25
+
+
+class Augment(keras.layers.Layer):
+    """Distort a batch while training; pass it on untouched otherwise.
+
+    Called with pixels (batch, height, width, 3), uint8 in [0, 255], and boxes (batch, 4), float in [0, 1]: left,
+    top, right, bottom of the region of interest as fractions of the picture. Returns uint8 pixels of the same
+    shape, because that is what a network sees when it serves.
+
+    `strength`, a scalar weight in [0, 1], scales angles, shifts and probabilities; it may be set between epochs.
+    """
+
+    def __init__(self, ranges: Ranges | None = None, seed: int = 0, **options: Any) -> None:
+        super().__init__(dtype="float32", **options)
+        self.ranges = ranges or Ranges()
+        self.seeds = random.SeedGenerator(seed)
+
+    def build(self, *_: Any) -> None:
+        """Make the weight `strength`."""
+        self.strength = self.add_weight(name="strength", shape=(), initializer="ones", trainable=False)
+        self.built = True
+
+    def compute_output_spec(self, pixels: Any, boxes: Any, training: bool = False) -> Any:  # noqa: ARG002
+        """Say that pixels come out as they went in."""
+        return keras.KerasTensor(pixels.shape, dtype="uint8")
+
+    def call(self, pixels: Any, boxes: Any, training: bool = False) -> Any:
+        """Distort `pixels` if `training`."""
+        if not training:
+            return pixels
+        count = ops.shape(pixels)[0]
+        x = ops.cast(pixels, "float32") / 255.0
+        x = self._warp(x, boxes, count)
+        x = self._blur(x, count)
+        x = self._noise(x, count)
+        x = self._light(x, count)
+        x = self._erase(x, count)
+        return ops.cast(ops.round(ops.clip(x, 0.0, 1.0) * 255.0), "uint8")
+
+    def _uniform(self, count: Any, low: float, high: float, columns: int = 1) -> Any:
+        return random.uniform((count, columns), low, high, seed=self.seeds)
+
+    def _spread(self, count: Any, limit: float) -> Any:
+        return self._uniform(count, -limit, limit) * self.strength
+
+    def _chosen(self, count: Any, probability: float) -> Any:
+        """1.0 for a picture that is to be distorted, else 0.0; shape (count, 1)."""
+        return ops.cast(self._uniform(count, 0.0, 1.0) < probability * self.strength, "float32")
+
+    def _warp(self, x: Any, boxes: Any, count: Any) -> Any:
+        r = self.ranges
+        left, top, right, bottom = ops.split(ops.cast(boxes, "float32"), 4, axis=1)
+        scale = 1.0 + 2.0 * self._uniform(count, *r.margin)
+        aspect = ops.exp(self._spread(count, r.aspect))
+        half_width = (right - left) / 2 * scale * aspect
+        half_height = (bottom - top) / 2 * scale / aspect
+        center_x = (left + right) / 2 + self._spread(count, r.shift) * (right - left)
+        center_y = (top + bottom) / 2 + self._spread(count, r.shift) * (bottom - top)
+        turn = random.truncated_normal((count, 1), stddev=np.radians(r.rotation_deg), seed=self.seeds)
+        turn = turn * self.strength
+        shear = ops.tan(self._spread(count, np.radians(r.shear_deg)))
+        tilt_x, tilt_y = self._spread(count, r.perspective), self._spread(count, r.perspective)
+
+        height, width = x.shape[1:3]
+        grid_y, grid_x = (g.reshape(1, -1).astype("float32") for g in np.mgrid[0:height, 0:width])
+        px, py = (2 * grid_x + 1) / width - 1, (2 * grid_y + 1) / height - 1  # the crop is [-1, 1]²
+        depth = 1.0 + tilt_x * px + tilt_y * py
+        sheared = px + shear * py
+        u = center_x + half_width * (ops.cos(turn) * sheared - ops.sin(turn) * py) / depth
+        v = center_y + half_height * (ops.sin(turn) * sheared + ops.cos(turn) * py) / depth
+        return _sample(x, u * width - 0.5, v * height - 0.5, count)
+
+    def _blur(self, x: Any, count: Any) -> Any:
+        r = self.ranges
+        height, width = x.shape[1:3]
+        blurred = self._chosen(count, r.blur_probability)
+        left = 1.0 - self._chosen(count, r.resolution_probability) * (1.0 - self._uniform(count, *r.resolution))
+        along_y = _axis_operator(height, left, blurred * self._uniform(count, 0.0, r.blur))
+        along_x = _axis_operator(width, left, blurred * self._uniform(count, 0.0, r.blur))
+        x = ops.matmul(along_y, ops.reshape(x, (-1, height, width * 3)))
+        x = ops.transpose(ops.reshape(x, (-1, height, width, 3)), (0, 2, 1, 3))
+        x = ops.matmul(along_x, ops.reshape(x, (-1, width, height * 3)))
+        return ops.transpose(ops.reshape(x, (-1, width, height, 3)), (0, 2, 1, 3))
+
+    def _noise(self, x: Any, count: Any) -> Any:
+        r = self.ranges
+        contrast = ops.minimum(4.0 * ops.std(x, axis=(1, 2, 3), keepdims=True), 1.0)  # spares dim signs
+        deviation = self._chosen(count, r.noise_probability) * self._uniform(count, 0.0, r.noise)
+        return x + contrast * deviation[:, :, None, None] * random.normal(ops.shape(x), seed=self.seeds)
+
+    def _light(self, x: Any, count: Any) -> Any:
+        r = self.ranges
+        grey = ops.mean(x, axis=3, keepdims=True)
+        x = grey + (x - grey) * self._uniform(count, *r.saturation)[:, :, None, None]
+        x = x * self._uniform(count, 1 - r.tint, 1 + r.tint, columns=3)[:, None, None, :]
+        mean = ops.mean(x, axis=(1, 2, 3), keepdims=True)
+        x = mean + (x - mean) * self._uniform(count, *r.contrast)[:, :, None, None]
+        x = ops.power(ops.clip(x, 1e-3, 1.0), self._uniform(count, *r.gamma)[:, :, None, None])
+        return x * self._uniform(count, *r.brightness)[:, :, None, None] * self._shadow(x, count)
+
+    def _shadow(self, x: Any, count: Any) -> Any:
+        """Factors (batch, height, width, 1): a half-plane with a soft edge lies in shadow."""
+        r = self.ranges
+        height, width = x.shape[1:3]
+        grid_y, grid_x = (
+            g.reshape(1, -1).astype("float32") for g in np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
+        )
+        angle = self._uniform(count, 0.0, 2 * np.pi)
+        distance = ops.cos(angle) * grid_x + ops.sin(angle) * grid_y - self._uniform(count, -0.6, 0.6)
+        depth = self._chosen(count, r.shadow_probability) * (1.0 - self._uniform(count, *r.shadow))
+        return ops.reshape(1.0 - depth * ops.sigmoid(distance * 12.0), (-1, height, width, 1))
+
+    def _erase(self, x: Any, count: Any) -> Any:
+        """Put one rectangle of a random grey level somewhere: leaves, posts, stickers."""
+        r = self.ranges
+        height, width = x.shape[1:3]
+        grid_y, grid_x = (np.arange(n, dtype="float32")[None] / n for n in (height, width))
+        side_x, side_y = self._uniform(count, *r.erase), self._uniform(count, *r.erase)
+        start_x = self._uniform(count, 0.0, 1.0) * (1 - side_x)
+        start_y = self._uniform(count, 0.0, 1.0) * (1 - side_y)
+        inside_x = ops.cast(ops.logical_and(grid_x >= start_x, grid_x < start_x + side_x), "float32")
+        inside_y = ops.cast(ops.logical_and(grid_y >= start_y, grid_y < start_y + side_y), "float32")
+        inside_x = inside_x * self._chosen(count, r.erase_probability)
+        mask = inside_y[:, :, None, None] * inside_x[:, None, :, None]
+        return x * (1 - mask) + mask * self._uniform(count, 0.0, 1.0, columns=3)[:, None, None, :]
+
+
+def _sample(x: Any, u: Any, v: Any, count: Any) -> Any:
+    """Bilinear samples of pictures (batch, height, width, 3) at columns u and rows v, (batch, height · width) each.
+
+    Outside the picture its border goes on.
+    """
+    height, width = x.shape[1:3]
+    u, v = ops.clip(u, 0.0, width - 1.001), ops.clip(v, 0.0, height - 1.001)
+    column, row = ops.floor(u), ops.floor(v)
+    across, down = (u - column)[..., None], (v - row)[..., None]
+    start = ops.cast(ops.arange(count), "int32")[:, None] * (height * width)
+    index = start + ops.cast(row, "int32") * width + ops.cast(column, "int32")
+    flat = ops.reshape(x, (-1, 3))
+
+    def at(offset: int) -> Any:
+        return ops.take(flat, index + offset, axis=0)
+
+    upper = at(0) * (1 - across) + at(1) * across
+    lower = at(width) * (1 - across) + at(width + 1) * across
+    return ops.reshape(upper * (1 - down) + lower * down, (-1, height, width, 3))
+
+
+def _axis_operator(length: int, left: Any, smear: Any) -> Any:
+    """Matrices (batch, length, length) that blur along an axis, drop resolution and bring the size back.
+
+    Args:
+        length: of the axis in pixels.
+        left: share of the resolution that is left, (batch, 1) in (0, 1].
+        smear: length of a box blur as a fraction of the axis, (batch, 1) in [0, 1).
+    """
+    position = np.arange(length, dtype="float32")
+    left, smear = left[:, :, None], smear[:, :, None]
+    reach = smear * length / 2 + 0.5
+    box = ops.clip(reach + 0.5 - ops.abs(position[None, :, None] - position[None, None, :]), 0.0, 1.0)
+    centers = (position[None, :, None] + 0.5) / left - 0.5  # of the coarse pixels; those past the end are not used
+    distance = ops.abs(centers - position[None, None, :]) * left
+    shrink = ops.maximum(1.0 - distance, 0.0)
+    enlarge = ops.transpose(shrink, (0, 2, 1))
+    return ops.matmul(_normalized(enlarge), ops.matmul(_normalized(shrink), _normalized(box)))
+
+
+def _normalized(weights: Any) -> Any:
+    return weights / ops.maximum(ops.sum(weights, axis=2, keepdims=True), 1e-6)
