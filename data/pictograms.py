@@ -1,7 +1,7 @@
-"""The drawing tools and the black, white and coloured figures on the signs: lettering, vehicles, people, arrows.
+"""The drawing tools and the figures on the signs: lettering, vehicles, people, animals, roads, arrows.
 
-All coordinates are percentages of the sign's side: x runs right and y down, both from 0 to 100. The figures follow
-the catalogue of the German road traffic regulations (StVO, annexes 1 to 3); the lettering follows DIN 1451.
+All coordinates are percentages of the sign's side: x runs right and y down, both from 0 to 100. The figures
+follow the German road traffic regulations (StVO, annexes 1 to 3); the lettering follows DIN 1451.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from PIL import Image, ImageDraw
@@ -18,7 +19,7 @@ Colour = tuple[int, int, int]
 
 WHITE: Final[Colour] = (255, 255, 255)
 BLACK: Final[Colour] = (20, 20, 22)
-GREY: Final[Colour] = (138, 140, 143)  # the cancelled figure on a sign that ends a rule
+GREY: Final[Colour] = (122, 124, 127)  # the cancelled figure on a sign that ends a rule
 RED: Final[Colour] = (198, 17, 30)  # traffic red, RAL 3020, a little lighter as retroreflective sheeting is
 BLUE: Final[Colour] = (8, 85, 160)  # traffic blue, RAL 5017, likewise
 YELLOW: Final[Colour] = (252, 200, 18)  # traffic yellow, RAL 1023, likewise
@@ -50,7 +51,7 @@ class Sketch:
     def placed(
         self, x: float, y: float, *, scale: float = 1.0, turn_degrees: float = 0.0, mirrored: bool = False
     ) -> Sketch:
-        """Return the same picture with (0, 0) moved to (x, y), its axes scaled, turned clockwise or mirrored."""
+        """Return the same picture with (0, 0) moved to (x, y) and the axes scaled, turned, mirrored."""
         cosine = math.cos(math.radians(turn_degrees)) * scale
         sine = math.sin(math.radians(turn_degrees)) * scale
         side = -1.0 if mirrored else 1.0
@@ -61,7 +62,10 @@ class Sketch:
             return end[0] - start[0], end[1] - start[1]
 
         return Sketch(
-            self.draw, direction((side * cosine, side * sine)), direction((-sine, cosine)), self._pixel((x, y))
+            self.draw,
+            direction((side * cosine, side * sine)),
+            direction((-sine, cosine)),
+            self._pixel((x, y)),
         )
 
     def mirrored(self) -> Sketch:
@@ -80,7 +84,9 @@ class Sketch:
         """Draw a circle's line; `radius` reaches to its middle."""
         self.stroke(arc(centre, radius, 0, 360), width, colour)
 
-    def stroke(self, points: Sequence[Point], width: float, colour: Colour, *, round_ends: bool = False) -> None:
+    def stroke(
+        self, points: Sequence[Point], width: float, colour: Colour, *, round_ends: bool = False
+    ) -> None:
         """Draw a line of constant width through `points`, with mitred corners.
 
         Args:
@@ -90,7 +96,7 @@ class Sketch:
             round_ends: end in half circles instead of flat cuts.
         """
         left, right = _sides(points, width / 2)
-        # Piece by piece and not as one outline: a tight bend makes the outline cross itself, which would leave a hole.
+        # Piece by piece and not as one outline, which would cross itself in a tight bend and leave a hole.
         for index in range(len(points) - 1):
             piece = (left[index], left[index + 1], right[index + 1], right[index])
             self.polygon(piece, colour)
@@ -110,7 +116,7 @@ def _sides(points: Sequence[Point], half_width: float) -> tuple[list[Point], lis
     """Return the left and right edge of a line, one point each for every point of the line."""
     closed = math.dist(points[0], points[-1]) < 1e-6
     normals: list[Point] = []
-    for start, end in zip(points, points[1:], strict=False):
+    for start, end in pairwise(points):
         length = math.dist(start, end)
         normals.append(((start[1] - end[1]) / length, (end[0] - start[0]) / length))
     left: list[Point] = []
@@ -133,8 +139,12 @@ def arc(centre: Point, radius: float | Point, start_degrees: float, end_degrees:
     """
     radius_x, radius_y = radius if isinstance(radius, tuple) else (radius, radius)
     steps = max(2, math.ceil(abs(end_degrees - start_degrees) / 5))
-    angles = (math.radians(start_degrees + (end_degrees - start_degrees) * i / steps) for i in range(steps + 1))
-    return [(centre[0] + radius_x * math.cos(angle), centre[1] + radius_y * math.sin(angle)) for angle in angles]
+    angles = (
+        math.radians(start_degrees + (end_degrees - start_degrees) * i / steps) for i in range(steps + 1)
+    )
+    return [
+        (centre[0] + radius_x * math.cos(angle), centre[1] + radius_y * math.sin(angle)) for angle in angles
+    ]
 
 
 def curve(points: Sequence[Point], *, closed: bool = False, steps: int = 8) -> list[Point]:
@@ -198,14 +208,13 @@ def rectangle(left: float, top: float, right: float, bottom: float) -> list[Poin
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
-# --- Lettering -------------------------------------------------------------------------------------------------------
+# --- Lettering ----------------------------------------------------------------------------------------------
 
-# A glyph is seven stroke widths high, as in DIN 1451; these are its lines for a given width, both in stroke widths.
-GLYPH_HEIGHT: Final = 7.0
+GLYPH_HEIGHT: Final = 7.0  # in stroke widths, as in DIN 1451
 
 
 def _glyph_lines(glyph: str, width: float) -> list[list[Point]]:
-    """Return the centre lines of a digit or letter in the box from (0, 0) to (`width`, 7), one stroke width thick."""
+    """Return the centre lines of a glyph in the box from (0, 0) to (`width`, 7), in stroke widths."""
     left, right, top, bottom = 0.5, width - 0.5, 0.5, GLYPH_HEIGHT - 0.5
     middle = width / 2
     radius = (right - left) / 2
@@ -221,8 +230,11 @@ def _glyph_lines(glyph: str, width: float) -> list[list[Point]]:
         case "1":
             return [[(right, 0.0), (right, GLYPH_HEIGHT)], [(0.1, 2.15), (right, 0.75)]]
         case "2":
-            bow = (middle, top + radius)
-            return [[*arc(bow, radius, 188, 395), (left + 0.45, bottom), (width, bottom)]]
+            hook = (middle, top + radius)
+            return [
+                [*arc(hook, radius, 188, 392), (left + 0.3, bottom)],
+                [(0.05, bottom), (width - 0.1, bottom)],
+            ]
         case "3":
             return [
                 [*arc(*upper, 192, 450), (middle - 0.5, waist)],
@@ -249,8 +261,8 @@ def _glyph_lines(glyph: str, width: float) -> list[list[Point]]:
         case "T":
             return [[(0.0, top), (width, top)], [(middle, top), (middle, GLYPH_HEIGHT)]]
         case "P":
-            bow = (right - radius * 0.85, 2.25)
-            loop = [(left, top), *arc(bow, (radius * 0.85, 1.75), 270, 450), (left, 4.0)]
+            belly = (right - radius * 0.85, 2.25)
+            loop = [(left, top), *arc(belly, (radius * 0.85, 1.75), 270, 450), (left, 4.0)]
             return [[(left, 0.0), (left, GLYPH_HEIGHT)], loop]
         case _:
             raise ValueError(f"no glyph is drawn for {glyph!r}")
@@ -287,7 +299,7 @@ def speed(sketch: Sketch, digits: str, colour: Colour = BLACK) -> None:
         lettering(sketch, digits, 39, colour, widths=widths, gap=0.8)
 
 
-# --- Vehicles --------------------------------------------------------------------------------------------------------
+# --- Vehicles -----------------------------------------------------------------------------------------------
 
 
 def car_from_behind(sketch: Sketch, colour: Colour, window: Colour | None = WHITE) -> None:
@@ -311,7 +323,9 @@ def truck_from_behind(sketch: Sketch, colour: Colour) -> None:
 def truck_from_the_side(sketch: Sketch) -> None:
     """Draw a truck that drives to the left, on the whole sign."""
     sketch.polygon(rounded(rectangle(39.3, 35.5, 79, 55), 0.8), BLACK)
-    sketch.polygon(rounded([(21, 61.5), (21, 53.5), (23.8, 44), (26, 42.2), (37, 42.2), (37, 61.5)], 1.0), BLACK)
+    sketch.polygon(
+        rounded([(21, 61.5), (21, 53.5), (23.8, 44), (26, 42.2), (37, 42.2), (37, 61.5)], 1.0), BLACK
+    )
     sketch.polygon(rounded([(23.6, 52.4), (25.8, 45.4), (33.6, 45.4), (33.6, 52.4)], 0.8), WHITE)
     sketch.polygon(rectangle(21, 57, 79, 61.2), BLACK)
     for x in (29.5, 67):
@@ -347,7 +361,7 @@ def bicycle(sketch: Sketch) -> None:
     sketch.disc(pedals, 2.2, BLACK)
 
 
-# --- People and animals ----------------------------------------------------------------------------------------------
+# --- People and animals -------------------------------------------------------------------------------------
 
 
 def pedestrian(sketch: Sketch) -> None:
@@ -382,7 +396,9 @@ def children(sketch: Sketch) -> None:
 def worker(sketch: Sketch) -> None:
     """Draw a worker with a shovel in front of a heap."""
     sketch.disc((50.2, 43.4), 3.3, BLACK)
-    sketch.polygon(rounded([(38.0, 46.8), (46.8, 46.4), (49.6, 49.8), (45.6, 62.0), (39.0, 62.0)], 1.6), BLACK)
+    sketch.polygon(
+        rounded([(38.0, 46.8), (46.8, 46.4), (49.6, 49.8), (45.6, 62.0), (39.0, 62.0)], 1.6), BLACK
+    )
     sketch.stroke([(40.4, 48.6), (36.6, 50.6), (34.4, 57.0)], 3.0, BLACK, round_ends=True)
     sketch.stroke([(47.6, 49.8), (49.6, 57.0), (48.2, 64.0)], 3.0, BLACK, round_ends=True)
     sketch.stroke([(33.4, 55.2), (54.0, 68.4)], 1.5, BLACK, round_ends=True)
@@ -408,7 +424,7 @@ def deer(sketch: Sketch) -> None:
     sketch.stroke([(47.2, 46.4), (50.6, 46.0)], 1.8, BLACK, round_ends=True)
 
 
-# --- Road and weather ------------------------------------------------------------------------------------------------
+# --- Road and weather ---------------------------------------------------------------------------------------
 
 
 def exclamation_mark(sketch: Sketch) -> None:
@@ -442,7 +458,11 @@ def crossing_with_right_of_way(sketch: Sketch) -> None:
 
 def bumps(sketch: Sketch) -> None:
     """Draw two bumps on a road."""
-    ground = [(27.5, 79.0), (27.5, 76.0), *curve([(30.5, 75.6), (34.5, 73.8), (40.0, 68.4), (45.0, 72.4), (50.0, 75.2)])]
+    ground = [
+        (27.5, 79.0),
+        (27.5, 76.0),
+        *curve([(30.5, 75.6), (34.5, 73.8), (40.0, 68.4), (45.0, 72.4), (50.0, 75.2)]),
+    ]
     sketch.polygon([*ground, *((100 - x, y) for x, y in reversed(ground))], BLACK)
 
 
@@ -467,10 +487,12 @@ def snowflake(sketch: Sketch) -> None:
         arm.stroke([(-3.6, -8.4), (0, -4.6), (3.6, -8.4)], 2.3, BLACK)
 
 
-# --- Arrows ----------------------------------------------------------------------------------------------------------
+# --- Arrows -------------------------------------------------------------------------------------------------
 
 
-def _open_head(sketch: Sketch, tip: Point, turn_degrees: float, length: float, half_width: float, bar: float) -> None:
+def _open_head(
+    sketch: Sketch, tip: Point, turn_degrees: float, length: float, half_width: float, bar: float
+) -> None:
     """Draw an arrow head of two bars; at a turn of 0 it points right."""
     outline = ((0.0, 0.0), (-length, half_width), (-length - bar, half_width), (-bar, 0.0))
     other_half = [(x, -y) for x, y in outline[2:0:-1]]
@@ -491,7 +513,7 @@ def arrow_ahead(sketch: Sketch) -> None:
 
 def arrow_turning_left(sketch: Sketch) -> None:
     """Draw an arrow that comes from below and bends to the left."""
-    sketch.stroke([(64, 84), *arc((44, 58), 20.5, 0, -90), (26, 37.5)], 11.5, WHITE)
+    sketch.stroke([(64, 84), *arc((43.5, 58), 20.5, 0, -90), (26, 37.5)], 11.5, WHITE)
     _open_head(sketch, (15.5, 37.5), 180, 23, 20, 14.5)
 
 
@@ -505,17 +527,16 @@ def arrows_ahead_and_left(sketch: Sketch) -> None:
     """Draw an arrow that points up and a branch of it that bends to the left."""
     sketch.stroke([(62, 89), (62, 34)], 11.5, WHITE)
     _full_head(sketch, (62, 9), -90, 30, 16)
-    sketch.stroke([(60, 87), *curve([(57, 76), (51, 67.5), (44, 64), (34, 62.8)])], 11, WHITE)
+    sketch.stroke(curve([(62, 87), (58, 75), (51.5, 67.5), (44, 63.6), (34, 62.2)]), 11, WHITE)
     _full_head(sketch, (9, 62), 180, 28, 15.5)
-    sketch.polygon(rectangle(50, 89, 74, 96), BLUE)
 
 
 def arrows_in_a_circle(sketch: Sketch) -> None:
     """Draw three arrows that chase one another counter-clockwise."""
     radius = 31.0
     for head in (166, 46, -74):
-        sketch.stroke(arc((50, 50), radius, head + 95, head + 20), 9.5, WHITE)
+        sketch.stroke(arc((50, 50), radius, head + 96, head + 32), 9.5, WHITE)
         angle = math.radians(head)
         tip = (50 + radius * math.cos(angle), 50 + radius * math.sin(angle))
         # The head is straight and the way bends, so it is turned a little inwards to lie on the circle.
-        _full_head(sketch, tip, head - 90 + 13, 21, 11)
+        _full_head(sketch, tip, head - 90 + 17, 20, 10.5)

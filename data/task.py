@@ -26,6 +26,11 @@ class Label:
     description: str
     confused_with: tuple[int, ...]
 
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> "Label":
+        """Make a label of a TOML or JSON table; TypeError or KeyError if a field is missing or unknown."""
+        return cls(**{**table, "confused_with": tuple(table["confused_with"])})
+
 
 @dataclass(frozen=True)
 class Archive:
@@ -127,9 +132,7 @@ def _task(table: dict[str, Any]) -> Task:
     data = table.pop("data")
     archives = tuple(Archive(**archive) for archive in data.pop("archives"))
     excluded = frozenset(data.pop("excluded_groups"))
-    labels = tuple(
-        Label(**{**label, "confused_with": tuple(label["confused_with"])}) for label in table.pop("labels")
-    )
+    labels = tuple(Label.from_table(label) for label in table.pop("labels"))
     shared = table.pop("training")
     presets = {name: shared.pop(name) for name in [key for key in shared if isinstance(shared[key], dict)]}
     training = {name: _training({**shared, **preset}) for name, preset in presets.items()}

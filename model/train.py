@@ -24,13 +24,14 @@ from model.network import build_network
 class Epoch:
     """What is known after a part of the training.
 
-    `number` counts finished epochs, `done` is the share of the current epoch in [0, 1]; losses and accuracies are
-    those of the last finished epoch, None before the first; `remaining_s` is an estimate.
+    `number` counts finished epochs, `part` is the share of the current one that is done, in [0, 1). Loss and
+    accuracy are those of the last finished epoch, None before the first, the accuracy being that of the weights
+    as they are, before averaging; `remaining_s` is an estimate.
     """
 
     number: int
     total: int
-    done: float
+    part: float
     loss: float | None
     validation_accuracy: float | None
     remaining_s: float | None
@@ -98,7 +99,6 @@ def train(
         validation_batch_size=settings.batch_size,
         class_weight=_class_weights(prepared.class_index[training_rows], settings.class_balance),
         callbacks=[
-            keras.callbacks.SwapEMAWeights(),
             progress,
             keras.callbacks.BackupAndRestore(folder, double_checkpoint=True, delete_checkpoint=False),
         ],
@@ -215,7 +215,8 @@ class _Progress(keras.callbacks.Callback):
         self._augment.strength.assign(0.5 if weaker else 1.0)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        self._tell((batch + 1) / self._steps)
+        if batch + 1 < self._steps:
+            self._tell((batch + 1) / self._steps)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         figures = {name: float(value) for name, value in (logs or {}).items()}
@@ -226,17 +227,17 @@ class _Progress(keras.callbacks.Callback):
         temporary.replace(self._path)
         self._tell(0.0)
 
-    def _tell(self, done: float) -> None:
+    def _tell(self, part: float) -> None:
         finished = len(self.history)
         last = self.history[-1] if self.history else {}
-        elapsed = self.duration_s + (time.monotonic() - self._began if done else 0.0)
-        progress = finished + done
+        elapsed = self.duration_s + (time.monotonic() - self._began if part else 0.0)
+        progress = finished + part
         remaining = elapsed / progress * (self._settings.epochs - progress) if progress else None
         self._report(
             Epoch(
                 number=finished,
                 total=self._settings.epochs,
-                done=done,
+                part=part,
                 loss=last.get("loss"),
                 validation_accuracy=last.get("val_accuracy"),
                 remaining_s=remaining,

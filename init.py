@@ -1,0 +1,124 @@
+"""Make the classifier: find or fetch the data, train, evaluate and write the artifact.
+
+Does nothing if a good artifact is there. May be stopped at any time; the same command goes on where it was.
+"""
+
+import argparse
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from data.errors import DataError
+from data.source import DRAWN, STORE, Source, download, find_source, open_source
+from data.task import Task, load_task
+from model.artifact import ARTIFACTS, CARD_FILE, Card, read_card
+from model.errors import ModelError, TrainingError
+from model.progress import Progress, Reporter, training_folder, training_lock
+
+DRAWN_PER_CLASS = 200
+DRAWN_SEED = 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; return its exit status."""
+    options = _parse(arguments)
+    try:
+        task = load_task(options.task)
+        folder = options.artifact or ARTIFACTS / task.name
+        if (folder / CARD_FILE).exists() and not options.retrain:
+            if options.download:
+                download(task, options.store)
+            print(f"{_summary(read_card(folder))}\nNothing to do; --retrain makes a new one.")
+            return 0
+        print(_summary(_train(task, options, folder)))
+    except (DataError, ModelError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on after the last whole epoch", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="init.py", description=__doc__)
+    parser.add_argument("--task", default="traffic_sign", help="a file in data/tasks (default: %(default)s)")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--data", metavar="PATH", help=f"a folder or archive, or '{DRAWN}' for drawn signs")
+    source.add_argument("--download", action="store_true", help="fetch the data set into the store first")
+    parser.add_argument("--retrain", action="store_true", help="train although there is a classifier")
+    parser.add_argument("--preset", help="a training of the task file (default: cpu; drawn for drawn signs)")
+    parser.add_argument("--artifact", type=Path, help="where the classifier goes (default: model/artifacts/TASK)")
+    parser.add_argument("--store", type=Path, default=STORE, help="where data is kept (default: data/store)")
+    return parser.parse_args(arguments)
+
+
+def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
+    preset = options.preset or ("drawn" if options.data == DRAWN else "cpu")
+    if preset not in task.training:
+        raise ModelError(f"there is no preset {preset!r}; known: {', '.join(task.training)}")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # only errors: what TensorFlow says otherwise is for its makers
+    work = training_folder(options.store, task.name)
+    with training_lock(work):
+        reporter = Reporter(work)
+        try:
+            try:
+                from model.build import build_artifact
+            except ModuleNotFoundError as error:
+                raise TrainingError(
+                    f"training needs packages that are not installed ({error.name}): "
+                    "pip install -r requirements/train.txt"
+                ) from error
+            source = _source(task, options, reporter)
+            card = build_artifact(task, preset, source, options.store, folder, _command(options), reporter)
+        except (DataError, ModelError, OSError) as error:
+            reporter.write(Progress("failed", message=str(error)))
+            raise
+        reporter.write(Progress("done"))
+    return card
+
+
+def _source(task: Task, options: argparse.Namespace, reporter: Reporter) -> Source:
+    if options.data == DRAWN:
+        from data.render import write_drawn
+
+        reporter.stage("prepare", f"drawing {DRAWN_PER_CLASS} pictures of each sign; the result will know drawings only")
+        write_drawn(options.store / DRAWN, DRAWN_PER_CLASS, DRAWN_SEED)
+        return open_source(options.store / DRAWN, task)
+    if options.data:
+        return open_source(Path(options.data), task)
+    if options.download:
+        reporter.stage("download", f"fetching {task.data.name} into {options.store}")
+        download(task, options.store)
+    return find_source(task, options.store)
+
+
+def _command(options: argparse.Namespace) -> str:
+    """Return the command for the card, without paths of this machine."""
+    words = ["python", "init.py"]
+    if options.task != "traffic_sign":
+        words += ["--task", options.task]
+    if options.data:
+        words += ["--data", DRAWN if options.data == DRAWN else "PATH"]
+    if options.download:
+        words += ["--download"]
+    if options.preset:
+        words += ["--preset", options.preset]
+    if options.retrain:
+        words += ["--retrain"]
+    return shlex.join(words)
+
+
+def _summary(card: Card) -> str:
+    held_out = card.metrics["held_out"]
+    low, high = held_out["accuracy_interval_95"]
+    return (
+        f"{card.title}, version {card.version}, trained on {card.trained_on}: "
+        f"{held_out['accuracy']:.2%} on held-out examples ({held_out['errors']} errors of {held_out['examples']:,}; "
+        f"95 % interval {low:.2%} to {high:.2%})"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,139 @@
+"""The artifact: a folder with everything that serving needs, whole or not there.
+
+model.tflite   inference
+model.keras    the same network, to continue training or to export
+card.json      what it is, how it was made and how good it is, with the SHA-256 of the other files
+"""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.images import DECODER_VERSION
+from data.task import Label
+from model.calibrate import Thresholds
+from model.errors import ArtifactError
+
+FORMAT_VERSION = 1
+ARTIFACTS = Path(__file__).with_name("artifacts")
+CARD_FILE, INFERENCE_FILE, NETWORK_FILE = "card.json", "model.tflite", "model.keras"
+
+
+@dataclass(frozen=True)
+class Card:
+    """What an artifact says of itself.
+
+    `version` names this classifier; `input_size` is (height, width); `decoder_version` is that of `data.images` by
+    which it was trained; `data`, `training` and `metrics` are facts for people, in JSON types; `files` maps each
+    file beside the card to its SHA-256 in hexadecimal.
+    """
+
+    format_version: int
+    task: str
+    title: str
+    version: str
+    trained_on: str
+    input_size: tuple[int, int]
+    decoder_version: int
+    labels: tuple[Label, ...]
+    thresholds: Thresholds
+    data: Mapping[str, Any]
+    training: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    files: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the card in JSON types."""
+        return dataclasses.asdict(self)
+
+
+def read_card(folder: Path) -> Card:
+    """Read and verify an artifact.
+
+    Raises:
+        ArtifactError: nothing there, a digest that does not match, or a format or decoder this version does not know.
+    """
+    path = folder / CARD_FILE
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{folder}: there is no classifier (no {CARD_FILE})") from error
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ArtifactError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(table, dict) or table.get("format_version") != FORMAT_VERSION:
+        found = table.get("format_version") if isinstance(table, dict) else type(table).__name__
+        raise ArtifactError(f"{path}: format {found!r} is not known; this program reads format {FORMAT_VERSION}")
+    try:
+        card = _card(table)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(f"{path}: is not a complete card: {type(error).__name__}: {error}") from error
+    if card.decoder_version != DECODER_VERSION:
+        raise ArtifactError(
+            f"{path}: was trained with decoder {card.decoder_version}, this program has decoder {DECODER_VERSION}"
+        )
+    for name, expected in card.files.items():
+        if _digest(folder / name) != expected:
+            raise ArtifactError(f"{folder / name}: is damaged: its SHA-256 is not the one in {CARD_FILE}")
+    return card
+
+
+def write_artifact(folder: Path, card: Card, inference: bytes, save_network: Callable[[Path], None]) -> Card:
+    """Write a whole artifact and put it in the place of the one that is there, if any.
+
+    Everything is written to a temporary folder on the same file system first. Between the two renames a reader may
+    find no artifact for a moment, but never half of one.
+
+    Args:
+        folder: where the artifact belongs.
+        card: what to say of it; its `files` are filled in here.
+        inference: the LiteRT model.
+        save_network: writes the Keras network to the path it is given.
+
+    Returns:
+        The card as written.
+
+    Raises:
+        OSError: the disk is full or not writable; what was there before is still there.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    try:
+        temporary.chmod(0o755)
+        (temporary / INFERENCE_FILE).write_bytes(inference)
+        save_network(temporary / NETWORK_FILE)
+        files = {name: _digest(temporary / name) for name in (INFERENCE_FILE, NETWORK_FILE)}
+        card = dataclasses.replace(card, files=files)
+        text = json.dumps(card.to_json(), indent=1, ensure_ascii=False) + "\n"
+        (temporary / CARD_FILE).write_text(text, encoding="utf-8")
+        previous = temporary.with_suffix(".previous")
+        if folder.exists():
+            folder.rename(previous)
+        temporary.rename(folder)
+    except BaseException:
+        shutil.rmtree(temporary)
+        raise
+    if previous.exists():
+        shutil.rmtree(previous)
+    return card
+
+
+def _card(table: dict[str, Any]) -> Card:
+    labels = tuple(
+        Label.from_table(label) for label in table["labels"]
+    )
+    height, width = table["input_size"]
+    thresholds = Thresholds(**table["thresholds"])
+    return Card(**{**table, "input_size": (height, width), "labels": labels, "thresholds": thresholds})
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be read: {error}") from error

@@ -1,0 +1,78 @@
+"""Every way a request can fail, in one table, answered as RFC 9457 `application/problem+json`."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import Flask, Response, json
+from werkzeug.exceptions import HTTPException
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of problem: its HTTP status and a title that is the same each time it occurs."""
+
+    status: int
+    title: str
+
+
+KINDS = {
+    "bad_request": Kind(400, "The request is not understood"),
+    "nothing_sent": Kind(400, "No image was sent"),
+    "not_found": Kind(404, "There is nothing at this address"),
+    "method_not_allowed": Kind(405, "This address does not take this method"),
+    "too_large": Kind(413, "The request is too large"),
+    "unsupported_type": Kind(415, "This type of content is not accepted"),
+    "unreadable_image": Kind(422, "The image cannot be read"),
+    "internal": Kind(500, "Something went wrong in the service"),
+    "not_implemented": Kind(501, "This is not offered"),
+    "not_ready": Kind(503, "No classifier is ready yet"),
+}
+_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_type"}
+
+
+@dataclass
+class Problem(Exception):
+    """A request that fails; raised anywhere below a route.
+
+    `kind` is a key of `KINDS`, `detail` a sentence about this occurrence, `members` what the body holds besides.
+    """
+
+    kind: str
+    detail: str
+    members: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def response(self) -> Response:
+        """Return the answer for the client."""
+        kind = KINDS[self.kind]
+        body = {
+            "type": f"urn:traffic-sign:problem:{self.kind}",
+            "title": kind.title,
+            "status": kind.status,
+            "detail": self.detail,
+            **self.members,
+        }
+        return Response(json.dumps(body), kind.status, self.headers, content_type="application/problem+json")
+
+
+def register(app: Flask) -> None:
+    """Make an app answer every failure with a problem, Flask's own ones and bugs included."""
+
+    @app.errorhandler(Problem)
+    def answer_problem(problem: Problem) -> Response:
+        return problem.response()
+
+    @app.errorhandler(HTTPException)
+    def answer_http(error: HTTPException) -> Response:
+        problem = Problem(_BY_STATUS.get(error.code or 500, "bad_request"), error.description or error.name)
+        if error.code == 405 and getattr(error, "valid_methods", None):
+            problem.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # type: ignore[attr-defined]
+        return problem.response()
+
+    @app.errorhandler(Exception)
+    def answer_bug(error: Exception) -> Response:
+        _log.error("unexpected error", exc_info=error)
+        return Problem("internal", "The service met an unexpected error; its log says more.").response()

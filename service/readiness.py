@@ -1,0 +1,77 @@
+"""The classifier in use, or what keeps it from being ready."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from model.artifact import CARD_FILE
+from model.classifier import Classifier
+from model.errors import ArtifactError
+from model.progress import Progress, is_training, read_progress
+from service.problems import Problem
+
+RETRY_AFTER_S = 5
+
+
+class Readiness:
+    """Loads the classifier as soon as its artifact is there, and explains its absence until then."""
+
+    def __init__(self, artifact: Path, training: Path) -> None:
+        self._artifact, self._training = artifact, training
+        self._lock = threading.Lock()
+        self._classifier: Classifier | None = None
+
+    def has_artifact(self) -> bool:
+        """Say whether there is an artifact, be it good or damaged."""
+        return (self._artifact / CARD_FILE).exists()
+
+    def classifier(self) -> Classifier:
+        """Return the classifier, warm.
+
+        Raises:
+            Problem: `not_ready`, with the progress of the training if there is one.
+        """
+        if self._classifier is not None:
+            return self._classifier
+        if not self.has_artifact():
+            raise self._not_ready()
+        try:
+            return self.load()
+        except ArtifactError as error:
+            raise Problem("not_ready", str(error)) from error
+
+    def load(self) -> Classifier:
+        """Load the classifier if that has not been done, and run it once so that the first request is not slow.
+
+        Raises:
+            ArtifactError: it is missing or cannot be used.
+        """
+        with self._lock:
+            if self._classifier is None:
+                classifier = Classifier.load(self._artifact)
+                classifier.logits(np.zeros((1, *classifier.card.input_size, 3), np.uint8))
+                self._classifier = classifier
+            return self._classifier
+
+    def _not_ready(self) -> Problem:
+        progress = read_progress(self._training)
+        if is_training(self._training):
+            progress = progress or Progress("prepare")
+            return Problem(
+                "not_ready",
+                _describe(progress),
+                members={"progress": progress.to_json()},
+                headers={"Retry-After": str(RETRY_AFTER_S)},
+            )
+        if progress is not None and progress.stage == "failed":
+            return Problem("not_ready", f"The training failed: {progress.message}")
+        if progress is not None:
+            return Problem("not_ready", "The training was interrupted; it goes on when the service is started again.")
+        return Problem("not_ready", "There is no classifier, and none is being trained.")
+
+
+def _describe(progress: Progress) -> str:
+    if progress.stage == "train" and progress.epochs:
+        return f"The classifier is being trained: epoch {(progress.epoch or 0) + 1} of {progress.epochs}."
+    return f"The classifier is being made: {progress.stage}."
