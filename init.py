@@ -16,7 +16,6 @@ from model.artifact import ARTIFACTS, CARD_FILE, Card, read_card
 from model.errors import ModelError, TrainingError
 from model.progress import Progress, Reporter, training_folder, training_lock
 
-DRAWN_PER_CLASS = 200
 DRAWN_SEED = 0
 
 
@@ -70,7 +69,7 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
                     f"training needs packages that are not installed ({error.name}): "
                     "pip install -r requirements/train.txt"
                 ) from error
-            source = _source(task, options, reporter)
+            source = _source(task, task.training[preset].drawings, options, reporter)
             card = build_artifact(task, preset, source, options.store, folder, _command(options), reporter)
         except (DataError, ModelError, OSError) as error:
             reporter.write(Progress("failed", message=str(error)))
@@ -79,12 +78,12 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
     return card
 
 
-def _source(task: Task, options: argparse.Namespace, reporter: Reporter) -> Source:
+def _source(task: Task, drawings: int, options: argparse.Namespace, reporter: Reporter) -> Source:
     if options.data == DRAWN:
         from data.render import write_drawn
 
-        reporter.stage("prepare", f"drawing {DRAWN_PER_CLASS} pictures of each sign; the result will know drawings only")
-        write_drawn(options.store / DRAWN, DRAWN_PER_CLASS, DRAWN_SEED)
+        reporter.stage("prepare", f"drawing {drawings} pictures of each sign; the result will know drawings only")
+        write_drawn(options.store / DRAWN, drawings, DRAWN_SEED)
         return open_source(options.store / DRAWN, task)
     if options.data:
         return open_source(Path(options.data), task)

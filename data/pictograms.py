@@ -84,9 +84,7 @@ class Sketch:
         """Draw a circle's line; `radius` reaches to its middle."""
         self.stroke(arc(centre, radius, 0, 360), width, colour)
 
-    def stroke(
-        self, points: Sequence[Point], width: float, colour: Colour, *, round_ends: bool = False
-    ) -> None:
+    def stroke(self, points: Sequence[Point], width: float, colour: Colour, *, round_ends: bool = False) -> None:
         """Draw a line of constant width through `points`, with mitred corners.
 
         Args:
@@ -139,12 +137,8 @@ def arc(centre: Point, radius: float | Point, start_degrees: float, end_degrees:
     """
     radius_x, radius_y = radius if isinstance(radius, tuple) else (radius, radius)
     steps = max(2, math.ceil(abs(end_degrees - start_degrees) / 5))
-    angles = (
-        math.radians(start_degrees + (end_degrees - start_degrees) * i / steps) for i in range(steps + 1)
-    )
-    return [
-        (centre[0] + radius_x * math.cos(angle), centre[1] + radius_y * math.sin(angle)) for angle in angles
-    ]
+    angles = (math.radians(start_degrees + (end_degrees - start_degrees) * i / steps) for i in range(steps + 1))
+    return [(centre[0] + radius_x * math.cos(angle), centre[1] + radius_y * math.sin(angle)) for angle in angles]
 
 
 def curve(points: Sequence[Point], *, closed: bool = False, steps: int = 8) -> list[Point]:
@@ -268,9 +262,7 @@ def _glyph_lines(glyph: str, width: float) -> list[list[Point]]:
             raise ValueError(f"no glyph is drawn for {glyph!r}")
 
 
-def lettering(
-    sketch: Sketch, text: str, height: float, colour: Colour, *, widths: Sequence[float], gap: float
-) -> None:
+def lettering(sketch: Sketch, text: str, height: float, colour: Colour, *, widths: Sequence[float], gap: float) -> None:
     """Write `text` centred on the sign.
 
     Args:
@@ -323,9 +315,7 @@ def truck_from_behind(sketch: Sketch, colour: Colour) -> None:
 def truck_from_the_side(sketch: Sketch) -> None:
     """Draw a truck that drives to the left, on the whole sign."""
     sketch.polygon(rounded(rectangle(39.3, 35.5, 79, 55), 0.8), BLACK)
-    sketch.polygon(
-        rounded([(21, 61.5), (21, 53.5), (23.8, 44), (26, 42.2), (37, 42.2), (37, 61.5)], 1.0), BLACK
-    )
+    sketch.polygon(rounded([(21, 61.5), (21, 53.5), (23.8, 44), (26, 42.2), (37, 42.2), (37, 61.5)], 1.0), BLACK)
     sketch.polygon(rounded([(23.6, 52.4), (25.8, 45.4), (33.6, 45.4), (33.6, 52.4)], 0.8), WHITE)
     sketch.polygon(rectangle(21, 57, 79, 61.2), BLACK)
     for x in (29.5, 67):
@@ -396,9 +386,7 @@ def children(sketch: Sketch) -> None:
 def worker(sketch: Sketch) -> None:
     """Draw a worker with a shovel in front of a heap."""
     sketch.disc((50.2, 43.4), 3.3, BLACK)
-    sketch.polygon(
-        rounded([(38.0, 46.8), (46.8, 46.4), (49.6, 49.8), (45.6, 62.0), (39.0, 62.0)], 1.6), BLACK
-    )
+    sketch.polygon(rounded([(38.0, 46.8), (46.8, 46.4), (49.6, 49.8), (45.6, 62.0), (39.0, 62.0)], 1.6), BLACK)
     sketch.stroke([(40.4, 48.6), (36.6, 50.6), (34.4, 57.0)], 3.0, BLACK, round_ends=True)
     sketch.stroke([(47.6, 49.8), (49.6, 57.0), (48.2, 64.0)], 3.0, BLACK, round_ends=True)
     sketch.stroke([(33.4, 55.2), (54.0, 68.4)], 1.5, BLACK, round_ends=True)
@@ -490,9 +478,7 @@ def snowflake(sketch: Sketch) -> None:
 # --- Arrows -------------------------------------------------------------------------------------------------
 
 
-def _open_head(
-    sketch: Sketch, tip: Point, turn_degrees: float, length: float, half_width: float, bar: float
-) -> None:
+def _open_head(sketch: Sketch, tip: Point, turn_degrees: float, length: float, half_width: float, bar: float) -> None:
     """Draw an arrow head of two bars; at a turn of 0 it points right."""
     outline = ((0.0, 0.0), (-length, half_width), (-length - bar, half_width), (-bar, 0.0))
     other_half = [(x, -y) for x, y in outline[2:0:-1]]

@@ -38,9 +38,7 @@ class Prepared:
         return len(self.class_index)
 
 
-def prepare(
-    source: Source, task: Task, cache: Path, progress: Progress = lambda items, total: items
-) -> Prepared:
+def prepare(source: Source, task: Task, cache: Path, progress: Progress = lambda items, _total: items) -> Prepared:
     """Decode a source, or load what an earlier call left in the cache.
 
     The cache is keyed by the fingerprint of the data, the input size and the decoder's version. `progress` may

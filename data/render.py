@@ -250,9 +250,7 @@ _SIGNS: Final[tuple[Callable[[Sketch], None], ...]] = (
 # --- Signs as a camera may see them -------------------------------------------------------------------------
 
 
-def draw_example(
-    class_index: int, rng: np.random.Generator, size: int | None = None
-) -> tuple[Image.Image, Box]:
+def draw_example(class_index: int, rng: np.random.Generator, size: int | None = None) -> tuple[Image.Image, Box]:
     """Draw one sign as a camera may see it: somewhere, askew, in some light, blurred and noisy.
 
     Args:
@@ -317,9 +315,7 @@ def _pose(
     yaw, pitch = np.radians(np.clip(rng.normal(0, (14, 8)), -32, 32))
     about_z = np.array([[math.cos(roll), -math.sin(roll), 0], [math.sin(roll), math.cos(roll), 0], [0, 0, 1]])
     about_y = np.array([[math.cos(yaw), 0, math.sin(yaw)], [0, 1, 0], [-math.sin(yaw), 0, math.cos(yaw)]])
-    about_x = np.array(
-        [[1, 0, 0], [0, math.cos(pitch), -math.sin(pitch)], [0, math.sin(pitch), math.cos(pitch)]]
-    )
+    about_x = np.array([[1, 0, 0], [0, math.cos(pitch), -math.sin(pitch)], [0, math.sin(pitch), math.cos(pitch)]])
     turn = about_x @ about_y @ about_z
     distance = rng.uniform(2.5, 6.0)  # in sides of the sign; the nearer, the more the far edge shrinks
     # Column by column: where x, y and the sign's middle go. The plate lies in z = 0, so two axes remain.
@@ -493,9 +489,7 @@ def _surroundings(rng: np.random.Generator, side: int, placed: npt.NDArray[np.fl
     return np.array(image, np.float32)
 
 
-def _neighbour(
-    image: Image.Image, rng: np.random.Generator, start: Point, width: int, *, above: bool
-) -> None:
+def _neighbour(image: Image.Image, rng: np.random.Generator, start: Point, width: int, *, above: bool) -> None:
     """Draw the part of another sign, or of a plate with small print, that reaches into the frame."""
     x, y = int(start[0]), int(start[1])
     if rng.random() < 0.6:
@@ -508,9 +502,7 @@ def _neighbour(
     height = round(width * rng.uniform(0.25, 0.5))
     y = y - height if above else y
     draw = ImageDraw.Draw(image)
-    draw.rectangle(
-        (x, y, x + width, y + height), fill=(235, 235, 235), outline=(25, 25, 25), width=max(1, width // 40)
-    )
+    draw.rectangle((x, y, x + width, y + height), fill=(235, 235, 235), outline=(25, 25, 25), width=max(1, width // 40))
     for line in range(2):
         level = y + height * (0.3 + 0.4 * line)
         for word in range(3):
@@ -551,9 +543,7 @@ def _foliage(rng: np.random.Generator, side: int) -> Pixels:
 
 def _wall(rng: np.random.Generator, side: int) -> Pixels:
     """Return a house: plaster or bricks, sometimes with windows."""
-    base = np.array(
-        [[205, 198, 180], [150, 85, 65], [170, 170, 172], [120, 112, 100]][rng.integers(4)], np.float32
-    )
+    base = np.array([[205, 198, 180], [150, 85, 65], [170, 170, 172], [120, 112, 100]][rng.integers(4)], np.float32)
     base = np.clip(base * np.float32(rng.uniform(0.5, 1.2)) + rng.normal(0, 12, 3).astype(np.float32), 0, 255)
     image = Image.new("RGB", (side, side), tuple(int(value) for value in base))
     draw = ImageDraw.Draw(image)

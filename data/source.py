@@ -151,13 +151,13 @@ def find_source(task: Task, store: Path = STORE) -> Source:
     Raises:
         SourceError: there is none; the message names the three ways to get one.
     """
-    if store.is_dir():
-        for candidate in sorted({store, *(path for path in store.iterdir() if _may_hold_data(path))}):
-            if candidate.is_dir() and not any(candidate.glob("*.csv")) and candidate == store:
-                continue  # the store itself also holds caches and drawings: only its own tables count
-            source = _read_layout(candidate, task)
-            if source is not None and source.origin != DRAWN:
-                return source
+    candidates = sorted(path for path in store.iterdir() if _may_hold_data(path)) if store.is_dir() else []
+    if (store / "Train.csv").is_file():
+        candidates.insert(0, store)
+    for candidate in candidates:
+        source = _read_layout(candidate, task)
+        if source is not None and source.origin != DRAWN:
+            return source
     raise SourceError(
         f"no data set for {task.title} was found under {store}. There are three ways to get one:\n"
         f"  python init.py --download     fetches {task.data.name}\n"

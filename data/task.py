@@ -64,7 +64,8 @@ class Training:
 
     `widths` are the channels of stem and stages (`model.network`); `learning_rate` is the peak after a warm-up of
     `warmup` (a share of all steps) and before a cosine descent; `weaker_from` is the share of the epochs after
-    which the augmentation's strength is halved; `validation` is the share of groups held out of each class.
+    which the augmentation's strength is halved; `validation` is the share of groups held out of each class;
+    `drawings` is the number of drawn signs of each class, where drawings are asked for.
     """
 
     widths: tuple[int, ...]
@@ -80,6 +81,7 @@ class Training:
     weaker_from: float
     validation: float
     seed: int
+    drawings: int
 
 
 @dataclass(frozen=True)

@@ -124,9 +124,7 @@ def write_artifact(folder: Path, card: Card, inference: bytes, save_network: Cal
 
 
 def _card(table: dict[str, Any]) -> Card:
-    labels = tuple(
-        Label.from_table(label) for label in table["labels"]
-    )
+    labels = tuple(Label.from_table(label) for label in table["labels"])
     height, width = table["input_size"]
     thresholds = Thresholds(**table["thresholds"])
     return Card(**{**table, "input_size": (height, width), "labels": labels, "thresholds": thresholds})

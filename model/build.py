@@ -61,9 +61,7 @@ def build_artifact(
 
 
 def _progress(epoch: Epoch) -> tuple[Progress, float]:
-    progress = Progress(
-        "train", epoch.number, epoch.total, epoch.loss, epoch.validation_accuracy, epoch.remaining_s
-    )
+    progress = Progress("train", epoch.number, epoch.total, epoch.loss, epoch.validation_accuracy, epoch.remaining_s)
     return progress, epoch.part
 
 
@@ -120,7 +118,6 @@ def _describe(
             "parameters": trained.network.count_params(),
             "precision": trained.precision,
             "duration_s": round(trained.duration_s),
-            "last_epoch": trained.history[-1],
             "versions": {
                 "python": platform.python_version(),
                 **{name: version(name) for name in ("keras", "tensorflow-cpu", "numpy", "pillow")},

@@ -9,7 +9,8 @@ import numpy.typing as npt
 Verdict = Literal["confident", "unsure", "not_recognised"]
 
 ACCEPTED = 0.99  # share of real signs that must not be called "not recognised"
-CONFIDENT_ERROR = 0.001  # largest share of errors among the answers called "confident"
+TRUSTED = 0.95  # largest share of real signs that is called "confident": the rest leaves room for doubt
+CONFIDENT_ERROR = 0.001  # largest share of errors among those
 
 
 @dataclass(frozen=True)
@@ -29,19 +30,19 @@ class Thresholds:
 def choose_thresholds(probability: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_]) -> Thresholds:
     """Choose both limits on answers to examples that were held out from training.
 
-    `recognised` is the value that `ACCEPTED` of the examples reach; `confident` is the smallest value, not below
-    it, from which on at most `CONFIDENT_ERROR` of the answers are wrong.
+    `recognised` is the value that `ACCEPTED` of the examples reach; `confident` is the value that `TRUSTED` of them
+    reach, or a higher one if more than `CONFIDENT_ERROR` of the answers from there on are wrong.
 
     Args:
         probability: shape (n,), the largest probability of each answer.
         correct: shape (n,), whether the answer was right.
     """
-    recognised = float(np.quantile(probability, 1 - ACCEPTED))
+    recognised, trusted = np.quantile(probability, [1 - ACCEPTED, 1 - TRUSTED])
     order = np.argsort(-probability, kind="stable")
     error = np.cumsum(~correct[order]) / np.arange(1, len(order) + 1)
-    trusted = np.flatnonzero(error <= CONFIDENT_ERROR)
-    confident = float(probability[order[trusted[-1]]]) if len(trusted) else 1.0
-    return Thresholds(recognised, max(recognised, confident))
+    accurate = np.flatnonzero(error <= CONFIDENT_ERROR)
+    confident = probability[order[accurate[-1]]] if len(accurate) else np.inf
+    return Thresholds(float(recognised), float(min(max(trusted, confident), 1.0)))
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -65,9 +65,7 @@ def evaluate(
     )
 
 
-def _bootstrap(
-    correct: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_], seed: int
-) -> tuple[float, float]:
+def _bootstrap(correct: npt.NDArray[np.bool_], groups: npt.NDArray[np.str_], seed: int) -> tuple[float, float]:
     _, group = np.unique(groups, return_inverse=True)
     size = np.bincount(group)
     right = np.bincount(group, weights=correct)

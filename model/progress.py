@@ -98,7 +98,7 @@ class Reporter:
         self._tqdm = tqdm
         self._path = folder / PROGRESS_FILE
         self._terminal = sys.stderr.isatty()
-        self._bar: tqdm[None] | None = None
+        self._bar: Any = None
         self._told = -1
         self._written_at = 0.0
 

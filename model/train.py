@@ -58,7 +58,7 @@ def train(
     settings: Training,
     prepared: Prepared,
     checkpoints: Path,
-    report: Callable[[Epoch], None] = lambda epoch: None,
+    report: Callable[[Epoch], None] = lambda _: None,
 ) -> Trained:
     """Train on all groups but those held out for validation.
 
@@ -101,6 +101,8 @@ def train(
         callbacks=[
             progress,
             keras.callbacks.BackupAndRestore(folder, double_checkpoint=True, delete_checkpoint=False),
+            # An epoch is told when its checkpoint is safe: who stops the training then loses nothing.
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: progress.tell(0.0)),
         ],
         verbose=0,
     )
@@ -216,7 +218,7 @@ class _Progress(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         if batch + 1 < self._steps:
-            self._tell((batch + 1) / self._steps)
+            self.tell((batch + 1) / self._steps)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         figures = {name: float(value) for name, value in (logs or {}).items()}
@@ -225,9 +227,8 @@ class _Progress(keras.callbacks.Callback):
         temporary = self._path.with_suffix(".new")
         temporary.write_text(json.dumps(self.history))
         temporary.replace(self._path)
-        self._tell(0.0)
 
-    def _tell(self, part: float) -> None:
+    def tell(self, part: float) -> None:
         finished = len(self.history)
         last = self.history[-1] if self.history else {}
         elapsed = self.duration_s + (time.monotonic() - self._began if part else 0.0)

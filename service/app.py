@@ -1,7 +1,6 @@
 """The routes: decode the request, predict, encode the answer."""
 
 import base64
-import binascii
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +121,7 @@ def _top_k(class_count: int) -> int:
 
 def _payload() -> bytes:
     """Return the bytes of the picture, in whichever of the three ways it was sent."""
+    payload: bytes
     if request.mimetype == "multipart/form-data":
         file = request.files.get("image")
         if file is None:
@@ -137,6 +137,8 @@ def _payload() -> bytes:
         raise Problem("unsupported_type", f"Send one of {accepted}; this request has {sent}.")
     if not payload:
         raise Problem("nothing_sent", "The image is empty (0 bytes).")
+    if len(payload) > MAX_BYTES:
+        raise Problem("too_large", problems.TOO_LARGE)
     return payload
 
 
@@ -150,7 +152,7 @@ def _from_json() -> bytes:
         raise Problem("bad_request", "`image` must be a string in base64.")
     try:
         return base64.b64decode(body["image"], validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise Problem("bad_request", f"`image` is not base64: {error}.") from error
 
 

@@ -3,21 +3,20 @@
 The master process never imports TensorFlow: what it forks would hang.
 """
 
+import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
-from data.errors import DataError
 from model.artifact import CARD_FILE, read_card
-from model.errors import ModelError
+from model.errors import ArtifactError
 from service.settings import SettingsError, read_settings
 from service.trainer import start_training
 
 try:
     _settings = read_settings()
-    if (_settings.artifact_folder / CARD_FILE).exists():
-        read_card(_settings.artifact_folder)  # a damaged classifier stops the start here, with one message
-except (SettingsError, DataError, ModelError) as error:
+except SettingsError as error:
     sys.exit(f"error: {error}")
 
 wsgi_app = "service.wsgi:app"
@@ -25,10 +24,24 @@ bind = f"{_settings.host}:{_settings.port}"
 workers = _settings.workers
 threads = _settings.threads
 worker_class = "gthread"
-worker_tmp_dir = "/dev/shm"  # noqa: S108 — the heartbeat file must not wait for a disk
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 — a disk could stall the heartbeat
 control_socket_disable = True  # it would want a home folder
 
 _training: "subprocess.Popen[bytes] | None" = None
+
+
+def on_starting(server: Any) -> None:  # noqa: ARG001
+    """Refuse to start, with one message, what could not work: a damaged classifier or a port that is taken."""
+    try:
+        if (_settings.artifact_folder / CARD_FILE).exists():
+            read_card(_settings.artifact_folder)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((_settings.host, _settings.port))
+    except ArtifactError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        sys.exit(f"error: cannot listen on {bind}: {error.strerror}; SERVICE_PORT chooses another port")
 
 
 def when_ready(server: Any) -> None:

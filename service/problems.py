@@ -7,6 +7,8 @@ from typing import Any
 from flask import Flask, Response, json
 from werkzeug.exceptions import HTTPException
 
+from data.images import MAX_BYTES
+
 _log = logging.getLogger(__name__)
 
 
@@ -30,6 +32,7 @@ KINDS = {
     "not_implemented": Kind(501, "This is not offered"),
     "not_ready": Kind(503, "No classifier is ready yet"),
 }
+TOO_LARGE = f"An image may have at most {MAX_BYTES:,} bytes."
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_type"}
 
 
@@ -67,7 +70,8 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def answer_http(error: HTTPException) -> Response:
-        problem = Problem(_BY_STATUS.get(error.code or 500, "bad_request"), error.description or error.name)
+        kind = _BY_STATUS.get(error.code or 500, "bad_request")
+        problem = Problem(kind, TOO_LARGE if kind == "too_large" else error.description or error.name)
         if error.code == 405 and getattr(error, "valid_methods", None):
             problem.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # type: ignore[attr-defined]
         return problem.response()

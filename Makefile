@@ -1,0 +1,78 @@
+# `make help` lists the targets.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+GROUPS := service ui train dev
+ARTIFACT := model/artifacts/traffic_sign/card.json
+# Without a classifier the first start trains one, and that needs the packages for training.
+RUN_GROUPS := service ui $(if $(wildcard $(ARTIFACT)),,train)
+COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format train train-quick samples screenshots test-system lock chromium install
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+
+run: $(RUN_GROUPS:%=$(VENV)/%.installed) ## Start the service and the page
+	@echo "page http://localhost:8501, service http://localhost:9696; Ctrl-C stops both"
+	@$(BIN)/python -m gunicorn -c service/gunicorn.conf.py & service=$$!; \
+	$(BIN)/python -m streamlit run ui/app.py & page=$$!; \
+	trap 'kill $$service $$page 2> /dev/null; wait' EXIT; \
+	wait -n
+
+test: install chromium ## Install what tests need, and run all of them
+	$(BIN)/python -m pytest
+
+check: install ## Lint, check formats, types and imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## Format the code
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+train: $(VENV)/train.installed ## Train a classifier; DATA=path, or the data set in data/store
+	$(BIN)/python init.py --retrain $(if $(DATA),--data $(DATA))
+
+train-quick: $(VENV)/train.installed ## The whole path in seconds, on drawn signs, into data/store/quick
+	$(BIN)/python init.py --retrain --data drawn --preset quick --artifact data/store/quick
+
+samples: $(VENV)/train.installed ## Draw the sample pictures of the page anew
+	$(BIN)/python -m data.samples ui/samples
+
+screenshots: install chromium ## Take the pictures for the README
+	$(BIN)/python -m tests.browser.screenshots docs
+
+test-system: ## Build both images, start them with compose and predict through the page's container
+	tests/system/run.sh
+
+lock: $(VENV)/dev.installed ## Resolve pyproject.toml into requirements/*.txt
+	@all=$$(mktemp) && trap 'rm -f $$all' EXIT && \
+	$(COMPILE) $(GROUPS:%=--extra %) --output-file $$all && \
+	for group in $(GROUPS); do \
+		$(COMPILE) --extra $$group --constraint $$all --generate-hashes --output-file requirements/$$group.txt; \
+	done
+
+chromium: # the browser of the distribution: test tools would download one of their own
+	@if command -v chromium > /dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+		apt-get update --quiet && apt-get install --yes --quiet chromium; \
+	else \
+		echo "Chromium is missing, so the browser tests will be skipped; sudo apt-get install chromium"; \
+	fi
+
+install: $(GROUPS:%=$(VENV)/%.installed)
+
+$(VENV)/bin/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/%.installed: requirements/%.txt $(VENV)/bin/pip
+	@echo "installing $<"
+	@$(INSTALL) -r $<
+	@touch $@

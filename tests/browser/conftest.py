@@ -1,0 +1,88 @@
+"""A real browser and the real page."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from data.errors import SourceError
+from data.source import find_source, open_source
+from data.task import Task
+from tests.conftest import free_port, running, wait_for
+
+CHROMIUM_FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
+
+def find_chromium() -> str | None:
+    """Return the path of the distribution's browser, if it is installed."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@contextmanager
+def start_browser(executable: str) -> Iterator[Browser]:
+    """Run a headless Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def start_page(service: str) -> Iterator[str]:
+    """Run Streamlit as users do, with a service at this address, and give the page's address."""
+    port = free_port()
+    command = [sys.executable, "-m", "streamlit", "run", "ui/app.py", "--server.port", str(port)]
+    with running(command, {"UI_SERVICE_URL": service}) as process:
+        wait_for(f"http://localhost:{port}/_stcore/health", process)
+        yield f"http://localhost:{port}"
+
+
+def find_photograph(task: Task, class_index: int) -> bytes:
+    """Return a photograph of the data set named in the variable GTSRB, or else of the one in data/store.
+
+    Raises:
+        SourceError: there is no data set.
+    """
+    location = os.environ.get("GTSRB")
+    source = open_source(Path(location), task) if location else find_source(task)
+    return source.read([example for example in source.examples if example.class_index == class_index][-1])
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    executable = find_chromium()
+    if executable is None:
+        pytest.skip("no Chromium on this machine; on Debian and Ubuntu: sudo apt-get install chromium")
+    with start_browser(executable) as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def page_url(service: str) -> Iterator[str]:
+    with start_page(service) as url:
+        yield url
+
+
+@pytest.fixture
+def page(browser: Browser, page_url: str) -> Iterator[Page]:
+    page = browser.new_page(viewport={"width": 1000, "height": 1150})
+    page.goto(page_url)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def photograph(task: Task) -> bytes:
+    """A photograph of a stop sign from the real data set, if one is at hand."""
+    try:
+        return find_photograph(task, 14)
+    except SourceError as error:
+        pytest.skip(f"put the real data set into data/store or name it in the variable GTSRB: {error}")

@@ -1,0 +1,115 @@
+"""What several tests need: pictures, the shipped classifier, and a real service on a port of its own."""
+
+import io
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+from PIL import Image
+
+from data.render import draw_example
+from data.task import Task, load_task
+from model.artifact import ARTIFACTS
+
+ROOT = Path(__file__).parents[1]
+SHIPPED = ARTIFACTS / "traffic_sign"
+START_TIMEOUT_S = 60.0
+
+Start = Callable[..., AbstractContextManager[str]]
+
+
+@pytest.fixture(scope="session")
+def task() -> Task:
+    return load_task("traffic_sign")
+
+
+def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    """Return the bytes of a picture in a file format."""
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def drawing(class_index: int = 14, size: int = 96, seed: int = 2) -> Image.Image:
+    """Return a drawn sign as a camera may see it."""
+    return draw_example(class_index, np.random.default_rng(seed), size)[0]
+
+
+def awkward_pictures() -> dict[str, bytes]:
+    """Return eight pictures of a stop sign, each with something that decoders disagree on."""
+    image = drawing()
+    transparent = image.convert("RGBA")
+    transparent.putalpha(Image.linear_gradient("L").resize(image.size))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    grey16 = np.asarray(image.convert("L")).astype(np.uint16) * 257
+    return {
+        "palette PNG": encoded(image.quantize(64)),
+        "transparent PNG": encoded(transparent),
+        "16-bit grey PNG": encoded(Image.fromarray(grey16)),
+        "CMYK JPEG": encoded(image.convert("CMYK"), "JPEG"),
+        "turned JPEG": encoded(image.rotate(90), "JPEG", exif=exif),
+        "animated GIF": encoded(image, "GIF", save_all=True, append_images=[image.rotate(180)]),
+        "large JPEG": encoded(image.resize((1600, 900)), "JPEG"),
+        "grey WebP": encoded(image.convert("L"), "WEBP", lossless=True),
+    }
+
+
+def free_port() -> int:
+    """Return a port on loopback that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def wait_for(url: str, process: "subprocess.Popen[str]", status: int = 200) -> None:
+    """Wait until a server answers with this status; fail if it ends before."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            pytest.fail(f"the server ended with status {process.returncode}")
+        try:
+            if requests.get(url, timeout=5).status_code == status:
+                return
+        except requests.ConnectionError:
+            time.sleep(0.05)
+    pytest.fail(f"{url} did not answer with {status} within {START_TIMEOUT_S:g} s")
+
+
+@contextmanager
+def running(command: list[str], environment: dict[str, str]) -> "Iterator[subprocess.Popen[str]]":
+    """Run a server until the block ends."""
+    variables = {**os.environ, **environment}
+    with subprocess.Popen(command, cwd=ROOT, env=variables, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def start_service(status: int = 200, **settings: object) -> Iterator[str]:
+    """Run gunicorn as users do, wait until /readyz has this status, and give its address."""
+    port = settings.pop("port", free_port())
+    environment = {"SERVICE_PORT": str(port), "SERVICE_WORKERS": "1"}
+    environment |= {f"SERVICE_{name.upper()}": str(value) for name, value in settings.items()}
+    command = [sys.executable, "-m", "gunicorn", "-c", "service/gunicorn.conf.py"]
+    with running(command, environment) as process:
+        wait_for(f"http://127.0.0.1:{port}/readyz", process, status)
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[str]:
+    """The address of a real service with the shipped classifier."""
+    with start_service() as url:
+        yield url

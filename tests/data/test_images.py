@@ -1,0 +1,165 @@
+"""The decoder: every odd picture comes out right or is refused with a reason."""
+
+import io
+import struct
+import zlib
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from data.errors import ImageError
+from data.images import MAX_BYTES, MAX_PIXELS, decode
+from tests.conftest import drawing, encoded
+
+SIZE = (48, 48)
+SIGN = drawing()
+
+
+def halves(mode: str = "RGB", size: tuple[int, int] = (96, 96)) -> Image.Image:
+    """A picture whose upper half is red and lower half blue."""
+    image = Image.new("RGB", size, (200, 0, 0))
+    image.paste((0, 0, 200), (0, size[1] // 2, *size))
+    return image.convert(mode)
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that promises a size and holds no pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def mean_difference(payload: bytes, reference: bytes) -> float:
+    return float(np.abs(decode(payload, SIZE).astype(int) - decode(reference, SIZE).astype(int)).mean())
+
+
+@pytest.mark.parametrize("kind", ["PNG", "PPM", "BMP"])
+def test_lossless_formats_give_the_same_pixels(kind: str) -> None:
+    assert np.array_equal(decode(encoded(SIGN, kind), SIZE), decode(encoded(SIGN), SIZE))
+
+
+@pytest.mark.parametrize(("kind", "options"), [("JPEG", {"quality": 95}), ("WEBP", {"quality": 95}), ("GIF", {})])
+def test_lossy_formats_give_nearly_the_same_pixels(kind: str, options: dict[str, int]) -> None:
+    assert mean_difference(encoded(SIGN, kind, **options), encoded(SIGN)) < 6
+
+
+def test_result_is_an_array_of_the_asked_size() -> None:
+    pixels = decode(encoded(SIGN), (32, 40))
+    assert pixels.shape == (32, 40, 3)
+    assert pixels.dtype == np.uint8
+
+
+@pytest.mark.parametrize("mode", ["P", "RGBA", "CMYK"])
+def test_colour_survives_every_mode(mode: str) -> None:
+    kind = "JPEG" if mode == "CMYK" else "PNG"
+    pixels = decode(encoded(halves(mode), kind), SIZE)
+    assert np.abs(pixels[4, 24].astype(int) - (200, 0, 0)).max() < 12
+    assert np.abs(pixels[44, 24].astype(int) - (0, 0, 200)).max() < 12
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA"])
+def test_grey_modes_become_grey_pixels(mode: str) -> None:
+    pixels = decode(encoded(Image.new(mode, (64, 64), 1 if mode == "1" else 255)), SIZE)
+    assert (pixels == 255).all()
+
+
+def test_sixteen_bits_are_scaled_and_not_clipped() -> None:
+    samples = np.full((64, 64), 32768, np.uint16)
+    assert np.unique(decode(encoded(Image.fromarray(samples)), SIZE)) == [128]
+
+
+def test_transparent_pixels_show_white() -> None:
+    assert (decode(encoded(Image.new("RGBA", (64, 64), (0, 0, 0, 0))), SIZE) == 255).all()
+
+
+def test_transparency_of_a_palette_is_respected() -> None:
+    image = Image.new("P", (64, 64), 0)
+    image.putpalette([10, 20, 30])
+    assert (decode(encoded(image, transparency=0), SIZE) == 255).all()
+
+
+@pytest.mark.parametrize(("orientation", "turn"), [(3, 180), (6, 90), (8, 270)])
+def test_exif_orientation_is_applied(orientation: int, turn: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    turned = encoded(halves().rotate(turn), "JPEG", exif=exif)
+    assert mean_difference(turned, encoded(halves())) < 6
+
+
+def test_first_frame_of_an_animation_counts() -> None:
+    frames = [halves(), halves().rotate(180)]
+    assert mean_difference(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), encoded(halves())) < 6
+
+
+def test_large_jpeg_decoded_at_reduced_scale_looks_like_the_whole() -> None:
+    large = SIGN.resize((1200, 1200))
+    assert mean_difference(encoded(large, "JPEG", quality=95), encoded(large)) < 3
+
+
+def test_box_cuts_out_a_region() -> None:
+    assert (decode(encoded(halves()), SIZE, box=(0, 48, 96, 96))[..., 2] == 200).all()
+
+
+def test_box_outside_of_the_picture_is_an_error() -> None:
+    with pytest.raises(ImageError, match="does not lie inside"):
+        decode(encoded(SIGN), SIZE, box=(0, 0, 97, 10))
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"", "empty"),
+        (b"hello", "not a picture"),
+        (b"%PDF-1.7 something", "not a picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+        (encoded(SIGN)[:400], "damaged or truncated"),
+        (encoded(SIGN, "JPEG")[:-500], "damaged or truncated"),
+        (encoded(SIGN, "TIFF"), "not a picture in a known format"),
+        (encoded(Image.new("RGB", (1, 1))), "each side must have"),
+        (encoded(Image.new("RGB", (7, 100))), "each side must have"),
+        (png_header(20_000, 20_000), "20,000 × 20,000"),
+        (bytes(MAX_BYTES + 1), "at most"),
+    ],
+    ids=["empty", "text", "pdf", "svg", "cut png", "cut jpeg", "tiff", "1 × 1", "narrow", "400 megapixels", "too long"],
+)
+def test_unreadable_bytes_are_refused_with_a_reason(payload: bytes, reason: str) -> None:
+    with pytest.raises(ImageError, match=reason):
+        decode(payload, SIZE)
+
+
+def test_huge_picture_is_refused_on_its_header() -> None:
+    """A bomb: two hundred megabytes of pixels in 200 KB; refusing it must not decode it."""
+    bomb = encoded(Image.new("1", (9000, 8000)))
+    assert MAX_PIXELS < 9000 * 8000
+    with pytest.raises(ImageError, match="9,000 × 8,000"):
+        decode(bomb, SIZE)
+
+
+BASES = [encoded(SIGN, kind) for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "PPM")]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    base=st.sampled_from(BASES),
+    changes=st.lists(st.tuples(st.integers(0, 2000), st.binary(min_size=1, max_size=8)), max_size=6),
+    cut=st.integers(0, 4000),
+)
+def test_damaged_files_decode_or_are_refused(base: bytes, changes: list[tuple[int, bytes]], cut: int) -> None:
+    damaged = bytearray(base)
+    for position, content in changes:
+        damaged[position : position + len(content)] = content
+    with suppress(ImageError):
+        assert decode(bytes(damaged[: len(damaged) - cut]), SIZE).shape == (*SIZE, 3)
+
+
+def test_decoding_leaves_the_payload_alone() -> None:
+    payload = encoded(SIGN)
+    decode(payload, SIZE)
+    assert Image.open(io.BytesIO(payload)).size == SIGN.size

@@ -1,0 +1,264 @@
+"""Finding, reading, downloading, splitting and preparing data sets."""
+
+import hashlib
+import http.server
+import shutil
+import threading
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.errors import SourceError, SplitError
+from data.images import decode
+from data.prepare import prepare
+from data.render import write_drawn
+from data.source import DRAWN, describe_gaps, download, find_source, open_source
+from data.split import split_by_group
+from data.task import Archive, Task
+
+
+@pytest.fixture(scope="module")
+def kaggle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A set in Kaggle's layout, two pictures of each class, that does not say it is drawn."""
+    folder = tmp_path_factory.mktemp("kaggle") / "gtsrb"
+    write_drawn(folder, 2, seed=1)
+    (folder / "ORIGIN").unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def official(kaggle: Path, tmp_path_factory: pytest.TempPathFactory, task: Task) -> Path:
+    """The same pictures in the layout of the official archive."""
+    root = tmp_path_factory.mktemp("official")
+    images = root / "GTSRB" / "Final_Training" / "Images"
+    source = open_source(kaggle, task)
+    for example in source.examples:
+        name = Path(example.path).stem[6:] + ".ppm"
+        folder = images / f"{example.class_index:05d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = decode(source.read(example), example.size)
+        header = f"P6\n{example.size[1]} {example.size[0]}\n255\n".encode()
+        (folder / name).write_bytes(header + pixels.tobytes())
+        with (folder / f"GT-{example.class_index:05d}.csv").open("a") as table:
+            if table.tell() == 0:
+                table.write("Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2;ClassId\n")
+            cells = (name, example.size[1], example.size[0], *example.box, example.class_index)
+            table.write(";".join(map(str, cells)) + "\n")
+    return root
+
+
+def zipped(folder: Path, path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            archive.write(file, file.relative_to(folder))
+    return path
+
+
+def copied(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "copy"))
+
+
+def test_kaggle_folder_lists_class_track_and_box(kaggle: Path, task: Task) -> None:
+    source = open_source(kaggle, task)
+    assert len(source.examples) == 86
+    example = next(e for e in source.examples if e.path == "Train/14/00014_00001_00000.png")
+    assert (example.class_index, example.group) == (14, "00014/00001")
+    assert example.box[2] <= example.size[1]
+
+
+def test_both_layouts_as_folder_and_archive_hold_the_same_examples(
+    kaggle: Path, official: Path, tmp_path: Path, task: Task
+) -> None:
+    def facts(location: Path) -> list[tuple[object, ...]]:
+        source = open_source(location, task)
+        return sorted(
+            (e.class_index, e.group, e.box, decode(source.read(e), e.size).tobytes()) for e in source.examples
+        )
+
+    expected = facts(kaggle)
+    assert facts(official) == expected
+    assert facts(zipped(kaggle, tmp_path / "archive.zip")) == expected
+    assert facts(zipped(official, tmp_path / "official.zip")) == expected
+
+
+def test_an_archive_in_the_store_is_found(kaggle: Path, tmp_path: Path, task: Task) -> None:
+    zipped(kaggle, tmp_path / "archive.zip")
+    assert find_source(task, tmp_path).origin == task.data.name
+
+
+def test_an_empty_store_names_three_ways_to_get_data(tmp_path: Path, task: Task) -> None:
+    with pytest.raises(SourceError, match=r"--download[\s\S]*--data PATH[\s\S]*--data drawn"):
+        find_source(task, tmp_path)
+
+
+def test_drawings_are_never_taken_unasked(tmp_path: Path, task: Task) -> None:
+    write_drawn(tmp_path / DRAWN, 1, seed=0)
+    write_drawn(tmp_path / "elsewhere", 1, seed=0)
+    with pytest.raises(SourceError, match="three ways"):
+        find_source(task, tmp_path)
+    assert open_source(tmp_path / "elsewhere", task).origin == DRAWN
+
+
+def test_wrong_count_is_said(kaggle: Path, task: Task) -> None:
+    [gap] = describe_gaps(open_source(kaggle, task), task)
+    assert "86" in gap
+    assert "39,209" in gap
+
+
+def test_missing_class_is_named(kaggle: Path, tmp_path: Path, task: Task) -> None:
+    folder = copied(kaggle, tmp_path)
+    table = folder / "Train.csv"
+    table.write_text("".join(line for line in table.read_text().splitlines(True) if "/14/" not in line))
+    with pytest.raises(SourceError, match=r"no examples of class 14 \(Stop\)"):
+        open_source(folder, task)
+
+
+def test_missing_file_is_named(kaggle: Path, tmp_path: Path, task: Task) -> None:
+    folder = copied(kaggle, tmp_path)
+    (folder / "Train/14/00014_00001_00000.png").unlink()
+    with pytest.raises(SourceError, match=r"00014_00001_00000\.png: named in the table, but not there"):
+        open_source(folder, task)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("ClassId", "Class", "line 2: no value in column 'ClassId'"),
+        (",14,Train/14/00014_00000", ",99,Train/14/00014_00000", r"classes \[99\]"),
+        (",14,Train/14/00014_00000", ",x,Train/14/00014_00000", "invalid literal"),
+        ("00014_00000_00000.png", "photo.png", "'photo.png' is no CCCCC_TTTTT_FFFFF name"),
+    ],
+)
+def test_mistake_in_a_table_is_named_with_its_line(
+    kaggle: Path, tmp_path: Path, task: Task, old: str, new: str, reason: str
+) -> None:
+    folder = copied(kaggle, tmp_path)
+    table = folder / "Train.csv"
+    table.write_text(table.read_text().replace(old, new))
+    with pytest.raises(SourceError, match=reason):
+        open_source(folder, task)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a picture", None], ids=["empty", "text", "cut"])
+def test_unreadable_picture_stops_the_preparation_and_is_named(
+    kaggle: Path, tmp_path: Path, task: Task, content: bytes | None
+) -> None:
+    folder = copied(kaggle, tmp_path)
+    path = folder / "Train/7/00007_00001_00000.png"
+    path.write_bytes(path.read_bytes()[:300] if content is None else content)
+    with pytest.raises(SourceError, match=r"00007_00001_00000\.png: .*(empty|not a picture|truncated)"):
+        prepare(open_source(folder, task), task, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_broken_archive_is_named(tmp_path: Path, task: Task) -> None:
+    (tmp_path / "archive.zip").write_bytes(b"PK nothing")
+    with pytest.raises(SourceError, match=r"archive\.zip: cannot be opened"):
+        open_source(tmp_path / "archive.zip", task)
+
+
+def test_a_place_without_data_is_an_error(tmp_path: Path, task: Task) -> None:
+    with pytest.raises(SourceError, match="no such folder or archive"):
+        open_source(tmp_path / "nowhere", task)
+    with pytest.raises(SourceError, match="no data set in a known layout"):
+        open_source(tmp_path, task)
+
+
+def test_preparation_is_cached_until_the_data_changes(kaggle: Path, tmp_path: Path, task: Task) -> None:
+    folder, cache = copied(kaggle, tmp_path), tmp_path / "cache"
+    first = prepare(open_source(folder, task), task, cache)
+    again = prepare(open_source(zipped(folder, tmp_path / "archive.zip"), task), task, cache)
+    assert np.array_equal(first.pixels, again.pixels)
+    assert len(list(cache.iterdir())) == 1
+    shutil.copy(folder / "Train/3/00003_00000_00000.png", folder / "Train/3/00003_00001_00000.png")
+    prepare(open_source(folder, task), task, cache)
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_excluded_tracks_are_left_out(kaggle: Path, tmp_path: Path, task: Task) -> None:
+    excluding = replace(task, data=replace(task.data, excluded_groups=frozenset({"00003/00001"})))
+    prepared = prepare(open_source(kaggle, task), excluding, tmp_path)
+    assert len(prepared) == 85
+    assert "00003/00001" not in prepared.groups
+
+
+def test_split_keeps_tracks_together_and_holds_out_some_of_every_class() -> None:
+    rng = np.random.default_rng(0)
+    groups = np.array([f"{c}/{t}" for c in range(5) for t in range(2 + 4 * c) for _ in range(30)])
+    class_index = np.array([int(group.split("/")[0]) for group in groups])
+    order = rng.permutation(len(groups))
+    groups, class_index = groups[order], class_index[order]
+    training, validation = split_by_group(class_index, groups, 0.1, seed=0)
+    assert sorted([*training, *validation]) == list(range(len(groups)))
+    assert not set(groups[training]) & set(groups[validation])
+    held_out = [len(set(groups[validation][class_index[validation] == c])) for c in range(5)]
+    assert held_out == [1, 1, 1, 1, 2]
+
+
+def test_split_is_reproducible_by_seed() -> None:
+    groups = np.array([f"0/{t}" for t in range(50)])
+    class_index = np.zeros(50, np.int64)
+    first, again, other = (split_by_group(class_index, groups, 0.1, seed)[1] for seed in (1, 1, 2))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_class_with_a_single_track_cannot_be_split() -> None:
+    with pytest.raises(SplitError, match="class 3 has 1 group"):
+        split_by_group(np.full(30, 3), np.full(30, "3/0"), 0.1, seed=0)
+
+
+@pytest.fixture
+def archive_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A web server on loopback and the folder it serves."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args: object) -> None:
+            super().__init__(*args, directory=str(folder))  # type: ignore[arg-type]
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever).start()
+    yield f"http://127.0.0.1:{server.server_port}", folder
+    server.shutdown()
+    server.server_close()
+
+
+def promised(task: Task, url: str, content: bytes) -> Task:
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return replace(task, data=replace(task.data, archives=(Archive(url, len(content), digest),)))
+
+
+def test_download_fetches_an_archive_that_is_then_found(
+    archive_server: tuple[str, Path], official: Path, tmp_path: Path, task: Task
+) -> None:
+    url, folder = archive_server
+    content = zipped(official, folder / "images.zip").read_bytes()
+    store = tmp_path / "store"
+    [path] = download(promised(task, f"{url}/images.zip", content), store, progress=False)
+    assert path == store / "images.zip"
+    assert len(find_source(task, store).examples) == 86
+    (folder / "images.zip").unlink()
+    download(promised(task, f"{url}/images.zip", content), store, progress=False)  # not fetched again
+
+
+def test_download_of_another_file_is_refused(archive_server: tuple[str, Path], tmp_path: Path, task: Task) -> None:
+    url, folder = archive_server
+    (folder / "images.zip").write_bytes(b"something else")
+    with pytest.raises(SourceError, match="download failed"):
+        download(promised(task, f"{url}/images.zip", b"what was promised"), tmp_path / "store", progress=False)
+    assert not (tmp_path / "store" / "images.zip").exists()
+
+
+def test_download_from_nowhere_is_an_error(archive_server: tuple[str, Path], tmp_path: Path, task: Task) -> None:
+    url, _ = archive_server
+    with pytest.raises(SourceError, match="download failed"):
+        download(promised(task, f"{url}/nothing.zip", b""), tmp_path / "store", progress=False)

@@ -1,0 +1,128 @@
+"""The shipped artifact, and what happens to damaged ones."""
+
+import json
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.errors import ImageError
+from data.samples import SAMPLES
+from data.task import Task
+from model.artifact import CARD_FILE, INFERENCE_FILE, read_card
+from model.classifier import Classifier
+from model.errors import ArtifactError
+from tests.conftest import ROOT, SHIPPED, awkward_pictures, drawing, encoded
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return Classifier.load(SHIPPED)
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
+
+
+def test_shipped_classifier_is_trained_on_photographs_and_says_how(task: Task) -> None:
+    card = read_card(SHIPPED)
+    held_out = card.metrics["held_out"]
+    assert card.trained_on == "photographs"
+    assert card.labels == task.labels
+    assert held_out["accuracy"] >= 0.99
+    assert held_out["groups"] >= 43
+    assert held_out["accuracy_interval_95"][0] <= held_out["accuracy"] <= held_out["accuracy_interval_95"][1]
+    assert card.training["command"].startswith("python init.py")
+
+
+@pytest.mark.parametrize(("name", "class_index"), [(name, sample[0]) for name, sample in SAMPLES.items()])
+def test_shipped_classifier_knows_the_samples_of_the_page(classifier: Classifier, name: str, class_index: int) -> None:
+    [prediction] = classifier.predict([(ROOT / "ui" / "samples" / f"{name}.png").read_bytes()])
+    assert prediction.class_index == class_index
+
+
+def test_prediction_lists_the_most_probable_classes_first(classifier: Classifier) -> None:
+    [prediction] = classifier.predict([encoded(drawing())])
+    top = prediction.top(5)
+    assert len(top) == 5
+    assert top[0] == (prediction.labels[prediction.class_index], prediction.probability)
+    assert [p for _, p in top] == sorted((p for _, p in top), reverse=True)
+    assert prediction.probabilities.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_several_pictures_are_answered_in_order(classifier: Classifier) -> None:
+    payloads = [encoded(drawing(class_index)) for class_index in (14, 13, 12)]
+    together = [prediction.class_index for prediction in classifier.predict(payloads)]
+    assert together == [classifier.predict([payload])[0].class_index for payload in payloads]
+    assert classifier.predict([]) == []
+
+
+def test_unreadable_picture_raises(classifier: Classifier) -> None:
+    with pytest.raises(ImageError):
+        classifier.predict([b"no picture"])
+
+
+def test_threads_get_the_answers_they_would_get_alone(classifier: Classifier) -> None:
+    payloads = list(awkward_pictures().values()) * 10
+    alone = [classifier.predict([payload])[0].probabilities for payload in payloads]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda payload: classifier.predict([payload])[0].probabilities, payloads))
+    assert np.array_equal(alone, together)
+
+
+def test_serving_imports_neither_tensorflow_nor_keras() -> None:
+    code = (
+        "import sys; from service.settings import Settings; from service.app import create_app;"
+        "create_app(Settings());"
+        "print(sorted({'tensorflow', 'keras', 'sklearn'} & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_missing_artifact_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="there is no classifier"):
+        Classifier.load(tmp_path)
+
+
+def test_damaged_model_is_refused_by_its_digest(artifact: Path) -> None:
+    content = bytearray((artifact / INFERENCE_FILE).read_bytes())
+    content[1000] ^= 1
+    (artifact / INFERENCE_FILE).write_bytes(content)
+    with pytest.raises(ArtifactError, match=r"model\.tflite: is damaged"):
+        Classifier.load(artifact)
+
+
+def test_missing_model_is_named(artifact: Path) -> None:
+    (artifact / INFERENCE_FILE).unlink()
+    with pytest.raises(ArtifactError, match=r"model\.tflite: cannot be read"):
+        Classifier.load(artifact)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"format_version": 99}, "format 99 is not known"),
+        ({"decoder_version": 99}, "decoder 99"),
+        ({"labels": []}, "the card says"),
+        ({"thresholds": {}}, "not a complete card"),
+        ({"surprise": 1}, "not a complete card"),
+    ],
+)
+def test_card_that_does_not_fit_is_refused(artifact: Path, change: dict[str, object], reason: str) -> None:
+    card = json.loads((artifact / CARD_FILE).read_text())
+    (artifact / CARD_FILE).write_text(json.dumps(card | change))
+    with pytest.raises(ArtifactError, match=reason):
+        Classifier.load(artifact)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
+def test_card_that_is_no_card_is_refused(artifact: Path, text: str) -> None:
+    (artifact / CARD_FILE).write_text(text)
+    with pytest.raises(ArtifactError, match=r"card\.json: (cannot be read|format)"):
+        Classifier.load(artifact)

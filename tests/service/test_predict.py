@@ -1,0 +1,177 @@
+"""The prediction route, asked over HTTP from a real gunicorn."""
+
+import base64
+import json
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import requests
+
+from data.errors import ImageError
+from data.images import MAX_BYTES, decode
+from data.prepare import prepare
+from data.source import Example, Source
+from data.task import Task
+from model.classifier import Classifier
+from service.app import MAX_BODY_BYTES
+from tests.conftest import SHIPPED, awkward_pictures, drawing, encoded
+from tests.data.test_images import png_header
+
+STOP = encoded(drawing())
+
+
+def post(service: str, payload: bytes, content_type: str | None = "image/png", query: str = "") -> requests.Response:
+    headers = {"Content-Type": content_type} if content_type else {}
+    return requests.post(f"{service}/predict_traffic_sign{query}", data=payload, headers=headers, timeout=30)
+
+
+def assert_problem(response: requests.Response, status: int, kind: str, reason: str) -> None:
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    body = response.json()
+    assert body["status"] == status
+    assert body["type"].endswith(f":{kind}")
+    assert reason in body["detail"]
+
+
+def test_answer_has_the_fields_of_the_contract(service: str) -> None:
+    answer = post(service, STOP).json()
+    assert list(answer) == [
+        "class_index", "class_name", "description", "sign_number", "probability", "verdict", "alternatives", "model",
+    ]  # fmt: skip
+    assert (answer["class_index"], answer["class_name"], answer["sign_number"]) == (14, "Stop", "206")
+    assert "full stop" in answer["description"]
+    assert answer["verdict"] in {"confident", "unsure", "not_recognised"}
+    assert len(answer["alternatives"]) == 5
+    first = answer["alternatives"][0]
+    assert first == {"class_index": 14, "class_name": "Stop", "probability": answer["probability"]}
+    assert answer["model"]["task"] == "traffic_sign"
+
+
+def as_multipart(service: str) -> requests.Response:
+    return requests.post(f"{service}/predict_traffic_sign", files={"image": ("s.png", STOP)}, timeout=30)
+
+
+def as_json(service: str) -> requests.Response:
+    body = {"image": base64.b64encode(STOP).decode()}
+    return requests.post(f"{service}/predict_traffic_sign", json=body, timeout=30)
+
+
+def as_bytes_of_unknown_type(service: str) -> requests.Response:
+    return post(service, STOP, "application/octet-stream")
+
+
+@pytest.mark.parametrize("send", [as_multipart, as_json, as_bytes_of_unknown_type])
+def test_every_way_of_sending_gives_the_same_answer(service: str, send: Callable[[str], requests.Response]) -> None:
+    assert send(service).json() == post(service, STOP).json()
+
+
+def test_top_k_says_how_many_alternatives(service: str) -> None:
+    assert len(post(service, STOP, query="?top_k=2").json()["alternatives"]) == 2
+    everything = post(service, STOP, query="?top_k=43").json()["alternatives"]
+    assert sum(alternative["probability"] for alternative in everything) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize("top_k", ["0", "44", "-1", "five", "", "2.0", "²", "9" * 3000])
+def test_wrong_top_k_is_refused(service: str, top_k: str) -> None:
+    assert_problem(post(service, STOP, query=f"?top_k={top_k}"), 400, "bad_request", "top_k")
+
+
+class Awkward:
+    """The awkward pictures as the files of a source."""
+
+    location = SHIPPED
+    pictures = awkward_pictures()
+
+    def names(self) -> list[str]:
+        return list(self.pictures)
+
+    def read(self, name: str) -> bytes:
+        return self.pictures[name]
+
+
+def test_preparation_classifier_and_http_see_the_same_pixels(
+    service: str, task: Task, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    pictures = Awkward.pictures
+    examples = tuple(Example(name, 14, f"14/{name}", (1, 1), (0, 0, 1, 1)) for name in pictures)
+    prepared = prepare(Source(Awkward(), "test", examples), task, tmp_path_factory.mktemp("cache"))
+    classifier = Classifier.load(SHIPPED)
+    predictions = classifier.predict(list(pictures.values()))
+    for row, (name, payload) in enumerate(pictures.items()):
+        assert np.array_equal(prepared.pixels[row], decode(payload, task.input_size)), name
+        logits = classifier.logits(prepared.pixels[row : row + 1])[0]
+        probabilities = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+        assert np.allclose(probabilities, predictions[row].probabilities, atol=1e-6), name
+        answer = post(service, payload, "application/octet-stream", "?top_k=43").json()
+        by_class = {a["class_index"]: a["probability"] for a in answer["alternatives"]}
+        assert [by_class[i] for i in range(43)] == predictions[row].probabilities.tolist(), name
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        (b"not a picture", "not a picture in a known format"),
+        (STOP[:500], "damaged or truncated"),
+        (encoded(drawing(size=96).resize((1, 1))), "each side must have"),
+        (png_header(20_000, 20_000), "20,000 × 20,000"),
+    ],
+    ids=["text", "truncated", "1 × 1", "400 megapixels"],
+)
+def test_unreadable_picture_is_refused_with_a_sentence(service: str, payload: bytes, reason: str) -> None:
+    with pytest.raises(ImageError):
+        decode(payload, (48, 48))
+    response = post(service, payload)
+    assert_problem(response, 422, "unreadable_image", reason)
+    detail = response.json()["detail"]
+    assert detail[0].isupper()
+    assert detail[-1] == "."
+
+
+def test_nothing_sent_is_said(service: str) -> None:
+    assert_problem(post(service, b""), 400, "nothing_sent", "0 bytes")
+    form = requests.post(f"{service}/predict_traffic_sign", files={"photo": ("s.png", STOP)}, timeout=30)
+    assert_problem(form, 400, "nothing_sent", "`image`")
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain", "image/svg+xml", "application/x-www-form-urlencoded"])
+def test_other_types_are_refused(service: str, content_type: str | None) -> None:
+    assert_problem(post(service, STOP, content_type), 415, "unsupported_type", "image/png")
+
+
+@pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"image": 5}', '{"image": "a", "url": "b"}', '{"image": "ä"}'])
+def test_wrong_json_is_refused(service: str, body: str) -> None:
+    response = post(service, body.encode(), "application/json")
+    assert response.status_code == 400
+    assert response.headers["Content-Type"] == "application/problem+json"
+
+
+def test_urls_and_explanations_are_not_offered_yet(service: str) -> None:
+    body = json.dumps({"url": "http://example.org/sign.png"}).encode()
+    assert_problem(post(service, body, "application/json"), 501, "not_implemented", "URL")
+    assert_problem(post(service, STOP, query="?explain=true"), 501, "not_implemented", "explain")
+
+
+def test_too_large_bodies_are_refused_and_the_service_goes_on(service: str) -> None:
+    for size in (MAX_BYTES + 1, 100_000_000):
+        assert_problem(post(service, bytes(size)), 413, "too_large", f"{MAX_BYTES:,} bytes")
+    assert post(service, STOP).json()["class_index"] == 14
+
+
+def test_endless_body_without_a_length_is_refused(service: str) -> None:
+    chunks = (bytes(1_000_000) for _ in range(MAX_BODY_BYTES // 1_000_000 + 5))
+    response = requests.post(
+        f"{service}/predict_traffic_sign", data=chunks, headers={"Content-Type": "image/png"}, timeout=30
+    )
+    assert_problem(response, 413, "too_large", "bytes")
+
+
+def test_whatever_is_sent_the_service_goes_on(service: str) -> None:
+    rng = np.random.default_rng(0)
+    for picture in awkward_pictures().values():
+        damaged = bytearray(picture)
+        for position in rng.integers(0, len(damaged), 20):
+            damaged[position] = rng.integers(0, 256)
+        assert post(service, bytes(damaged), "application/octet-stream").status_code in {200, 422}
+    assert requests.get(f"{service}/healthz", timeout=5).json() == {"status": "alive"}

@@ -1,0 +1,176 @@
+"""The other routes, the contract, the settings, and how the service starts."""
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+from openapi_spec_validator import validate
+
+from model.artifact import read_card
+from model.progress import Progress, Reporter, training_folder, training_lock
+from service.app import OPENAPI_FILE, create_app
+from service.problems import KINDS
+from service.settings import PREFIX, Settings, SettingsError, read_settings
+from tests.conftest import ROOT, SHIPPED, drawing, encoded, free_port, start_service
+from ui.settings import Settings as PageSettings
+
+CONTRACT = yaml.safe_load(OPENAPI_FILE.read_text(encoding="utf-8"))
+
+
+def test_contract_is_valid_openapi_and_served(service: str) -> None:
+    validate(CONTRACT)
+    assert requests.get(f"{service}/openapi.json", timeout=5).json() == CONTRACT
+
+
+def test_every_route_is_in_the_contract_and_back() -> None:
+    rules = create_app(read_settings({})).url_map.iter_rules()
+    routes = {(rule.rule, method) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
+    described = {(path, method.upper()) for path, methods in CONTRACT["paths"].items() for method in methods}
+    assert routes == described
+
+
+def test_every_status_of_a_problem_is_in_the_contract() -> None:
+    described = set(map(int, CONTRACT["paths"]["/predict_traffic_sign"]["post"]["responses"]))
+    assert {kind.status for kind in KINDS.values()} - {404, 405, 500} <= described
+
+
+def test_card_and_labels_are_shown(service: str) -> None:
+    card = requests.get(f"{service}/model", timeout=5).json()
+    assert card["version"] == read_card(SHIPPED).version
+    labels = requests.get(f"{service}/model/labels", timeout=5).json()
+    assert [label["index"] for label in labels] == list(range(43))
+    assert labels[14]["name_de"] == "Halt. Vorfahrt gewähren"
+
+
+def test_unknown_address_and_method_are_problems(service: str) -> None:
+    missing = requests.get(f"{service}/nothing", timeout=5)
+    assert (missing.status_code, missing.headers["Content-Type"]) == (404, "application/problem+json")
+    wrong = requests.get(f"{service}/predict_traffic_sign", timeout=5)
+    assert (wrong.status_code, wrong.headers["Content-Type"]) == (405, "application/problem+json")
+    assert "POST" in wrong.headers["Allow"]
+
+
+@pytest.mark.parametrize(("settings", "prefix"), [(Settings, PREFIX), (PageSettings, "UI_")])
+def test_readme_lists_every_setting_with_its_default(settings: Any, prefix: str) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(rf"^\| `({prefix}\w+)` \| (.*?) \|", readme, re.MULTILINE))
+    assert set(rows) == {prefix + name.upper() for name in settings.model_fields}
+    for name, field in settings.model_fields.items():
+        if field.default is not None and not field.is_required() and field.default_factory is None:
+            assert str(field.default).rstrip("/") in rows[prefix + name.upper()], name
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"SERVICE_PROT": "1"}, "unknown settings: SERVICE_PROT; known: .*SERVICE_PORT"),
+        ({"SERVICE_PORT": "many"}, "SERVICE_PORT: .*integer"),
+        ({"SERVICE_WORKERS": "0"}, "SERVICE_WORKERS: .*greater"),
+    ],
+)
+def test_mistakes_in_the_settings_are_named(environment: dict[str, str], reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason):
+        read_settings(environment)
+
+
+def run_service(**settings: object) -> "subprocess.CompletedProcess[str]":
+    """Run a service that is expected to end by itself."""
+    environment = {f"SERVICE_{name.upper()}": str(value) for name, value in settings.items()}
+    return subprocess.run(
+        [sys.executable, "-m", "gunicorn", "-c", "service/gunicorn.conf.py"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def test_busy_port_is_one_message() -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        result = run_service(port=busy.getsockname()[1])
+    assert result.returncode != 0
+    assert "cannot listen on 127.0.0.1" in result.stderr
+    assert "SERVICE_PORT" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_damaged_artifact_is_one_message(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
+    (folder / "model.tflite").write_bytes(b"damaged")
+    result = run_service(artifact=folder, port=free_port())
+    assert result.returncode != 0
+    assert "model.tflite: is damaged" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_unknown_setting_is_one_message() -> None:
+    result = run_service(colour="red")
+    assert result.returncode != 0
+    assert result.stderr.strip().startswith("error: unknown settings: SERVICE_COLOUR")
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def test_service_without_classifier_tells_the_progress_and_serves_when_it_is_there(tmp_path: Path) -> None:
+    artifact, training = tmp_path / "artifact", training_folder(tmp_path, "traffic_sign")
+    with start_service(status=503, artifact=artifact, store=tmp_path, train="false") as url:
+        refused = requests.post(
+            f"{url}/predict_traffic_sign", data=b"x", headers={"Content-Type": "image/png"}, timeout=5
+        )
+        assert refused.status_code == 503
+        assert "none is being trained" in refused.json()["detail"]
+        with training_lock(training):
+            Reporter(training).write(Progress("train", epoch=3, epochs=30, remaining_s=60.0))
+            busy = requests.get(f"{url}/readyz", timeout=5)
+        assert busy.json()["progress"] == {"stage": "train", "epoch": 3, "epochs": 30, "remaining_s": 60.0}
+        assert busy.headers["Retry-After"] == "5"
+        assert "epoch 4 of 30" in busy.json()["detail"]
+        assert "interrupted" in requests.get(f"{url}/readyz", timeout=5).json()["detail"]
+        shutil.copytree(SHIPPED, tmp_path / "copy")
+        (tmp_path / "copy").rename(artifact)
+        assert requests.get(f"{url}/readyz", timeout=5).json()["status"] == "ready"
+        answer = requests.post(f"{url}/predict_traffic_sign", files={"image": encoded(drawing())}, timeout=5)
+        assert answer.json()["class_index"] == 14
+
+
+def test_first_start_without_data_says_what_is_missing(tmp_path: Path) -> None:
+    with start_service(status=503, artifact=tmp_path / "artifact", store=tmp_path) as url:
+        wait_until(lambda: "failed" in requests.get(f"{url}/readyz", timeout=5).json()["detail"])
+        detail = requests.get(f"{url}/readyz", timeout=5).json()["detail"]
+    assert "init.py --download" in detail
+
+
+def test_first_start_trains_in_a_process_of_its_own(tmp_path: Path) -> None:
+    """The store holds a small data set; the service trains on it and tells how far it is."""
+    from data.render import write_drawn
+
+    write_drawn(tmp_path / "photographs", 4, seed=0)
+    (tmp_path / "photographs" / "ORIGIN").unlink()  # stands for a data set that the user put there
+    stages: set[str | None] = set()
+
+    def training_began() -> bool:
+        progress = requests.get(f"{url}/readyz", timeout=5).json().get("progress", {})
+        stages.add(progress.get("stage"))
+        return "train" in stages and "epochs" in progress
+
+    with start_service(status=503, artifact=tmp_path / "artifact", store=tmp_path) as url:
+        wait_until(training_began)
+        assert requests.get(f"{url}/healthz", timeout=5).status_code == 200

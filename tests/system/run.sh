@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Build both images, start them with compose, and predict from inside the page's container. Needs root and Debian's
+# Docker packages only where no engine runs; removes what it starts.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+engine=$(mktemp -d)
+export COMPOSE_PROJECT_NAME=traffic-sign-test DOCKER_BUILDKIT=0
+state=$(tests/system/start_engine.sh "$engine")
+cleanup() {
+    docker-compose down --volumes --remove-orphans --timeout 5 || true
+    docker rmi traffic-sign-service:slim > /dev/null 2>&1 || true
+    if [ "$state" = started ]; then
+        kill "$(cat "$engine/docker.pid")"
+        tail --pid="$(cat "$engine/docker.pid")" -f /dev/null || true
+    fi
+    rm -rf "$engine" || true
+}
+trap cleanup EXIT
+
+tests/system/make_base_image.sh
+docker-compose build
+docker build --file Dockerfile.service --target slim --tag traffic-sign-service:slim .
+docker-compose up --detach # the page starts when the service is healthy
+
+echo "--- the page's container predicts through its own client"
+docker-compose exec -T ui python - << 'PYTHON'
+from pathlib import Path
+from ui.client import Client
+prediction = Client("http://service:9696", timeout_s=10).predict(Path("ui/samples/stop.png").read_bytes())
+print(prediction.class_name, prediction.verdict, round(prediction.probability, 4))
+assert prediction.class_index == 14, prediction
+PYTHON
+
+echo "--- both run without privileges on a read-only file system"
+for container in service ui; do
+    docker-compose exec -T "$container" python - << 'PYTHON'
+import os
+assert os.getuid() != 0
+try:
+    open("/app/README.md", "w")
+except OSError as error:
+    print("uid", os.getuid(), error.strerror)
+else:
+    raise SystemExit("the root file system can be written to")
+PYTHON
+done
+
+echo "--- the page's image imports nothing of the model, the slim service has no TensorFlow"
+docker-compose exec -T ui python -c 'import importlib.util as u; assert not any(map(u.find_spec, ("model", "data", "flask", "tensorflow")))'
+docker run --rm traffic-sign-service:slim python -c 'import importlib.util as u; assert u.find_spec("ai_edge_litert") and not u.find_spec("tensorflow")'
+docker-compose exec -T service python -c 'import importlib.util as u; assert u.find_spec("tensorflow")'
+
+echo "--- the page is healthy"
+until [ "$(docker inspect --format '{{.State.Health.Status}}' "$(docker-compose ps -q ui)")" = healthy ]; do
+    [ "$(docker inspect --format '{{.State.Status}}' "$(docker-compose ps -q ui)")" = running ]
+    sleep 1
+done
+docker images --format '{{.Repository}}:{{.Tag}} {{.Size}}' | grep traffic-sign
+echo passed

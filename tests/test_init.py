@@ -1,0 +1,142 @@
+"""`python init.py` as a person runs it, on drawn signs."""
+
+import json
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from model.artifact import read_card
+from model.classifier import Classifier
+from model.progress import read_progress, training_folder, training_lock
+from tests.conftest import ROOT, SHIPPED, drawing, encoded
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "init.py", *map(str, arguments)]
+
+
+def init(*arguments: object, before: Callable[[], None] | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run init.py to its end; `before` runs in its process first."""
+    return subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, check=False, preexec_fn=before)
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[object]]:
+    """A store in which a training on drawn signs was stopped after its first epoch, and its arguments."""
+    store = tmp_path_factory.mktemp("store")
+    arguments = ["--data", "drawn", "--preset", "quick", "--store", store, "--artifact", store / "artifact"]
+    with subprocess.Popen(command(*arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("epoch 1/2"):
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stderr.read()
+    assert process.returncode == 130, rest
+    assert "goes on after the last whole epoch" in rest
+    assert not (store / "artifact").exists()
+    return store, arguments
+
+
+@pytest.fixture(scope="module")
+def finished(interrupted: tuple[Path, list[object]]) -> tuple[Path, str]:
+    """The same store after the same command was run again, and what it printed."""
+    store, arguments = interrupted
+    result = init(*arguments)
+    assert result.returncode == 0, result.stderr
+    return store, result.stdout + result.stderr
+
+
+def test_stopped_training_goes_on_after_its_last_epoch(finished: tuple[Path, str]) -> None:
+    assert re.findall(r"epoch (\d)/2", finished[1]) == ["2"]
+
+
+def test_artifact_is_complete_and_honest_about_drawings(finished: tuple[Path, str]) -> None:
+    store, output = finished
+    card = read_card(store / "artifact")
+    assert card.trained_on == "drawings"
+    assert "trained on drawings" in output
+    assert card.training["command"] == "python init.py --data drawn --preset quick"
+    assert card.metrics["held_out"]["examples"] == card.data["images_held_out"] == 86
+    assert str(store) not in (store / "artifact" / "card.json").read_text()
+    [prediction] = Classifier.load(store / "artifact").predict([encoded(drawing())])
+    assert 0 < prediction.probability <= 1
+
+
+def test_progress_file_ends_with_done_and_checkpoints_are_gone(finished: tuple[Path, str]) -> None:
+    folder = training_folder(finished[0], "traffic_sign")
+    progress = read_progress(folder)
+    assert progress is not None
+    assert progress.stage == "done"
+    assert not (folder / "checkpoints").exists()
+
+
+def test_finished_artifact_makes_it_a_no_op(finished: tuple[Path, str]) -> None:
+    card = finished[0] / "artifact" / "card.json"
+    before = card.stat().st_mtime_ns
+    result = init("--artifact", card.parent, "--store", finished[0])
+    assert (result.returncode, card.stat().st_mtime_ns) == (0, before)
+    assert "Nothing to do" in result.stdout
+
+
+def test_without_data_three_ways_are_named(tmp_path: Path) -> None:
+    result = init("--artifact", tmp_path / "artifact", "--store", tmp_path)
+    assert result.returncode == 1
+    for way in ("--download", "--data PATH", "--data drawn"):
+        assert way in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_damaged_artifact_is_said_and_not_replaced_unasked(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
+    (folder / "model.tflite").write_bytes(b"damaged")
+    result = init("--artifact", folder, "--store", tmp_path)
+    assert result.returncode == 1
+    assert "model.tflite: is damaged" in result.stderr
+
+
+def test_second_training_at_the_same_time_is_refused(tmp_path: Path) -> None:
+    with training_lock(training_folder(tmp_path, "traffic_sign")):
+        result = init("--data", "drawn", "--artifact", tmp_path / "artifact", "--store", tmp_path)
+    assert result.returncode == 1
+    assert "another process is training" in result.stderr
+
+
+def test_full_disk_is_one_message_and_leaves_nothing_half_done(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk: writing beyond it fails in the same way."""
+
+    def limit_file_size() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    result = init(
+        *("--data", "drawn", "--preset", "quick", "--artifact", tmp_path / "artifact", "--store", tmp_path),
+        before=limit_file_size,
+    )
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "artifact").exists()
+    progress = json.loads((training_folder(tmp_path, "traffic_sign") / "progress.json").read_text())
+    assert progress["stage"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--task", "dinosaurs"], "there is no task 'dinosaurs'"),
+        (["--preset", "huge", "--retrain"], "there is no preset 'huge'; known: cpu"),
+        (["--data", "/nowhere", "--retrain"], "/nowhere: there is no such folder"),
+    ],
+)
+def test_mistakes_in_the_command_are_told(tmp_path: Path, arguments: list[str], reason: str) -> None:
+    result = init(*arguments, "--store", tmp_path)
+    assert result.returncode == 1
+    assert reason in result.stderr

@@ -1,0 +1,39 @@
+"""Settings of the page, from environment variables that begin with UI_."""
+
+import os
+from collections.abc import Mapping
+
+from pydantic import Field, HttpUrl, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "UI_"
+
+
+class SettingsError(Exception):
+    """A variable is unknown or its value is not allowed; the message names it."""
+
+
+class Settings(BaseSettings):
+    """One field for each variable; the variable's name is the prefix and the field's name in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+
+    service_url: HttpUrl = Field(HttpUrl("http://localhost:9696"), description="where the prediction service is")
+    timeout_s: float = Field(10.0, gt=0, description="seconds to wait for an answer of the service")
+
+
+def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read and check all settings.
+
+    Raises:
+        SettingsError: an unknown variable with our prefix, or a value that is not allowed.
+    """
+    known = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+    if unknown:
+        raise SettingsError(f"unknown settings: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+    try:
+        return Settings.model_validate({known[name]: value for name, value in environment.items() if name in known})
+    except ValidationError as error:
+        faults = [f"{PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()]
+        raise SettingsError("; ".join(faults)) from error
