@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 engine=$(mktemp -d)
-export COMPOSE_PROJECT_NAME=traffic-sign-test DOCKER_BUILDKIT=0
+# Other ports than the usual ones, which may be taken; the classic builder, since BuildKit is not everywhere.
+export COMPOSE_PROJECT_NAME=traffic-sign-test SERVICE_PORT=19696 UI_PORT=18501 DOCKER_BUILDKIT=0
 state=$(tests/system/start_engine.sh "$engine")
 cleanup() {
     docker-compose down --volumes --remove-orphans --timeout 5 || true
@@ -50,6 +51,9 @@ echo "--- the page's image imports nothing of the model, the slim service has no
 docker-compose exec -T ui python -c 'import importlib.util as u; assert not any(map(u.find_spec, ("model", "data", "flask", "tensorflow")))'
 docker run --rm traffic-sign-service:slim python -c 'import importlib.util as u; assert u.find_spec("ai_edge_litert") and not u.find_spec("tensorflow")'
 docker-compose exec -T service python -c 'import importlib.util as u; assert u.find_spec("tensorflow")'
+
+echo "--- the service's container trains, on drawn signs"
+docker-compose exec -T service python init.py --data drawn --preset quick --artifact data/store/quick
 
 echo "--- the page is healthy"
 until [ "$(docker inspect --format '{{.State.Health.Status}}' "$(docker-compose ps -q ui)")" = healthy ]; do
