@@ -18,10 +18,11 @@ help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 run: $(RUN_GROUPS:%=$(VENV)/%.installed) ## Start the service and the page
-	@echo "page http://localhost:8501, service http://localhost:9696; Ctrl-C stops both"
-	@$(BIN)/python -m gunicorn -c service/gunicorn.conf.py & service=$$!; \
-	$(BIN)/python -m streamlit run ui/app.py & page=$$!; \
-	trap 'kill $$service $$page 2> /dev/null; wait' EXIT; \
+	@service=http://localhost:$${SERVICE_PORT:-9696}; page=http://localhost:$${STREAMLIT_SERVER_PORT:-8501}; \
+	echo "page $$page, service $$service; Ctrl-C stops both"; \
+	$(BIN)/python -m gunicorn -c service/gunicorn.conf.py & first=$$!; \
+	UI_SERVICE_URL=$${UI_SERVICE_URL:-$$service} $(BIN)/python -m ui & second=$$!; \
+	trap 'kill $$first $$second 2> /dev/null; wait' EXIT; \
 	wait -n
 
 test: install chromium ## Install what tests need, and run all of them
@@ -60,12 +61,9 @@ lock: $(VENV)/dev.installed ## Resolve pyproject.toml into requirements/*.txt
 	done
 
 chromium: # the browser of the distribution: test tools would download one of their own
-	@if command -v chromium > /dev/null; then :; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
-		apt-get update --quiet && apt-get install --yes --quiet chromium; \
-	else \
-		echo "Chromium is missing, so the browser tests will be skipped; sudo apt-get install chromium"; \
-	fi
+	@if command -v chromium chromium-browser google-chrome > /dev/null; then exit; fi; \
+	if [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet chromium; then exit; fi; \
+	echo "No Chromium is installed, so the browser tests will be skipped; sudo apt-get install chromium"
 
 install: $(GROUPS:%=$(VENV)/%.installed)
 

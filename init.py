@@ -12,9 +12,9 @@ from pathlib import Path
 from data.errors import DataError
 from data.source import DRAWN, STORE, Source, download, find_source, open_source
 from data.task import Task, load_task
-from model.artifact import ARTIFACTS, CARD_FILE, Card, read_card
-from model.errors import ModelError, TrainingError
-from model.progress import Progress, Reporter, training_folder, training_lock
+from model.artifact import ARTIFACTS, CARD_FILE, Card, read_artifact
+from model.errors import ModelError
+from model.progress import Progress, Reporter, training_folder, training_lock, write_progress
 
 DRAWN_SEED = 0
 
@@ -25,14 +25,20 @@ def main(arguments: list[str]) -> int:
     try:
         task = load_task(options.task)
         folder = options.artifact or ARTIFACTS / task.name
-        if (folder / CARD_FILE).exists() and not options.retrain:
-            if options.download:
-                download(task, options.store)
-            print(f"{_summary(read_card(folder))}\nNothing to do; --retrain makes a new one.")
+        if not (folder / CARD_FILE).exists() or options.retrain:
+            print(_summary(_train(task, options, folder)))
             return 0
-        print(_summary(_train(task, options, folder)))
+        card, _ = read_artifact(folder)
+        if options.data:
+            raise ModelError(f"there is a classifier, version {card.version}; add --retrain to make another one")
+        if options.download:
+            _download(task, options)
+        print(f"{_summary(card)}\nNothing to do; --retrain makes a new one.")
     except (DataError, ModelError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        print(f"error: this needs a package that is not installed ({error.name}): make install", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on after the last whole epoch", file=sys.stderr)
@@ -60,21 +66,17 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # only errors: what TensorFlow says otherwise is for its makers
     work = training_folder(options.store, task.name)
     with training_lock(work):
-        reporter = Reporter(work)
+        write_progress(work, Progress("prepare"))  # not what an earlier training left there
         try:
-            try:
-                from model.build import build_artifact
-            except ModuleNotFoundError as error:
-                raise TrainingError(
-                    f"training needs packages that are not installed ({error.name}): "
-                    "pip install -r requirements/train.txt"
-                ) from error
+            from model.build import build_artifact
+
+            reporter = Reporter(work)
             source = _source(task, task.training[preset].drawings, options, reporter)
             card = build_artifact(task, preset, source, options.store, folder, _command(options), reporter)
-        except (DataError, ModelError, OSError) as error:
-            reporter.write(Progress("failed", message=str(error)))
+        except (DataError, ModelError, OSError, ModuleNotFoundError) as error:
+            write_progress(work, Progress("failed", message=str(error)))
             raise
-        reporter.write(Progress("done"))
+        write_progress(work, Progress("done"))
     return card
 
 
@@ -89,8 +91,12 @@ def _source(task: Task, drawings: int, options: argparse.Namespace, reporter: Re
         return open_source(Path(options.data), task)
     if options.download:
         reporter.stage("download", f"fetching {task.data.name} into {options.store}")
-        download(task, options.store)
+        _download(task, options)
     return find_source(task, options.store)
+
+
+def _download(task: Task, options: argparse.Namespace) -> None:
+    download(task, options.store, progress=sys.stderr.isatty())
 
 
 def _command(options: argparse.Namespace) -> str:

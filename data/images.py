@@ -6,11 +6,13 @@ trained on. Whatever changes the pixels that come out must raise `DECODER_VERSIO
 
 import io
 import struct
+import threading
 import zlib
+from contextlib import nullcontext
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from data.errors import ImageError
 
@@ -26,6 +28,7 @@ MEDIA_TYPES = {
 FORMATS = tuple(MEDIA_TYPES.values())
 MAX_BYTES = 20 * 1024 * 1024  # a 50-megapixel JPEG of a telephone is about 15 MB
 MAX_PIXELS = 64_000_000  # 192 MB as RGB; the largest common telephone sensors give 48 to 50 million
+LARGE_PIXELS = 10_000_000  # 40 MB as RGBA
 MIN_SIDE = 8  # below this no sign can be told from another; GTSRB's smallest image is 25 wide
 GROUND = (255, 255, 255)  # under transparent pixels: what picture viewers show
 DRAFT_FACTOR = 4  # JPEGs are decoded at a reduced scale only if still this much larger than the target
@@ -39,21 +42,31 @@ _DAMAGED = (
     OSError, ValueError, SyntaxError, struct.error, zlib.error,
     EOFError, IndexError, KeyError, TypeError, OverflowError,
 )  # fmt: skip
+_ORIENTATION = 0x0112  # the EXIF tag, and what makes each of its values upright
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_one_large_picture = threading.Lock()
 
 
-def decode(
-    payload: bytes, size: tuple[int, int], box: tuple[int, int, int, int] | None = None
-) -> npt.NDArray[np.uint8]:
+def decode(payload: bytes, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """Decode one picture to RGB pixels of a given size.
 
     EXIF orientation is applied; transparent pixels are laid on `GROUND`; 16-bit samples are scaled to 8;
     grey, palette and CMYK become RGB; of an animation the first frame counts; colour profiles are ignored.
     The picture is stretched to `size` by Pillow's antialiased bilinear filter, aspect ratio not kept.
 
+    Pictures above `LARGE_PIXELS` are decoded one at a time in a process: each may take half a gigabyte.
+
     Args:
         payload: a whole file in one of `FORMATS`, at most `MAX_BYTES` long and `MAX_PIXELS` large.
         size: (height, width) of the result.
-        box: (left, top, right, bottom) in pixels of the upright picture, half-open; None means all of it.
 
     Returns:
         shape (height, width, 3), uint8 in [0, 255].
@@ -63,17 +76,20 @@ def decode(
     """
     height, width = size
     image = _open(payload)
-    if image.format == "JPEG" and box is None and min(image.size) >= DRAFT_FACTOR * max(size):
+    if image.format == "JPEG" and min(image.size) >= DRAFT_FACTOR * max(size):
         image.draft(None, (DRAFT_FACTOR * width, DRAFT_FACTOR * height))
+    large = image.width * image.height > LARGE_PIXELS
     try:
-        image.load()
-        ImageOps.exif_transpose(image, in_place=True)
-        image = _to_rgb(image)
+        with _one_large_picture if large else nullcontext():
+            image.load()
+            upright = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+            image = _plain(image)
+            if upright is not None:
+                image = image.transpose(upright)
+            # The ground comes after the size, so that it need not be as large as the picture.
+            return np.asarray(_on_ground(image.resize((width, height), Image.Resampling.BILINEAR)))
     except _DAMAGED as error:
         raise ImageError(f"the picture is damaged or truncated: {error}") from error
-    if box is not None and not (0 <= box[0] < box[2] <= image.width and 0 <= box[1] < box[3] <= image.height):
-        raise ImageError(f"the box {box} does not lie inside the picture of {_extent(image)} pixels")
-    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, box=box))
 
 
 def _open(payload: bytes) -> Image.Image:
@@ -87,24 +103,30 @@ def _open(payload: bytes) -> Image.Image:
     except _DAMAGED as error:
         known = ", ".join(FORMATS)
         raise ImageError(f"these bytes are not a picture in a known format ({known})") from error
+    extent = f"{image.width:,} × {image.height:,}"
     if image.width * image.height > MAX_PIXELS:
-        raise ImageError(f"the picture has {_extent(image)} pixels; at most {MAX_PIXELS:,} in all are read")
+        raise ImageError(f"the picture has {extent} pixels; at most {MAX_PIXELS:,} in all are read")
     if min(image.size) < MIN_SIDE:
-        raise ImageError(f"the picture has {_extent(image)} pixels; each side must have {MIN_SIDE} at least")
+        raise ImageError(f"the picture has {extent} pixels; each side must have {MIN_SIDE} at least")
+    if image.mode == "F":
+        raise ImageError("the picture has floating-point samples, whose range is not known")
     return image
 
 
-def _extent(image: Image.Image) -> str:
-    return f"{image.width:,} × {image.height:,}"
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
+def _plain(image: Image.Image) -> Image.Image:
+    """Return the picture in 8 bits, as L, RGB, LA or RGBA."""
+    key = image.info.get("transparency")  # PNG: a colour that counts as transparent
+    wide = image.mode.startswith("I")  # 16-bit grey, also where Pillow holds it in 32 bits
+    if key is not None and (wide or (isinstance(key, tuple) and max(key) > 255)):
+        raise ImageError("the picture has 16-bit samples with a transparent colour, which is not read")
+    if wide:
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode in {"L", "RGB", "LA", "RGBA"} and key is None:
         return image
-    if image.mode.startswith("I"):  # 16-bit grey, also where Pillow holds it in 32 bits
-        samples = np.asarray(image).astype(np.uint32)
-        image = Image.fromarray(((samples * 255 + 32767) // 65535).astype(np.uint8))
-    if image.has_transparency_data:
-        ground = Image.new("RGBA", image.size, GROUND)
-        image = Image.alpha_composite(ground, image.convert("RGBA"))
-    return image.convert("RGB")
+    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _on_ground(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", image.size, GROUND), image.convert("RGBA")).convert("RGB")

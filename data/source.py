@@ -13,6 +13,7 @@ import hashlib
 import io
 import re
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ STORE = Path(__file__).with_name("store")
 DRAWN = "drawn"
 ORIGIN_FILE = "ORIGIN"  # beside the Train.csv of drawn signs, so that they cannot pass for photographs
 
+_UNREADABLE = (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)  # RuntimeError: encrypted
 _KAGGLE_FILE = re.compile(r"(?P<class>\d{5})_(?P<track>\d{5})_\d{5}\.\w+")
 _OFFICIAL_FILE = re.compile(r"(?P<track>\d{5})_\d{5}\.\w+")
 _OFFICIAL_TABLE = re.compile(r"GT-(?P<class>\d{5})\.csv")
@@ -101,7 +103,7 @@ class Source:
         """
         try:
             return self.files.read(example.path)
-        except (OSError, KeyError, zipfile.BadZipFile, RuntimeError) as error:
+        except _UNREADABLE as error:
             raise SourceError(f"{self.name_of(example)}: cannot be read: {error}") from error
 
     def name_of(self, example: Example) -> str:
@@ -212,7 +214,8 @@ def _read_layout(location: Path, task: Task) -> Source | None:
     except (OSError, zipfile.BadZipFile) as error:
         raise SourceError(f"{location}: cannot be opened: {error}") from error
     names = {PurePosixPath(name) for name in files.names()}
-    kaggle = sorted((name for name in names if name.name == "Train.csv"), key=lambda name: len(name.parts))
+    tables = [name for name in names if name.name == "Train.csv"]
+    kaggle = sorted(tables, key=lambda table: (table.with_name(ORIGIN_FILE) in names, len(table.parts)))
     official = sorted(name for name in names if _OFFICIAL_TABLE.fullmatch(name.name))
     origin = task.data.name
     if kaggle:
@@ -254,9 +257,9 @@ def _read_official(files: _Files, table: PurePosixPath) -> list[Example]:
 def _rows(files: _Files, table: PurePosixPath, delimiter: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     try:
         text = files.read(str(table)).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError, zipfile.BadZipFile) as error:
+        yield from enumerate(csv.DictReader(io.StringIO(text), delimiter=delimiter), start=2)
+    except (*_UNREADABLE, UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{files.location}/{table}: cannot be read: {error}") from error
-    yield from enumerate(csv.DictReader(io.StringIO(text), delimiter=delimiter), start=2)
 
 
 def _cell(files: _Files, table: PurePosixPath, line: int, row: Mapping[str, str], column: str) -> str:

@@ -34,10 +34,9 @@ class Label:
 
 @dataclass(frozen=True)
 class Archive:
-    """A file to download: its address, length in bytes and MD5 as 32 hexadecimal digits."""
+    """A file to download: its address and MD5, 32 hexadecimal digits."""
 
     url: str
-    size_bytes: int
     md5: str
 
 

@@ -53,8 +53,8 @@ class Card:
         return dataclasses.asdict(self)
 
 
-def read_card(folder: Path) -> Card:
-    """Read and verify an artifact.
+def read_artifact(folder: Path) -> tuple[Card, bytes]:
+    """Read and verify an artifact: its card, and the LiteRT model whose digest the card has.
 
     Raises:
         ArtifactError: nothing there, a digest that does not match, or a format or decoder this version does not know.
@@ -77,13 +77,14 @@ def read_card(folder: Path) -> Card:
         raise ArtifactError(
             f"{path}: was trained with decoder {card.decoder_version}, this program has decoder {DECODER_VERSION}"
         )
-    for name, expected in card.files.items():
-        if _digest(folder / name) != expected:
+    contents = {name: _read(folder / name) for name in (INFERENCE_FILE, NETWORK_FILE)}
+    for name, content in contents.items():
+        if _digest(content) != card.files[name]:
             raise ArtifactError(f"{folder / name}: is damaged: its SHA-256 is not the one in {CARD_FILE}")
-    return card
+    return card, contents[INFERENCE_FILE]
 
 
-def write_artifact(folder: Path, card: Card, inference: bytes, save_network: Callable[[Path], None]) -> Card:
+def write_artifact(folder: Path, card: Card, inference: bytes, save_network: Callable[[Path], object]) -> Card:
     """Write a whole artifact and put it in the place of the one that is there, if any.
 
     Everything is written to a temporary folder on the same file system first. Between the two renames a reader may
@@ -103,20 +104,22 @@ def write_artifact(folder: Path, card: Card, inference: bytes, save_network: Cal
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+    previous = temporary.with_suffix(".previous")
     try:
         temporary.chmod(0o755)
         (temporary / INFERENCE_FILE).write_bytes(inference)
         save_network(temporary / NETWORK_FILE)
-        files = {name: _digest(temporary / name) for name in (INFERENCE_FILE, NETWORK_FILE)}
+        files = {name: _digest((temporary / name).read_bytes()) for name in (INFERENCE_FILE, NETWORK_FILE)}
         card = dataclasses.replace(card, files=files)
         text = json.dumps(card.to_json(), indent=1, ensure_ascii=False) + "\n"
         (temporary / CARD_FILE).write_text(text, encoding="utf-8")
-        previous = temporary.with_suffix(".previous")
         if folder.exists():
             folder.rename(previous)
         temporary.rename(folder)
     except BaseException:
-        shutil.rmtree(temporary)
+        if previous.exists() and not folder.exists():
+            previous.rename(folder)
+        shutil.rmtree(temporary, ignore_errors=True)  # the first error counts
         raise
     if previous.exists():
         shutil.rmtree(previous)
@@ -127,11 +130,19 @@ def _card(table: dict[str, Any]) -> Card:
     labels = tuple(Label.from_table(label) for label in table["labels"])
     height, width = table["input_size"]
     thresholds = Thresholds(**table["thresholds"])
+    if set(table["files"]) != {INFERENCE_FILE, NETWORK_FILE}:
+        raise ValueError(f"files are {sorted(table['files'])}")
+    if not {"examples", "errors", "accuracy", "accuracy_interval_95"} <= set(table["metrics"]["held_out"]):
+        raise ValueError("metrics.held_out lacks figures")
     return Card(**{**table, "input_size": (height, width), "labels": labels, "thresholds": thresholds})
 
 
-def _digest(path: Path) -> str:
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read(path: Path) -> bytes:
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        return path.read_bytes()
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read: {error}") from error

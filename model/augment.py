@@ -154,7 +154,7 @@ class Augment(keras.layers.Layer):
         return ops.reshape(1.0 - depth * ops.sigmoid(distance * 12.0), (-1, height, width, 1))
 
     def _erase(self, x: Any, count: Any) -> Any:
-        """Put one rectangle of a random grey level somewhere: leaves, posts, stickers."""
+        """Put one rectangle of a random colour somewhere: leaves, posts, stickers."""
         r = self.ranges
         height, width = x.shape[1:3]
         grid_y, grid_x = (np.arange(n, dtype="float32")[None] / n for n in (height, width))

@@ -2,12 +2,14 @@
 
 import dataclasses
 import hashlib
+import importlib
 import platform
 import shutil
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from data.images import DECODER_VERSION
@@ -20,7 +22,7 @@ from model.classifier import Classifier
 from model.evaluate import evaluate
 from model.export import to_litert
 from model.progress import Progress, Reporter, training_folder
-from model.train import Epoch, Trained, train
+from model.train import Epoch, Trained, checkpoint_key, train
 
 
 def build_artifact(
@@ -48,15 +50,15 @@ def build_artifact(
         reporter.say(f"note: {gap}")
     reporter.stage("prepare", f"preparing {len(source.examples):,} images of {source.files.location}")
     prepared = prepare(source, task, store / "cache", reporter.bar)
-    checkpoints = training_folder(store, task.name) / "checkpoints"
     reporter.stage("train", f"training on {len(np.unique(prepared.groups)):,} {task.data.group}s, preset {preset}")
-    trained = train(task, settings, prepared, checkpoints, lambda epoch: reporter.train(*_progress(epoch)))
+    checkpoint = training_folder(store, task.name) / "checkpoints" / checkpoint_key(task, settings, prepared)
+    trained = train(task, settings, prepared, checkpoint, lambda epoch: reporter.train(*_progress(epoch)))
     reporter.stage("export", "converting to LiteRT with 8-bit weights")
     inference = to_litert(trained.network)
     reporter.stage("evaluate", f"evaluating on {len(trained.validation):,} images of {task.data.group}s held out")
     card = _describe(task, preset, settings, prepared, trained, inference, command)
     card = write_artifact(folder, card, inference, trained.network.save)
-    shutil.rmtree(checkpoints)
+    shutil.rmtree(checkpoint)
     return card
 
 
@@ -101,6 +103,7 @@ def _describe(
         thresholds=choose_thresholds(softmax(logits).max(axis=1), predicted == truth),
         data={
             "name": prepared.origin,
+            **({} if prepared.origin == DRAWN else {"citation": task.data.citation, "licence": task.data.licence}),
             "fingerprint": prepared.fingerprint,
             "images": len(prepared),
             "group": task.data.group,
@@ -120,7 +123,8 @@ def _describe(
             "duration_s": round(trained.duration_s),
             "versions": {
                 "python": platform.python_version(),
-                **{name: version(name) for name in ("keras", "tensorflow-cpu", "numpy", "pillow")},
+                **{name: version(name) for name in ("keras", "numpy", "pillow")},
+                keras.backend.backend(): importlib.import_module(keras.backend.backend()).__version__,
             },
         },
         metrics={

@@ -10,6 +10,7 @@ Verdict = Literal["confident", "unsure", "not_recognised"]
 
 ACCEPTED = 0.99  # share of real signs that must not be called "not recognised"
 TRUSTED = 0.95  # largest share of real signs that is called "confident": the rest leaves room for doubt
+NEVER = 2.0  # a limit that no probability reaches
 CONFIDENT_ERROR = 0.001  # largest share of errors among those
 
 
@@ -41,8 +42,8 @@ def choose_thresholds(probability: npt.NDArray[np.floating], correct: npt.NDArra
     order = np.argsort(-probability, kind="stable")
     error = np.cumsum(~correct[order]) / np.arange(1, len(order) + 1)
     accurate = np.flatnonzero(error <= CONFIDENT_ERROR)
-    confident = probability[order[accurate[-1]]] if len(accurate) else np.inf
-    return Thresholds(float(recognised), float(min(max(trusted, confident), 1.0)))
+    confident = probability[order[accurate[-1]]] if len(accurate) else NEVER
+    return Thresholds(float(recognised), float(max(trusted, confident)))
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

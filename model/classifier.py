@@ -12,7 +12,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from data.images import decode
 from data.task import Label
-from model.artifact import INFERENCE_FILE, Card, read_card
+from model.artifact import INFERENCE_FILE, Card, read_artifact
 from model.calibrate import Verdict, softmax
 from model.errors import ArtifactError
 
@@ -65,8 +65,7 @@ class Classifier:
         Raises:
             ArtifactError: missing, damaged, of another format, or a model that does not fit its card.
         """
-        card = read_card(folder)
-        return cls(card, (folder / INFERENCE_FILE).read_bytes())
+        return cls(*read_artifact(folder))
 
     def predict(self, payloads: Sequence[bytes]) -> list[Prediction]:
         """Classify pictures, each the bytes of a whole file.

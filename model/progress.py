@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import IO, Any, Literal, TypeVar
 
 from model.errors import BusyError
 
@@ -45,11 +45,18 @@ def training_folder(store: Path, task_name: str) -> Path:
 
 
 def read_progress(folder: Path) -> Progress | None:
-    """Return what the last training in this folder wrote, or None if there was none."""
+    """Return what the last training in this folder wrote, or None if there is nothing that can be read."""
     try:
         return Progress(**json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8")))
-    except FileNotFoundError:
+    except (OSError, ValueError, TypeError):
         return None
+
+
+def write_progress(folder: Path, progress: Progress) -> None:
+    """Leave the state of a training in its folder, for whoever reads it with `read_progress`."""
+    temporary = folder / f"{PROGRESS_FILE}.new"
+    temporary.write_text(json.dumps(progress.to_json()), encoding="utf-8")
+    temporary.replace(folder / PROGRESS_FILE)
 
 
 @contextmanager
@@ -62,7 +69,7 @@ def training_lock(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK_FILE).open("w") as file:
         deadline = time.monotonic() + LOCK_WAIT_S
-        while not _try_lock(file.fileno()):
+        while not _try_lock(file, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
                 raise BusyError(f"another process is training in {folder}")
             time.sleep(0.05)  # `is_training` may hold the lock for an instant
@@ -73,14 +80,14 @@ def is_training(folder: Path) -> bool:
     """Say whether a process is training in this folder right now."""
     try:
         with (folder / LOCK_FILE).open() as file:
-            return not _try_lock(file.fileno())
+            return not _try_lock(file, fcntl.LOCK_SH)  # shared, so that those who ask do not see each other
     except FileNotFoundError:
         return False
 
 
-def _try_lock(descriptor: int) -> bool:
+def _try_lock(file: IO[str], kind: int) -> bool:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -96,7 +103,7 @@ class Reporter:
         from tqdm import tqdm  # only training needs it; the service reads progress without
 
         self._tqdm = tqdm
-        self._path = folder / PROGRESS_FILE
+        self._folder = folder
         self._terminal = sys.stderr.isatty()
         self._bar: Any = None
         self._told = -1
@@ -105,7 +112,7 @@ class Reporter:
     def stage(self, stage: Stage, text: str) -> None:
         """Begin a stage; `text` is for the person."""
         self.say(text)
-        self.write(Progress(stage))
+        write_progress(self._folder, Progress(stage))
 
     def say(self, text: str) -> None:
         """Show a line to the person."""
@@ -134,14 +141,8 @@ class Reporter:
             self.say(f"epoch {epoch}/{epochs} {figures}")
             self._told = epoch
         if part == 0 or time.monotonic() - self._written_at >= WRITE_INTERVAL_S:
-            self.write(progress)
-
-    def write(self, progress: Progress) -> None:
-        """Leave the state in the file, for whoever reads it with `read_progress`."""
-        temporary = self._path.with_suffix(".new")
-        temporary.write_text(json.dumps(progress.to_json()), encoding="utf-8")
-        temporary.replace(self._path)
-        self._written_at = time.monotonic()
+            write_progress(self._folder, progress)
+            self._written_at = time.monotonic()
 
 
 def _figures(progress: Progress) -> str:

@@ -13,10 +13,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from data.images import DECODER_VERSION
 from data.prepare import Prepared
 from data.split import split_by_group
 from data.task import Task, Training
-from model.augment import Augment
+from model.augment import Augment, Ranges
+from model.checkpoint import load_checkpoint, save_checkpoint
 from model.network import build_network
 
 
@@ -50,31 +52,30 @@ class Trained:
     train_count: int
     precision: str
     duration_s: float
-    history: list[dict[str, float]]
 
 
 def train(
     task: Task,
     settings: Training,
     prepared: Prepared,
-    checkpoints: Path,
+    checkpoint: Path,
     report: Callable[[Epoch], None] = lambda _: None,
 ) -> Trained:
     """Train on all groups but those held out for validation.
 
-    Checkpoints are keyed by the settings, the data and the input size: a stopped training goes on after its last
-    whole epoch, and one with other settings starts anew. `report` is called after each batch and each epoch.
+    A stopped training goes on after its last whole epoch. `report` is called after each batch and each epoch.
 
     Args:
         task: gives the input size and the classes.
         settings: one of the task's presets.
         prepared: pixels of the task's input size.
-        checkpoints: a folder for checkpoints; the caller removes it when the result is safe.
+        checkpoint: where the training is kept between epochs; the caller removes it when the result is safe.
         report: called with the state of the training.
 
     Raises:
         SplitError: a class has one group only.
-        OSError: a checkpoint cannot be written.
+        TrainingError: the checkpoint cannot be read.
+        OSError: the checkpoint cannot be written.
     """
     precision = choose_precision()
     keras.utils.set_random_seed(settings.seed)
@@ -88,8 +89,8 @@ def train(
     def inputs(rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
         return {"pixels": prepared.pixels[rows], "boxes": prepared.boxes[rows]}
 
-    folder = checkpoints / _key(task, settings, prepared, precision)
-    progress = _Progress(report, settings, steps, augment, folder / "history.json")
+    progress = _Progress(report, settings, steps, augment, checkpoint)
+    finished = progress.resume(model)
     model.fit(
         inputs(training_rows),
         one_hot[training_rows],
@@ -98,12 +99,8 @@ def train(
         validation_data=(inputs(validation_rows), one_hot[validation_rows]),
         validation_batch_size=settings.batch_size,
         class_weight=_class_weights(prepared.class_index[training_rows], settings.class_balance),
-        callbacks=[
-            progress,
-            keras.callbacks.BackupAndRestore(folder, double_checkpoint=True, delete_checkpoint=False),
-            # An epoch is told when its checkpoint is safe: who stops the training then loses nothing.
-            keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: progress.tell(0.0)),
-        ],
+        initial_epoch=finished,
+        callbacks=[progress],
         verbose=0,
     )
     _estimate_batch_statistics(model, inputs(training_rows), settings.batch_size, settings.seed)
@@ -116,7 +113,6 @@ def train(
         len(training_rows),
         precision,
         progress.duration_s,
-        progress.history,
     )
 
 
@@ -172,8 +168,14 @@ def _class_weights(class_index: npt.NDArray[np.int64], power: float) -> dict[int
     return {index: float(weight) for index, weight in enumerate(weights)}
 
 
-def _key(task: Task, settings: Training, prepared: Prepared, precision: str) -> str:
-    facts = [dataclasses.asdict(settings), task.input_size, prepared.fingerprint, precision, keras.__version__]
+def checkpoint_key(task: Task, settings: Training, prepared: Prepared) -> str:
+    """Return a name for a training by all that decides its result: one that was begun otherwise is not continued."""
+    facts = [
+        dataclasses.asdict(settings),
+        dataclasses.asdict(Ranges()),
+        [task.input_size, len(task.labels), sorted(task.data.excluded_groups)],
+        [prepared.fingerprint, DECODER_VERSION, choose_precision(), keras.backend.backend(), keras.__version__],
+    ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
@@ -194,43 +196,44 @@ def _estimate_batch_statistics(
 
 
 class _Progress(keras.callbacks.Callback):
-    """Reports, keeps the history beside the checkpoint, and weakens the augmentation near the end."""
+    """Keeps a checkpoint of each epoch, reports, and weakens the augmentation near the end."""
 
     def __init__(
-        self, report: Callable[[Epoch], None], settings: Training, steps: int, augment: Augment, path: Path
+        self, report: Callable[[Epoch], None], settings: Training, steps: int, augment: Augment, checkpoint: Path
     ) -> None:
         super().__init__()
         self._report, self._settings, self._steps, self._augment = report, settings, steps, augment
-        self._path = path
-        self.history: list[dict[str, float]] = []
-        if path.exists():
-            self.history = json.loads(path.read_text())
+        self._checkpoint = checkpoint
+        self._history: list[dict[str, float]] = []
 
     @property
     def duration_s(self) -> float:
-        return sum(epoch["duration_s"] for epoch in self.history)
+        return sum(epoch["duration_s"] for epoch in self._history)
+
+    def resume(self, model: keras.Model) -> int:
+        """Go on from the checkpoint, if there is one; return the number of finished epochs."""
+        state = load_checkpoint(self._checkpoint, model)
+        self._history = state["history"] if state else []
+        return len(self._history)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         self._began = time.monotonic()
-        self.history = self.history[:epoch]
         weaker = epoch >= self._settings.weaker_from * self._settings.epochs
         self._augment.strength.assign(0.5 if weaker else 1.0)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         if batch + 1 < self._steps:
-            self.tell((batch + 1) / self._steps)
+            self._tell((batch + 1) / self._steps)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         figures = {name: float(value) for name, value in (logs or {}).items()}
-        self.history.append({"epoch": epoch + 1, "duration_s": time.monotonic() - self._began, **figures})
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(".new")
-        temporary.write_text(json.dumps(self.history))
-        temporary.replace(self._path)
+        self._history.append({"duration_s": time.monotonic() - self._began, **figures})
+        save_checkpoint(self._checkpoint, self.model, epoch + 1, {"history": self._history})
+        self._tell(0.0)  # when the checkpoint is safe: who stops the training now loses nothing
 
-    def tell(self, part: float) -> None:
-        finished = len(self.history)
-        last = self.history[-1] if self.history else {}
+    def _tell(self, part: float) -> None:
+        finished = len(self._history)
+        last = self._history[-1] if self._history else {}
         elapsed = self.duration_s + (time.monotonic() - self._began if part else 0.0)
         progress = finished + part
         remaining = elapsed / progress * (self._settings.epochs - progress) if progress else None

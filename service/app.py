@@ -50,8 +50,7 @@ def predict_traffic_sign() -> dict[str, Any]:
     """Classify the picture in the request."""
     classifier = _classifier()
     top_k = _top_k(len(classifier.card.labels))
-    if request.args.get("explain", "false") != "false":
-        raise Problem("not_implemented", "Explanations are not offered by this version; leave out `explain`.")
+    _refuse_explanations()
     try:
         [prediction] = classifier.predict([_payload()])
     except ImageError as error:
@@ -119,6 +118,14 @@ def _top_k(class_count: int) -> int:
     return int(text)
 
 
+def _refuse_explanations() -> None:
+    explain = request.args.get("explain", "false")
+    if explain == "true":
+        raise Problem("not_implemented", "Explanations are not offered by this version; leave out `explain`.")
+    if explain != "false":
+        raise Problem("bad_request", f"explain must be true or false, not {explain!r}.")
+
+
 def _payload() -> bytes:
     """Return the bytes of the picture, in whichever of the three ways it was sent."""
     payload: bytes
@@ -143,7 +150,10 @@ def _payload() -> bytes:
 
 
 def _from_json() -> bytes:
-    body = request.get_json()
+    try:
+        body = request.get_json()
+    except RecursionError as error:
+        raise Problem("bad_request", "The JSON is nested too deeply.") from error
     if not isinstance(body, dict) or len(body.keys() & {"image", "url"}) != 1:
         raise Problem("bad_request", 'The JSON must be {"image": "<base64>"} or {"url": "<address>"}.')
     if "url" in body:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from model.artifact import CARD_FILE, read_card
+from model.artifact import CARD_FILE, read_artifact
 from model.errors import ArtifactError
 from service.settings import SettingsError, read_settings
 from service.trainer import start_training
@@ -20,7 +20,7 @@ except SettingsError as error:
     sys.exit(f"error: {error}")
 
 wsgi_app = "service.wsgi:app"
-bind = f"{_settings.host}:{_settings.port}"
+bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
 workers = _settings.workers
 threads = _settings.threads
 worker_class = "gthread"
@@ -34,10 +34,11 @@ def on_starting(server: Any) -> None:  # noqa: ARG001
     """Refuse to start, with one message, what could not work: a damaged classifier or a port that is taken."""
     try:
         if (_settings.artifact_folder / CARD_FILE).exists():
-            read_card(_settings.artifact_folder)
-        with socket.socket() as probe:
+            read_artifact(_settings.artifact_folder)
+        family, *_, address = socket.getaddrinfo(_settings.host, _settings.port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((_settings.host, _settings.port))
+            probe.bind(address)
     except ArtifactError as error:
         sys.exit(f"error: {error}")
     except OSError as error:

@@ -32,7 +32,7 @@ KINDS = {
     "not_implemented": Kind(501, "This is not offered"),
     "not_ready": Kind(503, "No classifier is ready yet"),
 }
-TOO_LARGE = f"An image may have at most {MAX_BYTES:,} bytes."
+TOO_LARGE = f"An image may have at most {MAX_BYTES:,} bytes, and a form holds nothing else."
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_type"}
 
 

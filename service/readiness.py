@@ -39,7 +39,7 @@ class Readiness:
         try:
             return self.load()
         except ArtifactError as error:
-            raise Problem("not_ready", str(error)) from error
+            raise _problem(str(error)) from error
 
     def load(self) -> Classifier:
         """Load the classifier if that has not been done, and run it once so that the first request is not slow.
@@ -58,20 +58,20 @@ class Readiness:
         progress = read_progress(self._training)
         if is_training(self._training):
             progress = progress or Progress("prepare")
-            return Problem(
-                "not_ready",
-                _describe(progress),
-                members={"progress": progress.to_json()},
-                headers={"Retry-After": str(RETRY_AFTER_S)},
-            )
-        if progress is not None and progress.stage == "failed":
-            return Problem("not_ready", f"The training failed: {progress.message}")
-        if progress is not None:
-            return Problem("not_ready", "The training was interrupted; it goes on when the service is started again.")
-        return Problem("not_ready", "There is no classifier, and none is being trained.")
+            return _problem(_describe(progress), progress=progress.to_json())
+        if progress is None:
+            return _problem("There is no classifier, and none is being trained.")
+        if progress.stage == "failed":
+            return _problem(f"The training failed: {progress.message}")
+        return _problem("The training was interrupted; it goes on when the service is started again.")
+
+
+def _problem(detail: str, **members: object) -> Problem:
+    return Problem("not_ready", detail, members, {"Retry-After": str(RETRY_AFTER_S)})
 
 
 def _describe(progress: Progress) -> str:
     if progress.stage == "train" and progress.epochs:
-        return f"The classifier is being trained: epoch {(progress.epoch or 0) + 1} of {progress.epochs}."
+        epoch = min((progress.epoch or 0) + 1, progress.epochs)
+        return f"The classifier is being trained: epoch {epoch} of {progress.epochs}."
     return f"The classifier is being made: {progress.stage}."

@@ -4,8 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from data.source import STORE
 from model.artifact import ARTIFACTS
@@ -17,10 +16,10 @@ class SettingsError(Exception):
     """A variable is unknown or its value is not allowed; the message names it."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """One field for each variable; the variable's name is the prefix and the field's name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
     port: int = Field(9696, ge=1, le=65535, description="port to listen on")

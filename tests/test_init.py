@@ -12,9 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from model.artifact import read_card
+from data.prepare import prepare
+from data.render import write_drawn
+from data.source import open_source
+from data.task import Task
+from model.artifact import read_artifact
 from model.classifier import Classifier
 from model.progress import read_progress, training_folder, training_lock
+from model.train import checkpoint_key
 from tests.conftest import ROOT, SHIPPED, drawing, encoded
 
 
@@ -49,6 +54,7 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[ob
 def finished(interrupted: tuple[Path, list[object]]) -> tuple[Path, str]:
     """The same store after the same command was run again, and what it printed."""
     store, arguments = interrupted
+    (training_folder(store, "traffic_sign") / "checkpoints" / "another").mkdir()
     result = init(*arguments)
     assert result.returncode == 0, result.stderr
     return store, result.stdout + result.stderr
@@ -60,7 +66,7 @@ def test_stopped_training_goes_on_after_its_last_epoch(finished: tuple[Path, str
 
 def test_artifact_is_complete_and_honest_about_drawings(finished: tuple[Path, str]) -> None:
     store, output = finished
-    card = read_card(store / "artifact")
+    card = read_artifact(store / "artifact")[0]
     assert card.trained_on == "drawings"
     assert "trained on drawings" in output
     assert card.training["command"] == "python init.py --data drawn --preset quick"
@@ -75,7 +81,7 @@ def test_progress_file_ends_with_done_and_checkpoints_are_gone(finished: tuple[P
     progress = read_progress(folder)
     assert progress is not None
     assert progress.stage == "done"
-    assert not (folder / "checkpoints").exists()
+    assert [path.name for path in (folder / "checkpoints").iterdir()] == ["another"]
 
 
 def test_finished_artifact_makes_it_a_no_op(finished: tuple[Path, str]) -> None:
@@ -84,6 +90,25 @@ def test_finished_artifact_makes_it_a_no_op(finished: tuple[Path, str]) -> None:
     result = init("--artifact", card.parent, "--store", finished[0])
     assert (result.returncode, card.stat().st_mtime_ns) == (0, before)
     assert "Nothing to do" in result.stdout
+
+
+def test_data_for_a_classifier_that_is_there_already_is_not_ignored(tmp_path: Path) -> None:
+    result = init("--data", "drawn", "--store", tmp_path)
+    assert result.returncode == 1
+    assert "add --retrain" in result.stderr
+
+
+def test_unreadable_checkpoint_is_named(finished: tuple[Path, str], tmp_path: Path, task: Task) -> None:
+    store = Path(shutil.copytree(finished[0], tmp_path / "store"))
+    prepared = prepare(open_source(store / "drawn", task), task, store / "cache")
+    key = checkpoint_key(task, task.training["quick"], prepared)
+    checkpoint = training_folder(store, "traffic_sign") / "checkpoints" / key / "epoch-0001"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / "state.json").write_text('{"history": []}')
+    (checkpoint / "variables.npz").write_bytes(b"cut short")
+    result = init("--retrain", "--data", "drawn", "--preset", "quick", "--store", store, "--artifact", tmp_path / "a")
+    assert result.returncode == 1
+    assert f"{checkpoint}: cannot go on from this checkpoint" in result.stderr
 
 
 def test_without_data_three_ways_are_named(tmp_path: Path) -> None:
@@ -109,13 +134,17 @@ def test_second_training_at_the_same_time_is_refused(tmp_path: Path) -> None:
     assert "another process is training" in result.stderr
 
 
-def test_full_disk_is_one_message_and_leaves_nothing_half_done(tmp_path: Path) -> None:
+@pytest.mark.parametrize("decoded", [False, True], ids=["while preparing", "while training"])
+def test_full_disk_is_one_message_and_leaves_nothing_half_done(tmp_path: Path, task: Task, decoded: bool) -> None:
     """A limit on the size of files stands in for the disk: writing beyond it fails in the same way."""
 
     def limit_file_size() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 
+    write_drawn(tmp_path / "drawn", task.training["quick"].drawings, seed=0)
+    if decoded:
+        prepare(open_source(tmp_path / "drawn", task), task, tmp_path / "cache")
     result = init(
         *("--data", "drawn", "--preset", "quick", "--artifact", tmp_path / "artifact", "--store", tmp_path),
         before=limit_file_size,
@@ -126,6 +155,7 @@ def test_full_disk_is_one_message_and_leaves_nothing_half_done(tmp_path: Path) -
     assert not (tmp_path / "artifact").exists()
     progress = json.loads((training_folder(tmp_path, "traffic_sign") / "progress.json").read_text())
     assert progress["stage"] == "failed"
+    assert not list(tmp_path.rglob("epoch-*"))
 
 
 @pytest.mark.parametrize(

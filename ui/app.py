@@ -1,12 +1,11 @@
 """The page: a picture goes in, the sign, its meaning and the trust in it come out."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
-from ui.client import Client, NotReady, Prediction, Refused, Unreachable
+from ui.client import Card, Client, NotReady, Prediction, Refused, Unreachable
 from ui.settings import SettingsError, read_settings
 
 SAMPLES = Path(__file__).with_name("samples")
@@ -40,6 +39,8 @@ def main() -> None:
     st.write("Give a photo of a German traffic sign and learn what it is and what it asks of a driver.")
     try:
         card = client().card()
+    except SettingsError as error:
+        st.error(str(error), icon=":material/settings:")
     except Unreachable as error:
         show_unreachable(str(error))
     except NotReady as error:
@@ -52,9 +53,9 @@ def main() -> None:
         classify(card)
 
 
-def classify(card: dict[str, Any]) -> None:
+def classify(card: Card) -> None:
     """Let a person choose a picture, and show what the service says of it."""
-    if card["trained_on"] == "drawings":
+    if card.trained_on == "drawings":
         st.warning(
             "This classifier was trained on drawings. It is good for a try, not for photographs.",
             icon=":material/draw:",
@@ -64,10 +65,9 @@ def classify(card: dict[str, Any]) -> None:
         st.info("Choose a picture, drop one on the field above, or try a sample.", icon=":material/image:")
     else:
         show_answer(payload)
-    held_out = card["metrics"]["held_out"]
     st.caption(
-        f"Classifier {card['version']}, trained on {card['trained_on']}: {held_out['accuracy']:.2%} right on "
-        f"{held_out['examples']:,} pictures of signs it had never seen. Not legal advice, not for driving decisions."
+        f"Classifier {card.version}, trained on {card.trained_on}: {card.accuracy:.2%} right on {card.examples:,} "
+        "pictures of signs it had never seen. Not legal advice, not for driving decisions."
     )
 
 
@@ -98,9 +98,18 @@ def show_answer(payload: bytes) -> None:
         st.error(str(error), icon=":material/error:")
     else:
         picture, answer = st.columns([1, 2], gap="large")
-        picture.image(payload, caption="Your picture", width="stretch")
         with answer:
             show_prediction(prediction)
+        with picture:
+            show_picture(payload)
+
+
+def show_picture(payload: bytes) -> None:
+    """Show the picture as it was sent."""
+    try:
+        st.image(payload, caption="Your picture", width="stretch")
+    except OSError:  # such as one in 16-bit grey, which the service reads
+        st.caption("This kind of picture cannot be shown here.")
 
 
 def show_prediction(prediction: Prediction) -> None:
@@ -158,7 +167,4 @@ def show_progress(progress: dict[str, Any]) -> None:
         figures[1].metric("Time left, about", f"{max(1, round(progress['remaining_s'] / 60))} min")
 
 
-try:
-    main()
-except SettingsError as error:
-    sys.exit(f"error: {error}")
+main()

@@ -6,6 +6,8 @@ ServiceError
 └── Refused        it does not take this picture; the message says why
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,6 +56,16 @@ class Prediction:
     alternatives: tuple[Alternative, ...]
 
 
+@dataclass(frozen=True)
+class Card:
+    """What the page says of the classifier; `accuracy` in [0, 1] was measured on `examples` held-out pictures."""
+
+    version: str
+    trained_on: str
+    accuracy: float
+    examples: int
+
+
 class Client:
     """Asks one prediction service.
 
@@ -64,7 +76,6 @@ class Client:
     def __init__(self, base_url: str, timeout_s: float) -> None:
         self._base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
-        self._session = requests.Session()
 
     def predict(self, payload: bytes) -> Prediction:
         """Classify a picture, the bytes of a whole file.
@@ -75,30 +86,45 @@ class Client:
         headers = {"Content-Type": "application/octet-stream"}
         answer = self._ask("POST", "/predict_traffic_sign", data=payload, headers=headers)
         names = ("class_index", "class_name", "description", "sign_number", "probability", "verdict")
-        alternatives = tuple(Alternative(**alternative) for alternative in answer["alternatives"])
-        return Prediction(**{name: answer[name] for name in names}, alternatives=alternatives)
+        with self._understanding():
+            alternatives = tuple(Alternative(**alternative) for alternative in answer["alternatives"])
+            return Prediction(**{name: answer[name] for name in names}, alternatives=alternatives)
 
-    def card(self) -> dict[str, Any]:
-        """Return the card of the classifier.
+    def card(self) -> Card:
+        """Return what the page needs of the classifier's card.
 
         Raises:
             Unreachable, NotReady: see the module.
         """
-        return self._ask("GET", "/model")
+        answer = self._ask("GET", "/model")
+        with self._understanding():
+            held_out = answer["metrics"]["held_out"]
+            return Card(answer["version"], answer["trained_on"], held_out["accuracy"], held_out["examples"])
 
-    def _ask(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        url = self._base_url + path
+    def _ask(self, method: str, path: str, **options: Any) -> Any:
         try:
-            response = self._session.request(method, url, timeout=self._timeout_s, **options)
-            answer: dict[str, Any] = response.json()
+            response = requests.request(method, self._base_url + path, timeout=self._timeout_s, **options)
+            answer = response.json()
         except requests.Timeout as error:
             raise Unreachable(f"{self._base_url} did not answer within {self._timeout_s:g} s.") from error
         except requests.JSONDecodeError as error:
-            raise Unreachable(f"What answers at {self._base_url} is not the prediction service.") from error
+            raise self._stranger() from error
         except requests.RequestException as error:
             raise Unreachable(f"Nothing answers at {self._base_url}.") from error
-        if response.status_code == requests.codes.service_unavailable:
-            raise NotReady(answer["detail"], answer.get("progress"))
-        if not response.ok:
-            raise Refused(answer["detail"])
+        with self._understanding():
+            if response.status_code == requests.codes.service_unavailable:
+                raise NotReady(answer["detail"], answer.get("progress"))
+            if not response.ok:
+                raise Refused(answer["detail"])
         return answer
+
+    @contextmanager
+    def _understanding(self) -> Iterator[None]:
+        """Take an answer that is not that of the contract for that of another server."""
+        try:
+            yield
+        except (KeyError, TypeError, AttributeError) as error:
+            raise self._stranger() from error
+
+    def _stranger(self) -> Unreachable:
+        return Unreachable(f"What answers at {self._base_url} is not the prediction service.")

@@ -3,8 +3,7 @@
 import os
 from collections.abc import Mapping
 
-from pydantic import Field, HttpUrl, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError
 
 PREFIX = "UI_"
 
@@ -13,10 +12,10 @@ class SettingsError(Exception):
     """A variable is unknown or its value is not allowed; the message names it."""
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """One field for each variable; the variable's name is the prefix and the field's name in capitals."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
+    model_config = ConfigDict(frozen=True)
 
     service_url: HttpUrl = Field(HttpUrl("http://localhost:9696"), description="where the prediction service is")
     timeout_s: float = Field(10.0, gt=0, description="seconds to wait for an answer of the service")

@@ -39,7 +39,7 @@ def start_browser(executable: str) -> Iterator[Browser]:
 def start_page(service: str) -> Iterator[str]:
     """Run Streamlit as users do, with a service at this address, and give the page's address."""
     port = free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "ui/app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "ui", "--server.port", str(port)]
     with running(command, {"UI_SERVICE_URL": service}) as process:
         wait_for(f"http://localhost:{port}/_stcore/health", process)
         yield f"http://localhost:{port}"

@@ -51,8 +51,8 @@ def official(kaggle: Path, tmp_path_factory: pytest.TempPathFactory, task: Task)
     return root
 
 
-def zipped(folder: Path, path: Path) -> Path:
-    with zipfile.ZipFile(path, "w") as archive:
+def zipped(folder: Path, path: Path, compression: int = zipfile.ZIP_STORED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as archive:
         for file in sorted(folder.rglob("*")):
             archive.write(file, file.relative_to(folder))
     return path
@@ -130,6 +130,7 @@ def test_missing_file_is_named(kaggle: Path, tmp_path: Path, task: Task) -> None
         ("ClassId", "Class", "line 2: no value in column 'ClassId'"),
         (",14,Train/14/00014_00000", ",99,Train/14/00014_00000", r"classes \[99\]"),
         (",14,Train/14/00014_00000", ",x,Train/14/00014_00000", "invalid literal"),
+        ("00014_00000_00000.png", "0" * 200_000, "field larger than field limit"),
         ("00014_00000_00000.png", "photo.png", "'photo.png' is no CCCCC_TTTTT_FFFFF name"),
     ],
 )
@@ -159,6 +160,24 @@ def test_broken_archive_is_named(tmp_path: Path, task: Task) -> None:
     (tmp_path / "archive.zip").write_bytes(b"PK nothing")
     with pytest.raises(SourceError, match=r"archive\.zip: cannot be opened"):
         open_source(tmp_path / "archive.zip", task)
+
+
+def test_broken_picture_in_an_archive_is_named(kaggle: Path, tmp_path: Path, task: Task) -> None:
+    path = zipped(kaggle, tmp_path / "archive.zip", zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(path) as archive:
+        member = archive.getinfo("Train/14/00014_00001_00000.png")
+    content = bytearray(path.read_bytes())
+    start = member.header_offset + 30 + len(member.filename)
+    content[start : start + member.compress_size] = b"\xff" * member.compress_size
+    path.write_bytes(content)
+    with pytest.raises(SourceError, match=r"archive\.zip/Train/14/00014_00001_00000\.png: cannot be read"):
+        prepare(open_source(path, task), task, tmp_path / "cache")
+
+
+def test_photographs_go_before_drawings_in_the_same_folder(kaggle: Path, tmp_path: Path, task: Task) -> None:
+    write_drawn(tmp_path / DRAWN, 1, seed=0)
+    shutil.copytree(kaggle, tmp_path / "photographs" / "deeper")
+    assert open_source(tmp_path, task).origin == task.data.name
 
 
 def test_a_place_without_data_is_an_error(tmp_path: Path, task: Task) -> None:
@@ -234,7 +253,7 @@ def archive_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 def promised(task: Task, url: str, content: bytes) -> Task:
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    return replace(task, data=replace(task.data, archives=(Archive(url, len(content), digest),)))
+    return replace(task, data=replace(task.data, archives=(Archive(url, digest),)))
 
 
 def test_download_fetches_an_archive_that_is_then_found(

@@ -32,7 +32,7 @@ def test_some_right_answers_are_unsure_however_good_the_classifier() -> None:
 
 def test_a_classifier_that_is_always_wrong_is_never_confident() -> None:
     thresholds = choose_thresholds(np.array([0.9, 0.99]), np.zeros(2, bool))
-    assert thresholds.verdict(0.999) != "confident"
+    assert thresholds.verdict(1.0) != "confident"
 
 
 @pytest.mark.parametrize(

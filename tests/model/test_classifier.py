@@ -13,7 +13,7 @@ import pytest
 from data.errors import ImageError
 from data.samples import SAMPLES
 from data.task import Task
-from model.artifact import CARD_FILE, INFERENCE_FILE, read_card
+from model.artifact import CARD_FILE, INFERENCE_FILE, read_artifact, write_artifact
 from model.classifier import Classifier
 from model.errors import ArtifactError
 from tests.conftest import ROOT, SHIPPED, awkward_pictures, drawing, encoded
@@ -30,7 +30,7 @@ def artifact(tmp_path: Path) -> Path:
 
 
 def test_shipped_classifier_is_trained_on_photographs_and_says_how(task: Task) -> None:
-    card = read_card(SHIPPED)
+    card = read_artifact(SHIPPED)[0]
     held_out = card.metrics["held_out"]
     assert card.trained_on == "photographs"
     assert card.labels == task.labels
@@ -85,6 +85,35 @@ def test_serving_imports_neither_tensorflow_nor_keras() -> None:
     assert result.stdout.strip() == "[]"
 
 
+def test_failing_to_write_a_new_artifact_leaves_the_old_one(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card, inference = read_artifact(artifact)
+
+    def no_space(_: Path) -> None:
+        raise OSError("no space left on device")
+
+    with pytest.raises(OSError, match="no space"):
+        write_artifact(artifact, card, inference, no_space)
+    rename = Path.rename
+
+    def rename_old_only(path: Path, target: Path) -> Path:
+        if target == artifact and not path.name.endswith(".previous"):
+            raise OSError("the second rename fails")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename_old_only)
+    with pytest.raises(OSError, match="second rename"):
+        write_artifact(artifact, card, inference, lambda path: path.write_bytes(b"network"))
+    assert read_artifact(artifact)[0] == card
+    assert list(artifact.parent.iterdir()) == [artifact]
+
+
+def test_new_artifact_takes_the_place_of_the_old_one(artifact: Path) -> None:
+    card, inference = read_artifact(artifact)
+    written = write_artifact(artifact, card, inference, lambda path: path.write_bytes(b"network"))
+    assert read_artifact(artifact) == (written, inference)
+    assert list(artifact.parent.iterdir()) == [artifact]
+
+
 def test_missing_artifact_is_said(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="there is no classifier"):
         Classifier.load(tmp_path)
@@ -112,6 +141,8 @@ def test_missing_model_is_named(artifact: Path) -> None:
         ({"labels": []}, "the card says"),
         ({"thresholds": {}}, "not a complete card"),
         ({"surprise": 1}, "not a complete card"),
+        ({"files": {}}, "not a complete card"),
+        ({"metrics": {}}, "not a complete card"),
     ],
 )
 def test_card_that_does_not_fit_is_refused(artifact: Path, change: dict[str, object], reason: str) -> None:

@@ -147,10 +147,16 @@ def test_wrong_json_is_refused(service: str, body: str) -> None:
     assert response.headers["Content-Type"] == "application/problem+json"
 
 
+def test_deeply_nested_json_is_refused(service: str) -> None:
+    assert_problem(post(service, b"[" * 200_000, "application/json"), 400, "bad_request", "nested")
+
+
 def test_urls_and_explanations_are_not_offered_yet(service: str) -> None:
     body = json.dumps({"url": "http://example.org/sign.png"}).encode()
     assert_problem(post(service, body, "application/json"), 501, "not_implemented", "URL")
     assert_problem(post(service, STOP, query="?explain=true"), 501, "not_implemented", "explain")
+    assert_problem(post(service, STOP, query="?explain=maybe"), 400, "bad_request", "explain")
+    assert post(service, STOP, query="?explain=false").status_code == 200
 
 
 def test_too_large_bodies_are_refused_and_the_service_goes_on(service: str) -> None:

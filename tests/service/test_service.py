@@ -10,13 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 import requests
 import yaml
 from openapi_spec_validator import validate
 
-from model.artifact import read_card
-from model.progress import Progress, Reporter, training_folder, training_lock
+from model.artifact import read_artifact
+from model.progress import Progress, training_folder, training_lock, write_progress
 from service.app import OPENAPI_FILE, create_app
 from service.problems import KINDS
 from service.settings import PREFIX, Settings, SettingsError, read_settings
@@ -43,9 +44,30 @@ def test_every_status_of_a_problem_is_in_the_contract() -> None:
     assert {kind.status for kind in KINDS.values()} - {404, 405, 500} <= described
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "payload"),
+    [
+        ("POST", "/predict_traffic_sign", encoded(drawing())),
+        ("POST", "/predict_traffic_sign", b"no picture"),
+        ("GET", "/model", None),
+        ("GET", "/model/labels", None),
+        ("GET", "/healthz", None),
+        ("GET", "/readyz", None),
+    ],
+)
+def test_answers_are_what_the_contract_says(service: str, method: str, path: str, payload: bytes | None) -> None:
+    headers = {"Content-Type": "application/octet-stream"}
+    response = requests.request(method, service + path, data=payload, headers=headers, timeout=5)
+    described = CONTRACT["paths"][path][method.lower()]["responses"][str(response.status_code)]
+    while "$ref" in described:
+        described = CONTRACT["components"]["responses"][described["$ref"].rsplit("/", 1)[1]]
+    schema = described["content"][response.headers["Content-Type"]]["schema"]
+    jsonschema.validate(response.json(), {**schema, "components": CONTRACT["components"]})
+
+
 def test_card_and_labels_are_shown(service: str) -> None:
     card = requests.get(f"{service}/model", timeout=5).json()
-    assert card["version"] == read_card(SHIPPED).version
+    assert card["version"] == read_artifact(SHIPPED)[0].version
     labels = requests.get(f"{service}/model/labels", timeout=5).json()
     assert [label["index"] for label in labels] == list(range(43))
     assert labels[14]["name_de"] == "Halt. Vorfahrt gewähren"
@@ -80,6 +102,12 @@ def test_readme_lists_every_setting_with_its_default(settings: Any, prefix: str)
 def test_mistakes_in_the_settings_are_named(environment: dict[str, str], reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
         read_settings(environment)
+
+
+def test_settings_come_from_the_given_variables_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SERVICE_PORT", "4321")
+    assert read_settings({}).port == 9696
+    assert read_settings({"SERVICE_PORT": "4322"}).port == 4322
 
 
 def run_service(**settings: object) -> "subprocess.CompletedProcess[str]":
@@ -138,11 +166,14 @@ def test_service_without_classifier_tells_the_progress_and_serves_when_it_is_the
         assert refused.status_code == 503
         assert "none is being trained" in refused.json()["detail"]
         with training_lock(training):
-            Reporter(training).write(Progress("train", epoch=3, epochs=30, remaining_s=60.0))
+            write_progress(training, Progress("train", epoch=3, epochs=30, remaining_s=60.0))
             busy = requests.get(f"{url}/readyz", timeout=5)
         assert busy.json()["progress"] == {"stage": "train", "epoch": 3, "epochs": 30, "remaining_s": 60.0}
         assert busy.headers["Retry-After"] == "5"
         assert "epoch 4 of 30" in busy.json()["detail"]
+        (training / "progress.json").write_text("{")
+        assert "none is being trained" in requests.get(f"{url}/readyz", timeout=5).json()["detail"]
+        write_progress(training, Progress("train", epoch=30, epochs=30))
         assert "interrupted" in requests.get(f"{url}/readyz", timeout=5).json()["detail"]
         shutil.copytree(SHIPPED, tmp_path / "copy")
         (tmp_path / "copy").rename(artifact)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from model.artifact import read_card
-from model.progress import Progress, Reporter, training_folder, training_lock
+from model.artifact import read_artifact
+from model.progress import Progress, training_folder, training_lock, write_progress
 from tests.conftest import SHIPPED, drawing, encoded, free_port, start_service
 from ui.client import Client, NotReady, Refused, Unreachable
 
@@ -23,7 +23,7 @@ def test_prediction_arrives_as_a_value(service: str) -> None:
 
 
 def test_card_is_that_of_the_artifact(service: str) -> None:
-    assert Client(service, timeout_s=5).card()["version"] == read_card(SHIPPED).version
+    assert Client(service, timeout_s=5).card().version == read_artifact(SHIPPED)[0].version
 
 
 def test_refusal_carries_the_reason(service: str) -> None:
@@ -37,7 +37,7 @@ def test_training_carries_its_progress(tmp_path: Path) -> None:
         start_service(status=503, artifact=tmp_path / "artifact", store=tmp_path, train="false") as url,
         training_lock(training),
     ):
-        Reporter(training).write(Progress("train", epoch=3, epochs=30))
+        write_progress(training, Progress("train", epoch=3, epochs=30))
         with pytest.raises(NotReady) as caught:
             Client(url, timeout_s=5).predict(encoded(drawing()))
     assert caught.value.progress == {"stage": "train", "epoch": 3, "epochs": 30}
@@ -58,14 +58,26 @@ def test_silent_server_is_unreachable() -> None:
 
 
 @contextmanager
-def another_server() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+def another_server(status: int, body: bytes) -> Iterator[str]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
 
 
-def test_another_server_is_not_taken_for_the_service() -> None:
-    with another_server() as url, pytest.raises(Unreachable, match="not the prediction service"):
+@pytest.mark.parametrize(
+    ("status", "body"), [(200, b"<html>"), (200, b"[]"), (200, b"{}"), (502, b'{"error": "gateway"}'), (503, b"[]")]
+)
+def test_another_server_is_not_taken_for_the_service(status: int, body: bytes) -> None:
+    with another_server(status, body) as url, pytest.raises(Unreachable, match="not the prediction service"):
         Client(url, timeout_s=5).card()

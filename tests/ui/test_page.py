@@ -1,5 +1,7 @@
 """The page's states, run without a browser against the real service."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,8 +9,8 @@ import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from model.progress import Progress, Reporter, training_folder, training_lock
-from tests.conftest import ROOT, drawing, encoded, free_port, start_service
+from model.progress import Progress, training_folder, training_lock, write_progress
+from tests.conftest import ROOT, awkward_pictures, drawing, encoded, free_port, start_service
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +50,36 @@ def test_upload_is_answered(service: str, monkeypatch: pytest.MonkeyPatch) -> No
     assert app.subheader[0].value == "Stop"
 
 
+@pytest.mark.parametrize(("name", "payload"), awkward_pictures().items())
+def test_whatever_the_service_reads_the_page_survives(
+    service: str, monkeypatch: pytest.MonkeyPatch, name: str, payload: bytes
+) -> None:
+    app = page(service, monkeypatch)
+    app.file_uploader[0].set_value([(f"{name}.png", payload, "image/png")]).run()
+    assert not app.exception
+    assert app.subheader
+
+
+def test_wrong_setting_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UI_TIMEOUT", "3")
+    app = page("http://127.0.0.1", monkeypatch)
+    assert "unknown settings: UI_TIMEOUT" in app.error[0].value
+
+
+def test_wrong_setting_stops_the_start_with_one_message() -> None:
+    result = subprocess.run(
+        [sys.executable, "-m", "ui"],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "UI_TIMEOUT": "3"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: unknown settings: UI_TIMEOUT")
+
+
 def test_refused_picture_is_explained(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app = page(service, monkeypatch)
     app.file_uploader[0].set_value([("sign.png", b"no picture", "image/png")]).run()
@@ -69,7 +101,7 @@ def test_training_is_shown_with_its_progress(tmp_path: Path, monkeypatch: pytest
         training_lock(training),
     ):
         progress = Progress("train", epoch=3, epochs=30, validation_accuracy=0.876, remaining_s=600.0)
-        Reporter(training).write(progress)
+        write_progress(training, progress)
         app = page(url, monkeypatch)
     assert not app.exception
     assert "being trained for the first time" in app.info[0].value

@@ -1,0 +1,66 @@
+"""A training half done, in a folder per epoch that is whole or not there."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from model.errors import TrainingError
+
+STATE_FILE, VARIABLES_FILE = "state.json", "variables.npz"
+
+
+def save_checkpoint(folder: Path, model: keras.Model, epoch: int, state: dict[str, Any]) -> None:
+    """Keep all variables of a compiled model and its optimizer, and a state in JSON types, in place of earlier ones.
+
+    Raises:
+        OSError: the disk is full or not writable; the checkpoint before is still there.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / ".new"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    # Arrays and not Keras' HDF5, whose library may crash where the disk is full.
+    arrays = {str(number): keras.ops.convert_to_numpy(v) for number, v in enumerate(_variables(model))}
+    with (temporary / VARIABLES_FILE).open("wb") as file:
+        np.savez(file, **arrays)
+    (temporary / STATE_FILE).write_text(json.dumps(state), encoding="utf-8")
+    earlier = _epochs(folder)
+    temporary.rename(folder / f"epoch-{epoch:04d}")
+    for path in earlier:
+        shutil.rmtree(path)
+
+
+def load_checkpoint(folder: Path, model: keras.Model) -> dict[str, Any] | None:
+    """Bring a compiled model and its optimizer to where they were, and return the state; None if there is none.
+
+    Raises:
+        TrainingError: the checkpoint cannot be read or is of another network; the message names it.
+    """
+    epochs = _epochs(folder)
+    if not epochs:
+        return None
+    path = epochs[-1]
+    try:
+        state: dict[str, Any] = json.loads((path / STATE_FILE).read_text(encoding="utf-8"))
+        with np.load(path / VARIABLES_FILE) as arrays:
+            variables = _variables(model)
+            if len(arrays.files) != len(variables):
+                raise ValueError(f"{len(arrays.files)} variables, but the network has {len(variables)}")
+            for number, variable in enumerate(variables):
+                variable.assign(arrays[str(number)])
+    except (OSError, ValueError, KeyError) as error:
+        raise TrainingError(f"{path}: cannot go on from this checkpoint: {error}; remove it to start anew") from error
+    return state
+
+
+def _epochs(folder: Path) -> list[Path]:
+    return sorted(folder.glob("epoch-*"))
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    model.optimizer.build(model.trainable_variables)  # does nothing if it is built
+    return [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]
