@@ -23,7 +23,7 @@ run: $(RUN_GROUPS:%=$(VENV)/%.installed) ## Start the service and the page
 	$(BIN)/python -m gunicorn -c service/gunicorn.conf.py & first=$$!; \
 	UI_SERVICE_URL=$${UI_SERVICE_URL:-$$service} $(BIN)/python -m ui & second=$$!; \
 	trap 'kill $$first $$second 2> /dev/null; wait' EXIT; \
-	wait -n
+	wait -n; status=$$?; echo "one of the two has ended, so the other is stopped too"; exit $$status
 
 test: install chromium ## Install what tests need, and run all of them
 	$(BIN)/python -m pytest
@@ -45,7 +45,7 @@ train-quick: $(VENV)/train.installed ## The whole path in seconds, on drawn sign
 	$(BIN)/python init.py --retrain --data drawn --preset quick --artifact data/store/quick
 
 samples: $(VENV)/train.installed ## Draw the sample pictures of the page anew
-	$(BIN)/python -m data.samples ui/samples
+	$(BIN)/python -m data.samples ui
 
 screenshots: install chromium ## Take the pictures for the README
 	$(BIN)/python -m tests.browser.screenshots docs
@@ -65,7 +65,7 @@ chromium: # the browser of the distribution: test tools would download one of th
 	if [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet chromium; then exit; fi; \
 	echo "No Chromium is installed, so the browser tests will be skipped; sudo apt-get install chromium"
 
-install: $(GROUPS:%=$(VENV)/%.installed)
+install: $(GROUPS:%=$(VENV)/%.installed) ## Make the virtual environment with everything
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)

@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from werkzeug.exceptions import BadRequest
 
 from data.errors import ImageError
 from data.images import MAX_BYTES, MEDIA_TYPES
@@ -138,6 +139,8 @@ def _payload() -> bytes:
         payload = _from_json()
     elif request.mimetype in RAW_TYPES:
         payload = request.get_data(cache=False)
+    elif not request.mimetype and not request.content_length:
+        raise Problem("nothing_sent", "The request has no body.")
     else:
         accepted = ", ".join(sorted(RAW_TYPES | {"multipart/form-data", "application/json"}))
         sent = request.mimetype or "no content type"
@@ -154,8 +157,10 @@ def _from_json() -> bytes:
         body = request.get_json()
     except RecursionError as error:
         raise Problem("bad_request", "The JSON is nested too deeply.") from error
+    except BadRequest as error:
+        raise Problem("bad_request", "The body is not JSON.") from error
     if not isinstance(body, dict) or len(body.keys() & {"image", "url"}) != 1:
-        raise Problem("bad_request", 'The JSON must be {"image": "<base64>"} or {"url": "<address>"}.')
+        raise Problem("bad_request", 'The JSON must be {"image": "<base64>"}.')
     if "url" in body:
         raise Problem("not_implemented", "Fetching images by URL is not offered by this version; send the image.")
     if not isinstance(body["image"], str):

@@ -12,6 +12,12 @@ from model.progress import Progress, is_training, read_progress
 from service.problems import Problem
 
 RETRY_AFTER_S = 5
+STAGES = {
+    "download": "the data set is being fetched",
+    "prepare": "the pictures are being read",
+    "export": "the network is being converted",
+    "evaluate": "its accuracy is being measured",
+}
 
 
 class Readiness:
@@ -74,4 +80,4 @@ def _describe(progress: Progress) -> str:
     if progress.stage == "train" and progress.epochs:
         epoch = min((progress.epoch or 0) + 1, progress.epochs)
         return f"The classifier is being trained: epoch {epoch} of {progress.epochs}."
-    return f"The classifier is being made: {progress.stage}."
+    return f"The classifier is being made: {STAGES.get(progress.stage, 'the training begins')}."

@@ -9,19 +9,11 @@ from ui.client import Card, Client, NotReady, Prediction, Refused, Unreachable
 from ui.settings import SettingsError, read_settings
 
 SAMPLES = Path(__file__).with_name("samples")
-FILE_TYPES = ["png", "jpg", "jpeg", "webp", "gif", "bmp"]
+ICON = Path(__file__).with_name("icon.png")
 POLL_S = 2.0
 VERDICTS = {
     "confident": (":material/check_circle:", "green", "Confident"),
-    "unsure": (":material/help:", "orange", "Unsure: look at the other candidates below"),
-    "not_recognised": (":material/block:", "red", "Not recognised: probably none of the signs this classifier knows"),
-}
-STAGES = {
-    "download": "fetching the data set",
-    "prepare": "reading the pictures",
-    "train": "learning",
-    "export": "converting the network",
-    "evaluate": "measuring its accuracy",
+    "unsure": (":material/help:", "orange", "Unsure: it could also be one of the others below"),
 }
 
 
@@ -34,21 +26,15 @@ def client() -> Client:
 
 def main() -> None:
     """Draw the page."""
-    st.set_page_config(page_title="Traffic sign recognition", page_icon=":material/traffic:", layout="centered")
+    st.set_page_config(page_title="Traffic sign recognition", page_icon=str(ICON), layout="centered")
     st.title("Which traffic sign is this?")
     st.write("Give a photo of a German traffic sign and learn what it is and what it asks of a driver.")
     try:
         card = client().card()
     except SettingsError as error:
         st.error(str(error), icon=":material/settings:")
-    except Unreachable as error:
-        show_unreachable(str(error))
-    except NotReady as error:
-        if error.progress is None:
-            st.error(str(error), icon=":material/error:")
-            retry()
-        else:
-            wait_for_training()
+    except (Unreachable, NotReady):
+        wait_for_service()
     else:
         classify(card)
 
@@ -73,7 +59,7 @@ def classify(card: Card) -> None:
 
 def choose_picture() -> bytes | None:
     """Return the bytes of the picture that was uploaded or of the sample that was chosen, whichever came last."""
-    upload = st.file_uploader("A picture of a sign", type=FILE_TYPES, key="upload", on_change=prefer_upload)
+    upload = st.file_uploader("A picture of a sign", key="upload", on_change=prefer_upload)
     samples = {path.stem.replace("_", " "): path for path in sorted(SAMPLES.glob("*.png"))}
     sample = st.pills("Or try a drawn sample", list(samples), key="sample")
     if sample:
@@ -92,10 +78,8 @@ def show_answer(payload: bytes) -> None:
         prediction = client().predict(payload)
     except Refused as error:
         st.error(f"The service does not take this picture. {error}", icon=":material/broken_image:")
-    except Unreachable as error:
-        show_unreachable(str(error))
-    except NotReady as error:
-        st.error(str(error), icon=":material/error:")
+    except (Unreachable, NotReady):
+        wait_for_service()
     else:
         picture, answer = st.columns([1, 2], gap="large")
         with answer:
@@ -107,59 +91,51 @@ def show_answer(payload: bytes) -> None:
 def show_picture(payload: bytes) -> None:
     """Show the picture as it was sent."""
     try:
-        st.image(payload, caption="Your picture", width="stretch")
+        st.image(payload, caption="The picture", width="stretch")
     except OSError:  # such as one in 16-bit grey, which the service reads
         st.caption("This kind of picture cannot be shown here.")
 
 
 def show_prediction(prediction: Prediction) -> None:
-    """Show the sign, its meaning and the candidates."""
-    icon, colour, text = VERDICTS[prediction.verdict]
-    st.subheader(prediction.class_name)
-    st.markdown(f":{colour}-badge[{icon} {text}]")
-    st.write(prediction.description)
-    st.caption(f"Class {prediction.class_index} · sign number {prediction.sign_number}")
-    st.metric("Probability", f"{prediction.probability:.1%}")
+    """Show the sign and its meaning, unless it is probably none, and the candidates."""
+    if prediction.verdict == "not_recognised":
+        st.subheader("Not recognised")
+        st.markdown(":red-badge[:material/block: Probably none of the signs that this classifier knows]")
+        st.write("Try a picture that shows one sign, as large and sharp as you can get it.")
+    else:
+        icon, colour, text = VERDICTS[prediction.verdict]
+        st.subheader(prediction.class_name)
+        st.markdown(f":{colour}-badge[{icon} {text}]")
+        st.write(prediction.description)
+        st.caption(f"Class {prediction.class_index} · sign number {prediction.sign_number}")
+        st.metric("Probability", f"{prediction.probability:.1%}")
     st.markdown("**The five most probable signs**")
     for alternative in prediction.alternatives:
         st.progress(alternative.probability, text=f"{alternative.class_name}: {alternative.probability:.1%}")
 
 
-def show_unreachable(reason: str) -> None:
-    """Say that the service is not there, and what to do."""
-    st.error(f"The prediction service is not there. {reason} `make run` starts it.", icon=":material/cloud_off:")
-    retry()
-
-
-def retry() -> None:
-    """Offer to look again."""
-    st.button("Try again", icon=":material/refresh:")
-
-
 @st.fragment(run_every=POLL_S)
-def wait_for_training() -> None:
-    """Show how far the first training is, until the classifier is there."""
+def wait_for_service() -> None:
+    """Say why there is no answer, with the progress of a training, and go on when there can be one."""
     try:
         client().card()
+    except Unreachable as error:
+        text = f"The prediction service is not there. {error} This page goes on by itself when it is back."
+        st.error(text, icon=":material/cloud_off:")
     except NotReady as error:
         if error.progress is None:
-            st.error(str(error), icon=":material/error:")
+            st.error(str(error).replace("\n", "  \n"), icon=":material/error:")
         else:
-            show_progress(error.progress)
-    except Unreachable as error:
-        st.error(str(error), icon=":material/cloud_off:")
+            show_progress(str(error), error.progress)
     else:
         st.rerun()
 
 
-def show_progress(progress: dict[str, Any]) -> None:
+def show_progress(message: str, progress: dict[str, Any]) -> None:
     """Show stage, epochs, accuracy and time left of a training."""
-    st.info(
-        "The classifier is being trained for the first time. This page goes on by itself.", icon=":material/school:"
-    )
-    stage = STAGES.get(progress["stage"], progress["stage"])
+    st.info("The classifier is being made for the first time. This page goes on by itself.", icon=":material/school:")
     epoch, epochs = progress.get("epoch", 0), progress.get("epochs")
-    st.progress(epoch / epochs if epochs else 0.0, text=f"{stage}, epoch {epoch} of {epochs}" if epochs else stage)
+    st.progress(epoch / epochs if epochs else 0.0, text=message)
     figures = st.columns(2)
     if "validation_accuracy" in progress:
         figures[0].metric("Accuracy on signs held out", f"{progress['validation_accuracy']:.1%}")

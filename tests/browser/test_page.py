@@ -1,8 +1,9 @@
 """What a person does on the page, in a real Chromium with the real service."""
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.conftest import drawing, encoded
+from tests.browser.conftest import start_page
+from tests.conftest import drawing, encoded, free_port, start_service
 
 
 def upload(page: Page, name: str, content: bytes) -> None:
@@ -21,7 +22,7 @@ def test_uploaded_drawing_shows_picture_name_duty_and_candidates(page: Page) -> 
     expect(page.get_by_role("heading", name="Stop", exact=True)).to_be_visible()
     expect(page.get_by_text("Come to a full stop")).to_be_visible()
     expect(page.get_by_text("Probability", exact=True)).to_be_visible()
-    expect(page.get_by_role("img", name="Your picture").or_(page.get_by_text("Your picture"))).to_be_visible()
+    expect(page.get_by_text("The picture")).to_be_visible()
     expect(page.get_by_role("progressbar")).to_have_count(5)
 
 
@@ -44,3 +45,35 @@ def test_whichever_was_chosen_last_is_shown(page: Page) -> None:
     expect(page.get_by_role("heading", name="Yield")).to_be_visible()
     upload(page, "sign.png", encoded(drawing()))
     expect(page.get_by_role("heading", name="Stop", exact=True)).to_be_visible()
+
+
+def test_refused_file_takes_the_place_of_the_answer_before(page: Page) -> None:
+    upload(page, "sign.png", encoded(drawing()))
+    expect(page.get_by_role("heading", name="Stop", exact=True)).to_be_visible()
+    upload(page, "large.png", bytes(25_000_000))
+    expect(page.get_by_text("20,971,520 bytes")).to_be_visible()
+    expect(page.get_by_role("heading", name="Stop", exact=True)).to_be_hidden()
+
+
+def test_page_goes_on_by_itself_when_the_service_is_back(browser: Browser) -> None:
+    port = free_port()
+    with start_page(f"http://127.0.0.1:{port}") as url:
+        page = browser.new_page()
+        page.goto(url)
+        expect(page.get_by_text("The prediction service is not there")).to_be_visible()
+        with start_service(port=port):
+            page.get_by_role("radio", name="stop").click()
+            expect(page.get_by_role("heading", name="Stop", exact=True)).to_be_visible()
+        page.close()
+
+
+def test_page_loads_nothing_from_elsewhere(browser: Browser, page_url: str) -> None:
+    page = browser.new_page()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(page_url)
+    page.get_by_role("radio", name="stop").click()
+    expect(page.get_by_role("heading", name="Stop", exact=True)).to_be_visible()
+    page.close()
+    assert asked
+    assert [url for url in asked if not url.startswith((page_url, "data:", "blob:"))] == []

@@ -131,6 +131,7 @@ def test_unreadable_picture_is_refused_with_a_sentence(service: str, payload: by
 
 def test_nothing_sent_is_said(service: str) -> None:
     assert_problem(post(service, b""), 400, "nothing_sent", "0 bytes")
+    assert_problem(post(service, b"", None), 400, "nothing_sent", "no body")
     form = requests.post(f"{service}/predict_traffic_sign", files={"photo": ("s.png", STOP)}, timeout=30)
     assert_problem(form, 400, "nothing_sent", "`image`")
 

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 
 engine=$(mktemp -d)
 # Other ports than the usual ones, which may be taken; the classic builder, since BuildKit is not everywhere.
-export COMPOSE_PROJECT_NAME=traffic-sign-test SERVICE_PORT=19696 UI_PORT=18501 DOCKER_BUILDKIT=0
+export COMPOSE_PROJECT_NAME=traffic-sign-test SERVICE_PORT=19696 PAGE_PORT=18501 DOCKER_BUILDKIT=0
 state=$(tests/system/start_engine.sh "$engine")
 cleanup() {
     docker-compose down --volumes --remove-orphans --timeout 5 || true

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import streamlit as st
+from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from model.progress import Progress, training_folder, training_lock, write_progress
@@ -80,6 +81,14 @@ def test_wrong_setting_stops_the_start_with_one_message() -> None:
     assert result.stderr.startswith("error: unknown settings: UI_TIMEOUT")
 
 
+def test_picture_of_no_sign_gets_no_duty(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = page(service, monkeypatch)
+    app.file_uploader[0].set_value([("black.png", encoded(Image.new("RGB", (64, 64))), "image/png")]).run()
+    assert app.subheader[0].value == "Not recognised"
+    assert not app.metric
+    assert "Class " not in texts(app)
+
+
 def test_refused_picture_is_explained(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app = page(service, monkeypatch)
     app.file_uploader[0].set_value([("sign.png", b"no picture", "image/png")]).run()
@@ -91,7 +100,7 @@ def test_missing_service_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     app = page(f"http://127.0.0.1:{free_port()}", monkeypatch)
     assert not app.exception
     assert "The prediction service is not there" in app.error[0].value
-    assert "make run" in app.error[0].value
+    assert "goes on by itself" in app.error[0].value
 
 
 def test_training_is_shown_with_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +113,7 @@ def test_training_is_shown_with_its_progress(tmp_path: Path, monkeypatch: pytest
         write_progress(training, progress)
         app = page(url, monkeypatch)
     assert not app.exception
-    assert "being trained for the first time" in app.info[0].value
+    assert "being made for the first time" in app.info[0].value
     assert [metric.value for metric in app.metric] == ["87.6%", "10 min"]
 
 
