@@ -234,6 +234,11 @@ def _glyph_lines(glyph: str, width: float) -> list[list[Point]]:
                 [*arc(*upper, 192, 450), (middle - 0.5, waist)],
                 [(middle - 0.5, waist), *arc(*lower, 270, 528)],
             ]
+        case "4":
+            return [
+                [(middle + 0.35, 0.0), (0.45, 5.3), (width, 5.3)],
+                [(width - 1.3, 3.4), (width - 1.3, GLYPH_HEIGHT)],
+            ]
         case "5":
             bowl = ((middle, 4.45), (radius, bottom - 4.45))
             return [
@@ -250,6 +255,13 @@ def _glyph_lines(glyph: str, width: float) -> list[list[Point]]:
             return [[(0.0, top), (right + 0.05, top), (right + 0.05, 1.0), (middle - 0.55, GLYPH_HEIGHT)]]
         case "8":
             return [arc(*upper, 0, 360), arc(*lower, 0, 360)]
+        case "9":
+            return [[(width - x, GLYPH_HEIGHT - y) for x, y in line] for line in _glyph_lines("6", width)]
+        case "%":
+            rings = [arc(centre, (1.0, 1.35), 0, 360) for centre in ((1.4, 1.9), (width - 1.4, GLYPH_HEIGHT - 1.9))]
+            return [*rings, [(width - 1.6, 0.0), (1.6, GLYPH_HEIGHT)]]
+        case ",":
+            return [[(middle + 0.1, 6.0), (middle + 0.1, 7.1), (middle - 0.3, 8.1)]]
         case "S":
             return [[*arc(*upper, 345, 90), *arc(*lower, 270, 525)[1:]]]
         case "T":
@@ -258,6 +270,43 @@ def _glyph_lines(glyph: str, width: float) -> list[list[Point]]:
             belly = (right - radius * 0.85, 2.25)
             loop = [(left, top), *arc(belly, (radius * 0.85, 1.75), 270, 450), (left, 4.0)]
             return [[(left, 0.0), (left, GLYPH_HEIGHT)], loop]
+        case "A":
+            legs = [(0.3, GLYPH_HEIGHT), (middle, 0.4), (width - 0.3, GLYPH_HEIGHT)]
+            return [legs, [(left + 0.5, 4.9), (right - 0.5, 4.9)]]
+        case "B":
+            bows = ((top, waist, 0.88), (waist, bottom, 1.0))
+            loops = []
+            for start, end, reach in bows:
+                half = (end - start) / 2
+                curve_out = arc((right - half, (start + end) / 2), (half * reach, half), 270, 450)
+                loops.append([(left, start), *curve_out, (left, end)])
+            return [[(left, 0.0), (left, GLYPH_HEIGHT)], *loops]
+        case "E":
+            bars = [[(left, y), (width - shorter, y)] for y, shorter in ((top, 0.0), (waist, 0.4), (bottom, 0.0))]
+            return [[(left, 0.0), (left, GLYPH_HEIGHT)], *bars]
+        case "H":
+            stems = [[(x, 0.0), (x, GLYPH_HEIGHT)] for x in (left, right)]
+            return [*stems, [(left, waist), (right, waist)]]
+        case "I":
+            return [[(middle, 0.0), (middle, GLYPH_HEIGHT)]]
+        case "L":
+            return [[(left, 0.0), (left, bottom), (width, bottom)]]
+        case "N":
+            return [[(left, GLYPH_HEIGHT), (left, 0.8), (right, GLYPH_HEIGHT - 0.8), (right, 0.0)]]
+        case "R":
+            return [*_glyph_lines("P", width), [(middle - 0.2, 4.0), (width - 0.4, GLYPH_HEIGHT)]]
+        case "Z":
+            return [[(0.1, top), (right, top), (left, bottom), (width, bottom)]]
+        case "m":
+            bow = (width - 1) / 4
+            humps = [
+                [*arc((start + bow, 3.6), (bow, 1.2), 180, 360), (start + 2 * bow, GLYPH_HEIGHT)]
+                for start in (left, middle)
+            ]
+            return [[(left, 2.2), (left, GLYPH_HEIGHT)], *humps]
+        case "t":
+            stem = middle - 0.3
+            return [[(stem, 0.5), (stem, 5.6), *arc((stem + 0.9, 5.6), 0.9, 180, 90)], [(0.0, 2.6), (width, 2.6)]]
         case _:
             raise ValueError(f"no glyph is drawn for {glyph!r}")
 
@@ -267,7 +316,7 @@ def lettering(sketch: Sketch, text: str, height: float, colour: Colour, *, width
 
     Args:
         sketch: the picture.
-        text: digits that occur in speed limits, or letters of STOP.
+        text: what `_glyph_lines` knows.
         height: of the letters, in percent of the sign's side.
         colour: of the letters.
         widths: of each letter, in stroke widths (a seventh of the height).
@@ -284,8 +333,9 @@ def lettering(sketch: Sketch, text: str, height: float, colour: Colour, *, width
 
 def speed(sketch: Sketch, digits: str, colour: Colour = BLACK) -> None:
     """Write a speed limit; three digits are set in the narrow cut."""
-    if len(digits) == 2:
-        lettering(sketch, digits, 41, colour, widths=(4.45, 4.45), gap=0.95)
+    if len(digits) <= 2:
+        widths = [2.4 if digit == "1" else 4.45 for digit in digits]
+        lettering(sketch, digits, 41, colour, widths=widths, gap=0.95)
     else:
         widths = [2.05 if digit == "1" else 3.75 for digit in digits]
         lettering(sketch, digits, 39, colour, widths=widths, gap=0.8)
@@ -332,12 +382,12 @@ def skidding_car(sketch: Sketch) -> None:
     sketch.stroke(curve(right), 2.4, BLACK, round_ends=True)
 
 
-def bicycle(sketch: Sketch) -> None:
+def bicycle(sketch: Sketch, colour: Colour = BLACK) -> None:
     """Draw a bicycle that drives to the left."""
     front, rear, pedals = (36.2, 70.3), (64.6, 70.3), (52.6, 70.3)
     head, seat = (41.3, 56.6), (56.8, 56.6)
     for wheel in (front, rear):
-        sketch.ring(wheel, 8.2, 1.9, BLACK)
+        sketch.ring(wheel, 8.2, 1.9, colour)
     for line in (
         [front, head, (42.6, 52.8)],
         [(38.9, 54.4), (40.2, 52.4), (42.6, 51.6), (47.0, 51.6)],
@@ -346,23 +396,64 @@ def bicycle(sketch: Sketch) -> None:
         [(57.7, 53.4), pedals],
         [pedals, rear, seat],
     ):
-        sketch.stroke(line, 1.9, BLACK, round_ends=True)
-    sketch.stroke([(54.4, 52.6), (61.4, 52.0)], 2.6, BLACK, round_ends=True)
-    sketch.disc(pedals, 2.2, BLACK)
+        sketch.stroke(line, 1.9, colour, round_ends=True)
+    sketch.stroke([(54.4, 52.6), (61.4, 52.0)], 2.6, colour, round_ends=True)
+    sketch.disc(pedals, 2.2, colour)
+
+
+def motorcycle(sketch: Sketch) -> None:
+    """Draw a motorcycle with its rider, who drives to the left, on the whole sign."""
+    for x in (30.5, 69.0):
+        sketch.ring((x, 62.5), 7.6, 3.6, BLACK)
+    sketch.stroke([(30.5, 62.5), (39.0, 45.5)], 2.8, BLACK, round_ends=True)
+    sketch.stroke([(37.4, 44.6), (42.4, 43.4)], 2.2, BLACK, round_ends=True)
+    machine = (
+        (38.0, 50.4), (42.6, 47.6), (49.0, 48.8), (55.0, 51.4), (62.0, 50.8), (73.6, 50.0), (75.4, 52.0), (66.0, 54.6),
+        (61.0, 57.0), (58.4, 63.8), (54.0, 66.6), (46.0, 66.4), (42.6, 62.0), (41.0, 55.6),
+    )  # fmt: skip
+    sketch.polygon(curve(machine, closed=True, steps=4), BLACK)
+    sketch.stroke([(56, 65.0), (69.0, 62.5)], 2.4, BLACK, round_ends=True)
+    sketch.disc((49.0, 29.2), 4.6, BLACK)
+    sketch.stroke([(58.4, 48.4), (53.0, 37.6)], 7.4, BLACK, round_ends=True)
+    sketch.stroke([(52.2, 37.0), (46.4, 43.6), (41.4, 42.8)], 3.2, BLACK, round_ends=True)
+
+
+def bus_from_the_side(sketch: Sketch) -> None:
+    """Draw a bus that drives to the left, on the whole sign."""
+    sketch.polygon(rounded([(20.5, 61.5), (20.5, 50.0), (22.4, 38.0), (79.5, 38.0), (79.5, 61.5)], 2.2), BLACK)
+    sketch.polygon(rounded([(22.8, 49.6), (24.4, 41.2), (29.4, 41.2), (29.4, 49.6)], 0.6), WHITE)
+    for left in (32.0, 43.6, 55.2, 66.8):
+        sketch.polygon(rounded(rectangle(left, 41.2, left + 9.2, 49.6), 0.6), WHITE)
+    for x in (32.5, 67.5):
+        sketch.disc((x, 61.5), 6.1, WHITE)
+        sketch.disc((x, 61.5), 4.8, BLACK)
+
+
+def train_from_the_front(sketch: Sketch) -> None:
+    """Draw a train on its rails."""
+    for side in (-1, 1):
+        sketch.stroke([(50 + side * 6.5, 70.0), (50 + side * 13.5, 80.4)], 2.4, BLACK)
+    sketch.stroke([(39.6, 76.4), (60.4, 76.4)], 2.0, BLACK)
+    body = [(39.0, 71.5), (39.0, 48.0), (42.0, 43.0), (58.0, 43.0), (61.0, 48.0), (61.0, 71.5)]
+    sketch.polygon(rounded(body, 2.0), BLACK)
+    for side in (-1, 1):
+        window = [(50 + side * x, y) for x, y in ((1.0, 47.0), (8.0, 47.0), (9.0, 50.0), (9.0, 56.6), (1.0, 56.6))]
+        sketch.polygon(window, WHITE)
+        sketch.disc((50 + side * 7.0, 65.0), 2.1, WHITE)
 
 
 # --- People and animals -------------------------------------------------------------------------------------
 
 
-def pedestrian(sketch: Sketch) -> None:
+def pedestrian(sketch: Sketch, colour: Colour = BLACK) -> None:
     """Draw an adult who walks to the left."""
-    sketch.disc((48.4, 39.6), 3.5, BLACK)
-    sketch.polygon(rounded([(47.2, 45.0), (55.4, 45.0), (54.8, 60.6), (47.6, 60.6)], 1.4), BLACK)
-    sketch.stroke([(48.6, 46.9), (43.4, 54.4), (40.3, 60.2)], 3.4, BLACK, round_ends=True)
-    sketch.stroke([(53.8, 46.7), (58.6, 51.6), (59.6, 58.6)], 3.4, BLACK, round_ends=True)
-    sketch.stroke([(50.0, 63.6), (45.6, 71.6), (40.6, 79.6)], 4.0, BLACK)
-    sketch.stroke([(51.6, 63.6), (57.4, 70.0), (61.6, 79.0)], 4.0, BLACK)
-    sketch.polygon([(47.6, 62.0), (54.8, 62.0), (54.0, 66.0), (47.0, 66.0)], BLACK)
+    sketch.disc((48.4, 39.6), 3.5, colour)
+    sketch.polygon(rounded([(47.2, 45.0), (55.4, 45.0), (54.8, 60.6), (47.6, 60.6)], 1.4), colour)
+    sketch.stroke([(48.6, 46.9), (43.4, 54.4), (40.3, 60.2)], 3.4, colour, round_ends=True)
+    sketch.stroke([(53.8, 46.7), (58.6, 51.6), (59.6, 58.6)], 3.4, colour, round_ends=True)
+    sketch.stroke([(50.0, 63.6), (45.6, 71.6), (40.6, 79.6)], 4.0, colour)
+    sketch.stroke([(51.6, 63.6), (57.4, 70.0), (61.6, 79.0)], 4.0, colour)
+    sketch.polygon([(47.6, 62.0), (54.8, 62.0), (54.0, 66.0), (47.0, 66.0)], colour)
 
 
 def children(sketch: Sketch) -> None:
@@ -412,6 +503,27 @@ def deer(sketch: Sketch) -> None:
     sketch.stroke([(47.2, 46.4), (50.6, 46.0)], 1.8, BLACK, round_ends=True)
 
 
+def cow(sketch: Sketch) -> None:
+    """Draw a cow that walks to the left."""
+    body = (
+        (36.6, 55.4), (46.0, 56.2), (56.0, 55.6), (63.0, 55.4), (66.2, 58.0), (66.6, 64.0), (64.8, 68.6), (58.0, 68.2),
+        (50.0, 69.6), (42.0, 69.0), (38.0, 66.4), (35.4, 62.0), (32.6, 63.6), (29.2, 67.6), (26.4, 67.6), (25.8, 65.2),
+        (28.4, 59.4), (30.6, 56.6),
+    )  # fmt: skip
+    sketch.polygon(curve(body, closed=True, steps=4), BLACK)
+    for leg in (
+        [(41.0, 66.0), (40.0, 79.8)],
+        [(45.4, 67.0), (46.6, 79.8)],
+        [(60.0, 67.0), (58.6, 79.8)],
+        [(64.4, 64.0), (65.0, 72.0), (66.0, 79.8)],
+    ):
+        sketch.stroke(leg, 3.4, BLACK)
+    sketch.disc((55.4, 69.0), 2.6, BLACK)
+    sketch.stroke(curve([(31.8, 57.0), (30.4, 54.6), (31.4, 52.6)]), 1.5, BLACK, round_ends=True)
+    sketch.stroke([(33.0, 57.6), (36.6, 52.6)], 1.5, BLACK, round_ends=True)
+    sketch.stroke(curve([(65.6, 57.4), (69.4, 60.0), (70.0, 69.0)]), 1.6, BLACK, round_ends=True)
+
+
 # --- Road and weather ---------------------------------------------------------------------------------------
 
 
@@ -458,6 +570,59 @@ def narrowing(sketch: Sketch) -> None:
     """Draw a road that becomes narrower on its right."""
     sketch.stroke([(42.6, 80.0), (42.6, 43.0)], 4.8, BLACK)
     sketch.stroke([(60.6, 80.0), (60.6, 68.0), (53.4, 57.0), (53.4, 43.0)], 4.8, BLACK)
+
+
+def narrowing_on_both_sides(sketch: Sketch) -> None:
+    """Draw a road that becomes narrower on both sides."""
+    for side in (-1, 1):
+        line = ((13.4, 80.0), (13.4, 68.0), (4.4, 57.0), (4.4, 42.0))
+        sketch.stroke([(50 + side * x, y) for x, y in line], 4.8, BLACK)
+
+
+def two_way_traffic(sketch: Sketch) -> None:
+    """Draw an arrow that points down beside one that points up."""
+    down = sketch.placed(42.4, 61.5, turn_degrees=180)
+    for arrow in (down, sketch.placed(57.6, 61.5)):
+        arrow.stroke([(0, 18), (0, -8)], 4.6, BLACK)
+        arrow.polygon([(0, -18), (6.4, -6.4), (-6.4, -6.4)], BLACK)
+
+
+def steep_hill(sketch: Sketch) -> None:
+    """Draw a road that falls to the right, and how steeply."""
+    sketch.polygon([(25.4, 79.6), (31.4, 69.2), (73.6, 79.6)], BLACK)
+    text = sketch.placed(53.5, 64.0, turn_degrees=13.8).placed(-50, -50)
+    lettering(text, "10%", 14, BLACK, widths=(2.3, 3.9, 6.0), gap=0.8)
+
+
+def falling_rocks(sketch: Sketch) -> None:
+    """Draw a cliff on the right from which rocks fall."""
+    cliff = (
+        (73.6, 79.6), (52.6, 79.6), (55.4, 74.0), (53.6, 69.0), (56.6, 64.4), (54.2, 57.6), (56.6, 52.4), (55.0, 47.6),
+    )  # fmt: skip
+    sketch.polygon(cliff, BLACK)
+    rocks = (
+        (47.6, 53.4, 3.2, 10), (43.4, 62.6, 3.8, 40), (49.4, 66.6, 2.3, 70), (39.4, 73.6, 4.6, 20),
+        (47.4, 75.6, 3.3, 5), (31.4, 77.2, 2.6, 35),
+    )  # fmt: skip
+    for x, y, size, turn in rocks:
+        rock = sketch.placed(x, y, scale=size, turn_degrees=turn)
+        rock.polygon([(-1, -0.5), (-0.1, -1), (0.9, -0.6), (1, 0.5), (0.2, 1), (-0.9, 0.6)], BLACK)
+
+
+def wind_sock(sketch: Sketch) -> None:
+    """Draw a striped wind sock that streams to the left."""
+    sketch.stroke([(63.6, 79.8), (63.6, 53.4)], 2.4, BLACK)
+    sock = ((62.4, 54.6, 6.6), (55.2, 56.4, 5.8), (48.0, 58.4, 5.0), (40.8, 60.4, 4.2), (33.6, 62.4, 3.4))
+    for index, ((x, y, half), (next_x, next_y, next_half)) in enumerate(pairwise(sock)):
+        for hem, colour in ((0.0, BLACK), (1.0, WHITE if index % 2 else BLACK)):
+            near, far = half - hem, next_half - hem
+            sketch.polygon([(x, y - near), (x, y + near), (next_x, next_y + far), (next_x, next_y - far)], colour)
+
+
+def queue(sketch: Sketch) -> None:
+    """Draw three cars, one behind the other."""
+    for x, y, scale in ((50, 43.0, 0.46), (50, 54.8, 0.62), (50, 70.8, 0.84)):
+        car_from_behind(sketch.placed(x, y, scale=scale), BLACK)
 
 
 def traffic_light(sketch: Sketch) -> None:
@@ -526,3 +691,16 @@ def arrows_in_a_circle(sketch: Sketch) -> None:
         tip = (50 + radius * math.cos(angle), 50 + radius * math.sin(angle))
         # The head is straight and the way bends, so it is turned a little inwards to lie on the circle.
         _full_head(sketch, tip, head - 90 + 17, 20, 10.5)
+
+
+def arrow_left(sketch: Sketch) -> None:
+    """Draw a level arrow that points to the left."""
+    arrow_ahead(sketch.placed(0, 100, turn_degrees=-90))
+
+
+def oncoming_first(sketch: Sketch) -> None:
+    """Draw a large black arrow that points down beside a smaller red one that points up."""
+    sketch.stroke([(39, 24), (39, 58)], 8.6, BLACK)
+    sketch.polygon([(39, 77), (51, 55), (27, 55)], BLACK)
+    sketch.stroke([(63, 70), (63, 46)], 5.6, RED)
+    sketch.polygon([(63, 30), (72, 47.5), (54, 47.5)], RED)

@@ -47,11 +47,12 @@ SCENE_SAMPLING: Final = 2  # the same for a camera's view, where blur hides the 
 
 Pixels = npt.NDArray[np.float32]
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, half-open
+Drawing = Callable[[Sketch], None]  # draws one sign, frontal, on the whole sketch
 Row = tuple[int, int, int, int, int, int, int, str]  # the cells under `COLUMNS`
 
 # The plate's folded rim; it also sets a white rim off from a white page.
-_EDGE: Final[Colour] = (122, 124, 128)
-_CENTRE: Final[Point] = (50.0, 50.0)
+EDGE: Final[Colour] = (122, 124, 128)
+CENTRE: Final[Point] = (50.0, 50.0)
 
 
 # --- Frontal signs ------------------------------------------------------------------------------------------
@@ -70,32 +71,41 @@ def draw_sign(class_index: int, size: int) -> Image.Image:
     Raises:
         ValueError: no such class, or no such size.
     """
+    return draw_frontal(_drawing_of(class_index), size)
+
+
+def _drawing_of(class_index: int) -> Drawing:
     if not 0 <= class_index < SIGN_COUNT:
         raise ValueError(f"a class index lies between 0 and {SIGN_COUNT - 1}; {class_index} came")
+    return _SIGNS[class_index]
+
+
+def draw_frontal(drawing: Drawing, size: int) -> Image.Image:
+    """Draw any sign as `draw_sign` does."""
     if size < 1:
         raise ValueError(f"a sign's side is at least 1 pixel; {size} came")
     large = Image.new("RGBA", (size * SUPERSAMPLING, size * SUPERSAMPLING))
-    _SIGNS[class_index](Sketch.on(large))
+    drawing(Sketch.on(large))
     return large.reduce(SUPERSAMPLING)
 
 
-def _round_plate(sketch: Sketch, *grounds: tuple[float, Colour]) -> None:
+def round_plate(sketch: Sketch, *grounds: tuple[float, Colour]) -> None:
     """Draw a round plate: the folded edge, then discs of the given radii."""
-    sketch.disc(_CENTRE, 49.7, _EDGE)
+    sketch.disc(CENTRE, 49.7, EDGE)
     for radius, colour in grounds:
-        sketch.disc(_CENTRE, radius, colour)
+        sketch.disc(CENTRE, radius, colour)
 
 
 def _prohibition(sketch: Sketch) -> None:
-    _round_plate(sketch, (49.2, WHITE), (47.6, RED), (36.0, WHITE))
+    round_plate(sketch, (49.2, WHITE), (47.6, RED), (36.0, WHITE))
 
 
 def _cancellation(sketch: Sketch) -> None:
-    _round_plate(sketch, (49.2, WHITE), (47.4, BLACK), (45.8, WHITE))
+    round_plate(sketch, (49.2, WHITE), (47.4, BLACK), (45.8, WHITE))
 
 
 def _mandatory(sketch: Sketch) -> None:
-    _round_plate(sketch, (49.2, WHITE), (47.4, BLUE))
+    round_plate(sketch, (49.2, WHITE), (47.4, BLUE))
 
 
 def _triangle(inradius: float, corner_radius: float) -> list[Point]:
@@ -113,7 +123,7 @@ def _triangle(inradius: float, corner_radius: float) -> list[Point]:
 
 def _warning_plate(sketch: Sketch) -> None:
     for inradius, corner_radius, colour in (
-        (30.8, 5, _EDGE),
+        (30.8, 5, EDGE),
         (30.3, 4.6, WHITE),
         (28.9, 3.6, RED),
         (20.4, 1.2, WHITE),
@@ -121,35 +131,40 @@ def _warning_plate(sketch: Sketch) -> None:
         sketch.polygon(_triangle(inradius, corner_radius), colour)
 
 
-def _limit(digits: str, sketch: Sketch) -> None:
+def limit(digits: str, sketch: Sketch) -> None:
+    """Draw a speed limit."""
     _prohibition(sketch)
     figure.speed(sketch, digits)
 
 
-def _prohibits(draw: Callable[[Sketch], None], sketch: Sketch) -> None:
+def prohibits(draw: Drawing, sketch: Sketch) -> None:
+    """Draw a prohibition with a figure."""
     _prohibition(sketch)
     draw(sketch)
 
 
-def _warns(draw: Callable[[Sketch], None], sketch: Sketch) -> None:
+def warns(draw: Drawing, sketch: Sketch) -> None:
+    """Draw a warning with a figure."""
     _warning_plate(sketch)
     draw(sketch)
 
 
-def _warns_mirrored(draw: Callable[[Sketch], None], sketch: Sketch) -> None:
-    _warns(draw, sketch.mirrored())
+def _warns_mirrored(draw: Drawing, sketch: Sketch) -> None:
+    warns(draw, sketch.mirrored())
 
 
-def _requires(draw: Callable[[Sketch], None], sketch: Sketch) -> None:
+def requires(draw: Drawing, sketch: Sketch) -> None:
+    """Draw an instruction with a figure."""
     _mandatory(sketch)
     draw(sketch)
 
 
-def _requires_mirrored(draw: Callable[[Sketch], None], sketch: Sketch) -> None:
-    _requires(draw, sketch.mirrored())
+def _requires_mirrored(draw: Drawing, sketch: Sketch) -> None:
+    requires(draw, sketch.mirrored())
 
 
-def _ends(draw: Callable[[Sketch], None], sketch: Sketch) -> None:
+def ends(draw: Drawing, sketch: Sketch) -> None:
+    """Draw the end of a rule: its figure below five diagonal lines."""
     _cancellation(sketch)
     draw(sketch)
     for offset in (-7.6, -3.8, 0.0, 3.8, 7.6):
@@ -172,7 +187,8 @@ def _no_passing_for_trucks(left: Colour, right: Colour, sketch: Sketch) -> None:
     figure.car_from_behind(sketch.placed(66.4, 54.0), right)
 
 
-def _priority_road(sketch: Sketch) -> None:
+def priority_road(sketch: Sketch) -> None:
+    """Draw the yellow diamond."""
     for radius, corner_radius, colour in (
         (51.6, 5, BLACK),
         (50.2, 4.2, WHITE),
@@ -188,62 +204,62 @@ def _yield(sketch: Sketch) -> None:
 
 
 def _stop(sketch: Sketch) -> None:
-    for apothem, colour in ((49.7, _EDGE), (49.2, WHITE), (46.8, RED)):
+    for apothem, colour in ((49.7, EDGE), (49.2, WHITE), (46.8, RED)):
         radius = apothem / math.cos(math.pi / 8)
-        corners = arc(_CENTRE, radius, 22.5, 382.5)[:-1:9]  # a point every 5 degrees, a corner every 45
+        corners = arc(CENTRE, radius, 22.5, 382.5)[:-1:9]  # a point every 5 degrees, a corner every 45
         sketch.polygon(rounded(corners, 1.5), colour)
     figure.lettering(sketch, "STOP", 34, WHITE, widths=(3.7, 3.5, 3.8, 3.6), gap=0.65)
 
 
 def _no_entry(sketch: Sketch) -> None:
-    _round_plate(sketch, (49.2, WHITE), (47.6, RED))
+    round_plate(sketch, (49.2, WHITE), (47.6, RED))
     sketch.polygon(rectangle(9.5, 41.2, 90.5, 58.8), WHITE)
 
 
-_SIGNS: Final[tuple[Callable[[Sketch], None], ...]] = (
-    partial(_limit, "20"),
-    partial(_limit, "30"),
-    partial(_limit, "50"),
-    partial(_limit, "60"),
-    partial(_limit, "70"),
-    partial(_limit, "80"),
-    partial(_ends, partial(figure.speed, digits="80", colour=GREY)),
-    partial(_limit, "100"),
-    partial(_limit, "120"),
-    partial(_prohibits, partial(_no_passing, RED, BLACK)),
-    partial(_prohibits, partial(_no_passing_for_trucks, RED, BLACK)),
-    partial(_warns, figure.crossing_with_right_of_way),
-    _priority_road,
+_SIGNS: Final[tuple[Drawing, ...]] = (
+    partial(limit, "20"),
+    partial(limit, "30"),
+    partial(limit, "50"),
+    partial(limit, "60"),
+    partial(limit, "70"),
+    partial(limit, "80"),
+    partial(ends, partial(figure.speed, digits="80", colour=GREY)),
+    partial(limit, "100"),
+    partial(limit, "120"),
+    partial(prohibits, partial(_no_passing, RED, BLACK)),
+    partial(prohibits, partial(_no_passing_for_trucks, RED, BLACK)),
+    partial(warns, figure.crossing_with_right_of_way),
+    priority_road,
     _yield,
     _stop,
-    partial(_prohibits, _nothing),
-    partial(_prohibits, figure.truck_from_the_side),
+    partial(prohibits, _nothing),
+    partial(prohibits, figure.truck_from_the_side),
     _no_entry,
-    partial(_warns, figure.exclamation_mark),
-    partial(_warns, figure.bend),
+    partial(warns, figure.exclamation_mark),
+    partial(warns, figure.bend),
     partial(_warns_mirrored, figure.bend),
-    partial(_warns, figure.double_bend),
-    partial(_warns, figure.bumps),
-    partial(_warns, figure.skidding_car),
-    partial(_warns, figure.narrowing),
-    partial(_warns, figure.worker),
-    partial(_warns, figure.traffic_light),
-    partial(_warns, figure.pedestrian),
-    partial(_warns, figure.children),
-    partial(_warns, figure.bicycle),
-    partial(_warns, figure.snowflake),
-    partial(_warns, figure.deer),
-    partial(_ends, _nothing),
+    partial(warns, figure.double_bend),
+    partial(warns, figure.bumps),
+    partial(warns, figure.skidding_car),
+    partial(warns, figure.narrowing),
+    partial(warns, figure.worker),
+    partial(warns, figure.traffic_light),
+    partial(warns, figure.pedestrian),
+    partial(warns, figure.children),
+    partial(warns, figure.bicycle),
+    partial(warns, figure.snowflake),
+    partial(warns, figure.deer),
+    partial(ends, _nothing),
     partial(_requires_mirrored, figure.arrow_turning_left),
-    partial(_requires, figure.arrow_turning_left),
-    partial(_requires, figure.arrow_ahead),
+    partial(requires, figure.arrow_turning_left),
+    partial(requires, figure.arrow_ahead),
     partial(_requires_mirrored, figure.arrows_ahead_and_left),
-    partial(_requires, figure.arrows_ahead_and_left),
+    partial(requires, figure.arrows_ahead_and_left),
     partial(_requires_mirrored, figure.arrow_down_left),
-    partial(_requires, figure.arrow_down_left),
-    partial(_requires, figure.arrows_in_a_circle),
-    partial(_ends, partial(_no_passing, GREY, GREY)),
-    partial(_ends, partial(_no_passing_for_trucks, GREY, GREY)),
+    partial(requires, figure.arrow_down_left),
+    partial(requires, figure.arrows_in_a_circle),
+    partial(ends, partial(_no_passing, GREY, GREY)),
+    partial(ends, partial(_no_passing_for_trucks, GREY, GREY)),
 )
 
 
@@ -265,13 +281,15 @@ def draw_example(class_index: int, rng: np.random.Generator, size: int | None = 
     Raises:
         ValueError: no such class, or no such size.
     """
-    if size is None:
-        size = int(MIN_SIDE * ((MAX_SIDE + 0.999) / MIN_SIDE) ** rng.random())
-    elif size < 8:
-        raise ValueError(f"an example's side is at least 8 pixels; {size} came")
+    return draw_seen(_drawing_of(class_index), rng, size)
+
+
+def draw_seen(drawing: Drawing, rng: np.random.Generator, size: int | None = None) -> tuple[Image.Image, Box]:
+    """Draw any sign as `draw_example` does."""
+    size = _size_or_random(size, rng)
     side = size * SCENE_SAMPLING
-    placed, inverse = _pose(class_index, rng, side)
-    sign = _warped(class_index, inverse, side)
+    placed, inverse = _pose(drawing, rng, side)
+    sign = _warped(drawing, inverse, side)
     scene = _surroundings(rng, side, placed)
     colours = _aged(np.asarray(sign.convert("RGB"), np.float32), rng)
     # A plate faces the camera and the ground behind does not: each has its own share of the light.
@@ -285,15 +303,48 @@ def draw_example(class_index: int, rng: np.random.Generator, size: int | None = 
     return image, _box_around(placed, size)
 
 
-@cache
-def _frontal(class_index: int, side: int) -> Image.Image:
-    return draw_sign(class_index, side)
+def draw_scene(
+    furnish: Callable[[Image.Image, np.random.Generator], None], rng: np.random.Generator, size: int | None = None
+) -> Image.Image:
+    """Draw what may be around signs, as a camera may see it.
+
+    Args:
+        furnish: draws what stands in front of the ground.
+        rng: decides everything that varies.
+        size: side in pixels, as in `draw_example`.
+
+    Returns:
+        RGB, (size, size).
+
+    Raises:
+        ValueError: no such size.
+    """
+    size = _size_or_random(size, rng)
+    side = size * SCENE_SAMPLING
+    image = _ground(rng, side)
+    furnish(image, rng)
+    scene = np.array(image, np.float32) * np.float32(rng.lognormal(-0.1, 0.5))
+    scene *= _illumination(rng, side)
+    return _exposed(scene, rng, size)
+
+
+def _size_or_random(size: int | None, rng: np.random.Generator) -> int:
+    if size is None:
+        return int(MIN_SIDE * ((MAX_SIDE + 0.999) / MIN_SIDE) ** rng.random())
+    if size < 8:
+        raise ValueError(f"an example's side is at least 8 pixels; {size} came")
+    return size
 
 
 @cache
-def _outline(class_index: int) -> npt.NDArray[np.float64]:
+def _frontal(drawing: Drawing, side: int) -> Image.Image:
+    return draw_frontal(drawing, side)
+
+
+@cache
+def _outline(drawing: Drawing) -> npt.NDArray[np.float64]:
     """Return the leftmost and rightmost points of a sign in each row: shape (n, 2), x and y in [0, 1]."""
-    opaque = np.asarray(_frontal(class_index, FRONTAL_SIDES[0]).getchannel("A")) > 127
+    opaque = np.asarray(_frontal(drawing, FRONTAL_SIDES[0]).getchannel("A")) > 127
     side = len(opaque)
     points = []
     for y in np.flatnonzero(opaque.any(axis=1)):
@@ -303,7 +354,7 @@ def _outline(class_index: int) -> npt.NDArray[np.float64]:
 
 
 def _pose(
-    class_index: int, rng: np.random.Generator, side: int
+    drawing: Drawing, rng: np.random.Generator, side: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Put a sign somewhere in the frame.
 
@@ -321,7 +372,7 @@ def _pose(
     # Column by column: where x, y and the sign's middle go. The plate lies in z = 0, so two axes remain.
     project = np.column_stack([turn[:, 0], turn[:, 1], np.array([0.0, 0.0, distance])])
     project = project @ np.array([[1.0, 0.0, -0.5], [0.0, 1.0, -0.5], [0.0, 0.0, 1.0]])
-    points = _projected(project, _outline(class_index))
+    points = _projected(project, _outline(drawing))
     low, high = points.min(axis=0), points.max(axis=0)
     scale = rng.triangular(0.6, 0.82, 0.95) / float((high - low).max())
     slack = 1 - (high - low) * scale
@@ -339,12 +390,12 @@ def _projected(matrix: npt.NDArray[np.float64], points: npt.NDArray[np.float64])
     return result
 
 
-def _warped(class_index: int, inverse: npt.NDArray[np.float64], side: int) -> Image.Image:
+def _warped(drawing: Drawing, inverse: npt.NDArray[np.float64], side: int) -> Image.Image:
     """Return a sign as the projection shows it, RGBA, (side, side)."""
     source = next((wide for wide in FRONTAL_SIDES if wide >= side), FRONTAL_SIDES[-1])
     matrix = np.diag([source, source, 1.0]) @ inverse
     coefficients = (matrix / matrix[2, 2]).ravel()[:8].tolist()
-    return _frontal(class_index, source).transform(
+    return _frontal(drawing, source).transform(
         (side, side), Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR
     )
 
@@ -456,17 +507,8 @@ def _surroundings(rng: np.random.Generator, side: int, placed: npt.NDArray[np.fl
         side: of the frame, in pixels.
         placed: the sign's outline as shares of the frame, shape (n, 2).
     """
-    grounds = (_sky, _foliage, _wall, _blobs)
-    ground = grounds[rng.choice(4, p=(0.3, 0.3, 0.2, 0.2))](rng, side)
-    if rng.random() < 0.3:  # a second ground below a horizon
-        below = grounds[rng.choice(4, p=(0.0, 0.5, 0.25, 0.25))](rng, side)
-        edge = np.linspace(-1, 1, side, dtype=np.float32)[:, None] - np.float32(rng.uniform(-0.6, 0.8))
-        edge = edge + (_noise(rng, side, 9)[:, :, 0] - 0.5) * np.float32(rng.uniform(0.05, 0.8))
-        ground += (below - ground) * np.clip(edge * side / 4, 0, 1)[:, :, None]
-    image = _picture(ground)
+    image = _ground(rng, side)
     draw = ImageDraw.Draw(image)
-    if rng.random() < 0.35:
-        _branches(draw, rng, side)
     left, top = placed.min(axis=0) * side
     right, bottom = placed.max(axis=0) * side
     middle = (left + right) / 2
@@ -489,12 +531,28 @@ def _surroundings(rng: np.random.Generator, side: int, placed: npt.NDArray[np.fl
     return np.array(image, np.float32)
 
 
+def _ground(rng: np.random.Generator, side: int) -> Image.Image:
+    """Return one or two grounds, sometimes behind branches."""
+    grounds = (_sky, _foliage, _wall, _blobs)
+    ground = grounds[rng.choice(4, p=(0.3, 0.3, 0.2, 0.2))](rng, side)
+    if rng.random() < 0.3:  # a second ground below a horizon
+        below = grounds[rng.choice(4, p=(0.0, 0.5, 0.25, 0.25))](rng, side)
+        edge = np.linspace(-1, 1, side, dtype=np.float32)[:, None] - np.float32(rng.uniform(-0.6, 0.8))
+        edge = edge + (_noise(rng, side, 9)[:, :, 0] - 0.5) * np.float32(rng.uniform(0.05, 0.8))
+        ground += (below - ground) * np.clip(edge * side / 4, 0, 1)[:, :, None]
+    image = _picture(ground)
+    draw = ImageDraw.Draw(image)
+    if rng.random() < 0.35:
+        _branches(draw, rng, side)
+    return image
+
+
 def _neighbour(image: Image.Image, rng: np.random.Generator, start: Point, width: int, *, above: bool) -> None:
     """Draw the part of another sign, or of a plate with small print, that reaches into the frame."""
     x, y = int(start[0]), int(start[1])
     if rng.random() < 0.6:
         side = FRONTAL_SIDES[0]
-        other = _frontal(int(rng.integers(SIGN_COUNT)), side)
+        other = _frontal(_SIGNS[rng.integers(SIGN_COUNT)], side)
         box = other.getbbox() or (0, 0, side, side)
         other = other.crop(box).resize((width, width * (box[3] - box[1]) // (box[2] - box[0])))
         image.paste(other, (x, y - other.height if above else y), other)

@@ -64,6 +64,7 @@ class Training:
     `widths` are the channels of stem and stages (`model.network`); `learning_rate` is the peak after a warm-up of
     `warmup` (a share of all steps) and before a cosine descent; `weaker_from` is the share of the epochs after
     which the augmentation's strength is halved; `validation` is the share of groups held out of each class;
+    `outliers` is the number of pictures that are none of the classes, as a share of the training examples;
     `drawings` is the number of drawn signs of each class, where drawings are asked for.
     """
 
@@ -79,8 +80,22 @@ class Training:
     class_balance: float
     weaker_from: float
     validation: float
+    outliers: float
     seed: int
     drawings: int
+
+
+@dataclass(frozen=True)
+class Outliers:
+    """What is none of the task's classes.
+
+    `mirrored` and `turned` are the classes that stop being one when mirrored and when turned by a quarter; `drawn`
+    says whether `data.other_signs` and `data.render` draw for this task.
+    """
+
+    mirrored: tuple[int, ...]
+    turned: tuple[int, ...]
+    drawn: bool
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,7 @@ class Task:
     title: str
     input_size: tuple[int, int]
     data: DataSet
+    outliers: Outliers
     training: Mapping[str, Training]
     labels: tuple[Label, ...]
 
@@ -137,11 +153,13 @@ def _task(table: dict[str, Any]) -> Task:
     shared = table.pop("training")
     presets = {name: shared.pop(name) for name in [key for key in shared if isinstance(shared[key], dict)]}
     training = {name: _training({**shared, **preset}) for name, preset in presets.items()}
+    outliers = table.pop("outliers")
     height, width = table.pop("input_size")
     return Task(
         **table,
         input_size=(height, width),
         data=DataSet(**data, excluded_groups=excluded, archives=archives),
+        outliers=Outliers(**{**outliers, "mirrored": tuple(outliers["mirrored"]), "turned": tuple(outliers["turned"])}),
         training=training,
         labels=labels,
     )

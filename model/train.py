@@ -14,12 +14,15 @@ import numpy as np
 import numpy.typing as npt
 
 from data.images import DECODER_VERSION
+from data.outliers import draw_outliers, draw_signs, make_outliers
 from data.prepare import Prepared
 from data.split import split_by_group
 from data.task import Task, Training
 from model.augment import Augment, Ranges
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.network import build_network
+
+WHOLE_SIGN = np.array([[0.1, 0.1, 0.9, 0.9]], np.float32)  # the box of what has none: margins as in GTSRB
 
 
 @dataclass(frozen=True)
@@ -82,28 +85,26 @@ def train(
     training_rows, validation_rows = split_by_group(
         prepared.class_index, prepared.groups, settings.validation, settings.seed
     )
-    steps = -(-len(training_rows) // settings.batch_size)
+    training = _Lessons.of_signs(task, prepared, training_rows, settings.class_balance)
+    training = training.with_outliers(task, prepared.class_index[training_rows], settings)
+    validation = _Lessons.of_signs(task, prepared, validation_rows, power=0.0)
+    steps = -(-len(training.targets) // settings.batch_size)
     model, augment = _compile(task, settings, precision, steps)
-    one_hot = np.eye(len(task.labels), dtype=np.float32)[prepared.class_index]
-
-    def inputs(rows: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[Any]]:
-        return {"pixels": prepared.pixels[rows], "boxes": prepared.boxes[rows]}
-
     progress = _Progress(report, settings, steps, augment, checkpoint)
     finished = progress.resume(model)
     model.fit(
-        inputs(training_rows),
-        one_hot[training_rows],
+        training.inputs,
+        training.targets,
+        sample_weight=training.weights,
         batch_size=settings.batch_size,
         epochs=settings.epochs,
-        validation_data=(inputs(validation_rows), one_hot[validation_rows]),
+        validation_data=(validation.inputs, validation.targets),
         validation_batch_size=settings.batch_size,
-        class_weight=_class_weights(prepared.class_index[training_rows], settings.class_balance),
         initial_epoch=finished,
         callbacks=[progress],
         verbose=0,
     )
-    _estimate_batch_statistics(model, inputs(training_rows), settings.batch_size, settings.seed)
+    _estimate_batch_statistics(model, training.inputs, settings.batch_size, settings.seed)
     keras.mixed_precision.set_dtype_policy("float32")
     network = _network(task, settings)
     network.set_weights(model.get_layer("sign_network").get_weights())
@@ -114,6 +115,54 @@ def train(
         precision,
         progress.duration_s,
     )
+
+
+@dataclass(frozen=True)
+class _Lessons:
+    """What a network learns from: n pictures and their boxes, targets (n, classes) and weights (n,)."""
+
+    pixels: npt.NDArray[np.uint8]
+    boxes: npt.NDArray[np.float32]
+    targets: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float32]
+
+    @property
+    def inputs(self) -> dict[str, npt.NDArray[Any]]:
+        return {"pixels": self.pixels, "boxes": self.boxes}
+
+    @classmethod
+    def of_signs(cls, task: Task, prepared: Prepared, rows: npt.NDArray[np.int64], power: float) -> "_Lessons":
+        """Signs with one-hot targets, each class weighing in proportion to n^(1 + power) with its n examples."""
+        class_index = prepared.class_index[rows]
+        weights = np.bincount(class_index, minlength=len(task.labels))[class_index].astype(np.float32) ** power
+        return cls(
+            pixels=prepared.pixels[rows],
+            boxes=prepared.boxes[rows],
+            targets=np.eye(len(task.labels), dtype=np.float32)[class_index],
+            weights=weights / weights.mean(),
+        )
+
+    def with_outliers(self, task: Task, class_index: npt.NDArray[np.int64], settings: Training) -> "_Lessons":
+        """Add pictures that are none of the classes; the right answer to them is flat (Hendrycks et al. 2019).
+
+        Where some of them are drawn, drawings of the classes are added too: being drawn must not mean being none.
+        """
+        count = round(settings.outliers * len(self.pixels))
+        made = [make_outliers(task, self.pixels, class_index, count, settings.seed)]
+        classes, drawings = np.empty(0, np.int64), np.empty((0, *task.input_size, 3), np.uint8)
+        if task.outliers.drawn:
+            made.append(draw_outliers(task.input_size, count // 3, settings.seed))
+            classes = np.arange(count // 3) % len(task.labels)
+            drawings = draw_signs(task.input_size, classes, settings.seed)
+        flat = np.full((sum(map(len, made)), len(task.labels)), 1 / len(task.labels), np.float32)
+        targets = np.concatenate([self.targets, flat, np.eye(len(task.labels), dtype=np.float32)[classes]])
+        added = len(targets) - len(self.targets)
+        return _Lessons(
+            pixels=np.concatenate([self.pixels, *made, drawings]),
+            boxes=np.concatenate([self.boxes, np.tile(WHOLE_SIGN, (added, 1))]),
+            targets=targets,
+            weights=np.concatenate([self.weights, np.ones(added, np.float32)]),
+        )
 
 
 def choose_precision() -> str:
@@ -158,14 +207,6 @@ def _compile(task: Task, settings: Training, precision: str, steps: int) -> tupl
         jit_compile=keras.backend.backend() == "jax",
     )
     return model, augment
-
-
-def _class_weights(class_index: npt.NDArray[np.int64], power: float) -> dict[int, float]:
-    """Weights in proportion to n^power for a class of n examples, 1 on average over the examples."""
-    counts = np.bincount(class_index)
-    weights = counts.astype(float) ** power
-    weights *= counts.sum() / (weights * counts).sum()
-    return {index: float(weight) for index, weight in enumerate(weights)}
 
 
 def checkpoint_key(task: Task, settings: Training, prepared: Prepared) -> str:

@@ -1,0 +1,118 @@
+"""Pictures that are none of the classes, made from those that are: to learn doubt from.
+
+A sign that is mirrored or turned by a quarter is none of the 43, unless it looks the same or like another one; which
+classes are fit for either is part of the task file. A jigsaw has the colours and edges of a sign but no meaning.
+"""
+
+import io
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from data.images import decode
+from data.other_signs import TRAINING, draw_empty_scene, draw_other_example
+from data.render import draw_example
+from data.task import Task
+
+Pixels = npt.NDArray[np.uint8]
+Indices = npt.NDArray[np.int64]
+
+
+def make_outliers(task: Task, pixels: Pixels, class_index: Indices, count: int, seed: int) -> Pixels:
+    """Make pictures that are none of the task's classes, out of some that are.
+
+    Args:
+        task: names the classes that may be mirrored or turned.
+        pixels: shape (n, height, width, 3), uint8; class_index: shape (n,).
+        count: how many to make.
+        seed: the same seed gives the same pictures.
+
+    Returns:
+        shape (count, height, width, 3), uint8, in random order.
+    """
+    rng = np.random.default_rng(seed)
+    everything = np.arange(len(class_index))
+    mirrored = np.flatnonzero(np.isin(class_index, task.outliers.mirrored))
+    turned = np.flatnonzero(np.isin(class_index, task.outliers.turned))
+    ways: list[tuple[Indices, Callable[[Pixels], Pixels]]] = [
+        (everything, partial(jigsaw, pieces=2, rng=rng)),
+        (everything, partial(jigsaw, pieces=3, rng=rng)),
+        (everything, partial(scramble, rng=rng)),
+    ]
+    if len(mirrored):
+        ways += [(mirrored, mirror)] * 3
+    if len(turned):
+        ways += [(turned, partial(turn, quarters=1)), (turned, partial(turn, quarters=3))] * 2
+    shares = np.diff(np.linspace(0, count, len(ways) + 1).round().astype(int))
+    made = [change(pixels[rng.choice(rows, share)]) for (rows, change), share in zip(ways, shares, strict=True)]
+    return rng.permutation(np.concatenate(made))
+
+
+def draw_outliers(size: tuple[int, int], count: int, seed: int) -> Pixels:
+    """Draw real signs that are not among the 43, and scenes without any sign, two to one.
+
+    Returns:
+        shape (count, height, width, 3), uint8. The signs are those of `data.other_signs.TRAINING` only.
+    """
+    pictures = []
+    for number in range(count):
+        rng = np.random.default_rng((seed, number))
+        if number % 3 == 2:
+            pictures.append(_pixels(draw_empty_scene(rng), size))
+        else:
+            name = TRAINING[number % len(TRAINING)]
+            pictures.append(_pixels(draw_other_example(name, rng)[0], size))
+    return np.stack(pictures) if pictures else np.empty((0, *size, 3), np.uint8)
+
+
+def draw_signs(size: tuple[int, int], class_index: Indices, seed: int) -> Pixels:
+    """Draw signs of given classes as a camera may see them; shape (n, height, width, 3), uint8."""
+    rngs = [np.random.default_rng((seed, number)) for number in range(len(class_index))]
+    drawn = [_pixels(draw_example(index, rng)[0], size) for index, rng in zip(class_index, rngs, strict=True)]
+    return np.stack(drawn) if drawn else np.empty((0, *size, 3), np.uint8)
+
+
+def _pixels(image: Image.Image, size: tuple[int, int]) -> Pixels:
+    """Bring a drawing to its size by the way that every picture takes."""
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return decode(buffer.getvalue(), size)
+
+
+def mirror(pixels: Pixels) -> Pixels:
+    """Mirror pictures left to right; shape (n, height, width, 3) in and out."""
+    return pixels[:, :, ::-1]
+
+
+def turn(pixels: Pixels, quarters: int) -> Pixels:
+    """Turn square pictures counter-clockwise by quarters; shape (n, side, side, 3) in and out."""
+    return np.rot90(pixels, quarters, axes=(1, 2))
+
+
+def jigsaw(pixels: Pixels, pieces: int, rng: np.random.Generator) -> Pixels:
+    """Cut each picture into pieces × pieces and lay them so that none is where it was.
+
+    Shape (n, height, width, 3) in and out; both sides must be multiples of `pieces`.
+    """
+    count, height, width, _ = pixels.shape
+    high, wide = height // pieces, width // pieces
+    tiles = pixels.reshape(count, pieces, high, pieces, wide, 3).swapaxes(2, 3).reshape(count, -1, high, wide, 3)
+    shift = rng.integers(1, pieces**2, (count, 1))
+    order = (np.arange(pieces**2) + shift) % pieces**2
+    laid: Pixels = tiles[np.arange(count)[:, None], order].reshape(count, pieces, pieces, high, wide, 3)
+    return laid.swapaxes(2, 3).reshape(count, height, width, 3)
+
+
+def scramble(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """Keep each picture's spectrum and draw its phases anew: its texture without its shapes.
+
+    Shape (n, height, width, 3) in and out.
+    """
+    spectrum = np.fft.rfft2(pixels.astype(np.float32), axes=(1, 2))
+    noise = np.fft.rfft2(rng.standard_normal(pixels.shape[:3], np.float32), axes=(1, 2))
+    phase = np.exp(1j * np.angle(noise))[..., None]
+    phase[:, 0, 0] = 1  # the mean colour stays
+    return np.clip(np.fft.irfft2(spectrum * phase, pixels.shape[1:3], axes=(1, 2)), 0, 255).round().astype(np.uint8)
