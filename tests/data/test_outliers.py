@@ -1,0 +1,67 @@
+"""Pictures that are none of the classes."""
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from data.other_signs import TESTING, TRAINING
+from data.outliers import draw_outliers, draw_signs, jigsaw, make_outliers, mirror, scramble, turn
+from data.task import Task
+
+SIZE = (48, 48)
+
+
+@pytest.fixture(scope="module")
+def signs() -> npt.NDArray[np.uint8]:
+    """One drawing of each class."""
+    return draw_signs(SIZE, np.arange(43), seed=0)
+
+
+def test_outliers_have_the_asked_count_and_the_same_seed_gives_the_same(
+    signs: npt.NDArray[np.uint8], task: Task
+) -> None:
+    first, again, other = (make_outliers(task, signs, np.arange(43), 101, seed) for seed in (1, 1, 2))
+    assert first.shape == (101, *SIZE, 3)
+    assert first.dtype == np.uint8
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_signs_that_stay_signs_are_never_mirrored_or_turned(signs: npt.NDArray[np.uint8], task: Task) -> None:
+    """A priority road looks the same when turned; keep right turned is keep left; a bend mirrored is the other bend."""
+    changed = [*mirror(signs), *turn(signs, 1), *turn(signs, 3)]
+    classes = [*range(43)] * 3
+    made = make_outliers(task, signs, np.arange(43), 600, seed=0)
+    kept = {
+        index
+        for outlier in made
+        for index, picture in zip(classes, changed, strict=True)
+        if np.array_equal(outlier, picture)
+    }
+    assert kept
+    assert not kept & {12, 15, 38, 39, 40} - set(task.outliers.mirrored)
+    assert not kept - set(task.outliers.mirrored) - set(task.outliers.turned)
+
+
+def test_a_jigsaw_moves_every_piece_and_loses_none(signs: npt.NDArray[np.uint8]) -> None:
+    for pieces in (2, 3):
+        cut = jigsaw(signs, pieces, np.random.default_rng(0))
+        side = SIZE[0] // pieces
+        for before, after in zip(signs, cut, strict=True):
+            assert np.array_equal(np.sort(before, axis=None), np.sort(after, axis=None))
+            for row in range(0, SIZE[0], side):
+                for column in range(0, SIZE[1], side):
+                    place = np.s_[row : row + side, column : column + side]
+                    assert not np.array_equal(before[place], after[place])
+
+
+def test_scrambling_keeps_the_mean_and_loses_the_shape(signs: npt.NDArray[np.uint8]) -> None:
+    scrambled = scramble(signs, np.random.default_rng(0)).astype(float)
+    assert np.abs(scrambled.mean(axis=(1, 2)) - signs.mean(axis=(1, 2))).mean() < 12
+    assert np.abs(scrambled - signs).mean() > 20
+
+
+def test_drawn_outliers_leave_the_signs_for_testing_alone() -> None:
+    assert not set(TRAINING) & set(TESTING)
+    assert draw_outliers(SIZE, 6, seed=0).shape == (6, *SIZE, 3)
+    assert draw_outliers(SIZE, 0, seed=0).shape == (0, *SIZE, 3)
