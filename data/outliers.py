@@ -5,7 +5,7 @@ classes are fit for either is part of the task file. A jigsaw has the colours an
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from data.images import decode
-from data.other_signs import TRAINING, draw_empty_scene, draw_other_example
+from data.other_signs import draw_empty_scene, draw_other_example
 from data.render import draw_example
 from data.task import Task
 
@@ -51,35 +51,35 @@ def make_outliers(task: Task, pixels: Pixels, class_index: Indices, count: int, 
     return rng.permutation(np.concatenate(made))
 
 
-def draw_outliers(size: tuple[int, int], count: int, seed: int) -> Pixels:
-    """Draw real signs that are not among the 43, and scenes without any sign, two to one.
+def draw_other_signs(size: tuple[int, int], names: Sequence[str], count: int, seed: int) -> Pixels:
+    """Draw real signs that are not among the 43, by the names of `data.other_signs`, in turn.
 
     Returns:
-        shape (count, height, width, 3), uint8. The signs are those of `data.other_signs.TRAINING` only.
+        shape (count, height, width, 3), uint8.
     """
-    pictures = []
-    for number in range(count):
-        rng = np.random.default_rng((seed, number))
-        if number % 3 == 2:
-            pictures.append(_pixels(draw_empty_scene(rng), size))
-        else:
-            name = TRAINING[number % len(TRAINING)]
-            pictures.append(_pixels(draw_other_example(name, rng)[0], size))
-    return np.stack(pictures) if pictures else np.empty((0, *size, 3), np.uint8)
+    rngs = [np.random.default_rng((seed, number)) for number in range(count)]
+    return _stack([draw_other_example(names[n % len(names)], rng)[0] for n, rng in enumerate(rngs)], size)
+
+
+def draw_scenes(size: tuple[int, int], count: int, seed: int) -> Pixels:
+    """Draw scenes without any sign; shape (count, height, width, 3), uint8."""
+    return _stack([draw_empty_scene(np.random.default_rng((seed, number))) for number in range(count)], size)
 
 
 def draw_signs(size: tuple[int, int], class_index: Indices, seed: int) -> Pixels:
     """Draw signs of given classes as a camera may see them; shape (n, height, width, 3), uint8."""
     rngs = [np.random.default_rng((seed, number)) for number in range(len(class_index))]
-    drawn = [_pixels(draw_example(index, rng)[0], size) for index, rng in zip(class_index, rngs, strict=True)]
-    return np.stack(drawn) if drawn else np.empty((0, *size, 3), np.uint8)
+    return _stack([draw_example(index, rng)[0] for index, rng in zip(class_index, rngs, strict=True)], size)
 
 
-def _pixels(image: Image.Image, size: tuple[int, int]) -> Pixels:
-    """Bring a drawing to its size by the way that every picture takes."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG", compress_level=1)
-    return decode(buffer.getvalue(), size)
+def _stack(images: list[Image.Image], size: tuple[int, int]) -> Pixels:
+    """Bring drawings to one size by the way that every picture takes."""
+    pixels = np.empty((len(images), *size, 3), np.uint8)
+    for row, image in enumerate(images):
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG", compress_level=1)
+        pixels[row] = decode(buffer.getvalue(), size)
+    return pixels
 
 
 def mirror(pixels: Pixels) -> Pixels:

@@ -4,7 +4,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,16 @@ class Prepared:
 
     def __len__(self) -> int:
         return len(self.class_index)
+
+    def subset(self, rows: npt.NDArray[np.int64]) -> "Prepared":
+        """Return some of the examples, by their indices."""
+        return replace(
+            self,
+            pixels=self.pixels[rows],
+            boxes=self.boxes[rows],
+            class_index=self.class_index[rows],
+            groups=self.groups[rows],
+        )
 
 
 def prepare(source: Source, task: Task, cache: Path, progress: Progress = lambda items, _total: items) -> Prepared:

@@ -16,10 +16,10 @@ from data.images import DECODER_VERSION
 from data.prepare import Prepared, prepare
 from data.source import DRAWN, Source, describe_gaps
 from data.task import Task, Training
+from model.accuracy import measure_accuracy
 from model.artifact import FORMAT_VERSION, Card, write_artifact
 from model.calibrate import choose_thresholds, softmax
 from model.classifier import Classifier
-from model.evaluate import evaluate
 from model.export import to_litert
 from model.progress import Progress, Reporter, training_folder
 from model.train import Epoch, Trained, checkpoint_key, train
@@ -97,7 +97,7 @@ def _describe(
     logits = Classifier(card, inference).logits(pixels)
     float_logits = trained.network.predict(pixels, batch_size=settings.batch_size, verbose=0)
     predicted, float_predicted = logits.argmax(axis=1), float_logits.argmax(axis=1)
-    served = evaluate(predicted, truth, prepared.groups[rows], task.labels)
+    served = measure_accuracy(predicted, truth, prepared.groups[rows], task.labels)
     return dataclasses.replace(
         card,
         thresholds=choose_thresholds(softmax(logits).max(axis=1), predicted == truth),

@@ -15,7 +15,7 @@ from PIL import Image
 from data.images import decode
 
 Pixels = npt.NDArray[np.uint8]
-Values = npt.NDArray[np.float32]  # in [0, 1]
+Values = npt.NDArray[np.floating]  # in [0, 1]
 
 SEVERITIES: Final = (1, 2, 3, 4, 5)
 
@@ -96,7 +96,7 @@ def _pixelation(x: Values, block: float, rng: np.random.Generator) -> Values:  #
     side = block * width / 48
     rows, columns = (np.arange(n) // side for n in (height, width))
     along_y, along_x = (_means(np.asarray(index)) for index in (rows, columns))
-    return np.einsum("ij,njkc,lk->nilc", along_y, x, along_x, optimize=True).astype(np.float32)
+    return np.asarray(np.einsum("ij,njkc,lk->nilc", along_y, x, along_x, optimize=True))
 
 
 def _means(index: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -106,7 +106,7 @@ def _means(index: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def _contrast(x: Values, left: float, rng: np.random.Generator) -> Values:  # noqa: ARG001
     mean = x.mean(axis=(1, 2, 3), keepdims=True)
-    return mean + (x - mean) * np.float32(left)
+    return np.asarray(mean + (x - mean) * left)
 
 
 def _brightness(x: Values, shift: float, rng: np.random.Generator) -> Values:
@@ -122,11 +122,11 @@ def _fog(x: Values, density: float, rng: np.random.Generator) -> Values:
     y, z = (np.linspace(0, 3, n) for n in (height, width))
     veil = np.einsum("iy,nyz,jz->nij", _tents(y), cells, _tents(z), optimize=True)[..., None]
     thick = density * (0.7 + 0.6 * veil)
-    return (x * (1 - thick) + 0.85 * thick).astype(np.float32)
+    return np.asarray(x * (1 - thick) + 0.85 * thick)
 
 
 def _tents(position: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.clip(1 - np.abs(position[:, None] - np.arange(4)[None]), 0, 1)
+    return np.asarray(np.clip(1 - np.abs(position[:, None] - np.arange(4)[None]), 0, 1))
 
 
 def _rain(x: Values, share: float, rng: np.random.Generator) -> Values:
@@ -136,7 +136,7 @@ def _rain(x: Values, share: float, rng: np.random.Generator) -> Values:
     streaks = np.zeros_like(drops)
     for step in range(max(2, width // 8)):
         streaks = np.maximum(streaks, np.roll(drops, (step, -step // 3), (1, 2)))
-    return x * np.float32(1 - 2 * share) * (1 - 0.6 * streaks[..., None]) + 0.6 * 0.8 * streaks[..., None]
+    return np.asarray(x * (1 - 2 * share) * (1 - 0.6 * streaks[..., None]) + 0.6 * 0.8 * streaks[..., None])
 
 
 def _occlusion(x: Values, area: float, rng: np.random.Generator) -> Values:

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from data.images import DECODER_VERSION
-from data.outliers import draw_outliers, draw_signs, make_outliers
+from data.other_signs import TRAINING
+from data.outliers import draw_other_signs, draw_scenes, draw_signs, make_outliers
 from data.prepare import Prepared
 from data.split import split_by_group
 from data.task import Task, Training
@@ -151,7 +152,8 @@ class _Lessons:
         made = [make_outliers(task, self.pixels, class_index, count, settings.seed)]
         classes, drawings = np.empty(0, np.int64), np.empty((0, *task.input_size, 3), np.uint8)
         if task.outliers.drawn:
-            made.append(draw_outliers(task.input_size, count // 3, settings.seed))
+            made.append(draw_other_signs(task.input_size, TRAINING, 2 * count // 9, settings.seed))
+            made.append(draw_scenes(task.input_size, count // 9, settings.seed))
             classes = np.arange(count // 3) % len(task.labels)
             drawings = draw_signs(task.input_size, classes, settings.seed)
         flat = np.full((sum(map(len, made)), len(task.labels)), 1 / len(task.labels), np.float32)

@@ -4,8 +4,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from data.other_signs import TESTING, TRAINING
-from data.outliers import draw_outliers, draw_signs, jigsaw, make_outliers, mirror, scramble, turn
+from data.other_signs import TESTING
+from data.outliers import draw_other_signs, draw_scenes, draw_signs, jigsaw, make_outliers, mirror, scramble, turn
 from data.task import Task
 
 SIZE = (48, 48)
@@ -61,7 +61,8 @@ def test_scrambling_keeps_the_mean_and_loses_the_shape(signs: npt.NDArray[np.uin
     assert np.abs(scrambled - signs).mean() > 20
 
 
-def test_drawn_outliers_leave_the_signs_for_testing_alone() -> None:
-    assert not set(TRAINING) & set(TESTING)
-    assert draw_outliers(SIZE, 6, seed=0).shape == (6, *SIZE, 3)
-    assert draw_outliers(SIZE, 0, seed=0).shape == (0, *SIZE, 3)
+def test_drawn_outliers_have_the_asked_count_and_differ() -> None:
+    signs, scenes = draw_other_signs(SIZE, TESTING, 6, seed=0), draw_scenes(SIZE, 6, seed=0)
+    assert signs.shape == scenes.shape == (6, *SIZE, 3)
+    assert len(np.unique([*signs, *scenes], axis=0)) == 12
+    assert draw_scenes(SIZE, 0, seed=0).shape == (0, *SIZE, 3)

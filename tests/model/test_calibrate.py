@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from data.task import Task
+from model.accuracy import measure_accuracy
 from model.calibrate import Thresholds, choose_thresholds, softmax
-from model.evaluate import evaluate
 
 
 def test_one_per_cent_of_real_signs_is_not_recognised() -> None:
@@ -55,13 +55,15 @@ def test_interval_is_wider_when_errors_share_a_track(task: Task) -> None:
     together, apart = truth.copy(), truth.copy()
     together[:30] = 1
     apart[::100] = 1
-    width = [np.diff(evaluate(predicted, truth, groups, task.labels).interval)[0] for predicted in (together, apart)]
+    width = [
+        np.diff(measure_accuracy(predicted, truth, groups, task.labels).interval)[0] for predicted in (together, apart)
+    ]
     assert width[0] > 2 * width[1]
 
 
 def test_evaluation_counts_errors_by_class(task: Task) -> None:
     truth = np.array([0, 0, 1, 2])
-    evaluation = evaluate(np.array([0, 1, 1, 2]), truth, np.array(["a", "a", "b", "c"]), task.labels)
+    evaluation = measure_accuracy(np.array([0, 1, 1, 2]), truth, np.array(["a", "a", "b", "c"]), task.labels)
     assert (evaluation.examples, evaluation.groups, evaluation.errors, evaluation.accuracy) == (4, 3, 1, 0.75)
     assert evaluation.per_class[0] == {"class_index": 0, "examples": 2, "errors": 1}
     assert evaluation.interval[0] <= 0.75 <= evaluation.interval[1]
