@@ -149,6 +149,8 @@ class _Lessons:
         Where some of them are drawn, drawings of the classes are added too: being drawn must not mean being none.
         """
         count = round(settings.outliers * len(self.pixels))
+        if not count:
+            return self
         made = [make_outliers(task, self.pixels, class_index, count, settings.seed)]
         classes, drawings = np.empty(0, np.int64), np.empty((0, *task.input_size, 3), np.uint8)
         if task.outliers.drawn:
