@@ -219,38 +219,35 @@ def _read_layout(location: Path, task: Task) -> Source | None:
     official = sorted(name for name in names if _OFFICIAL_TABLE.fullmatch(name.name))
     origin = task.data.name
     if kaggle:
-        examples = _read_kaggle(files, kaggle[0])
+        examples = _read_table(files, kaggle[0], ",", "Path", _KAGGLE_FILE, "CCCCC_TTTTT_FFFFF")
         if kaggle[0].with_name(ORIGIN_FILE) in names:
             origin = DRAWN
     elif official:
-        examples = [example for table in official for example in _read_official(files, table)]
+        examples = []
+        for table in official:
+            examples += _read_table(files, table, ";", "Filename", _OFFICIAL_FILE, "TTTTT_FFFFF")
     else:
         return None
     _check(files, names, examples, task)
     return Source(files, origin, tuple(sorted(examples, key=lambda example: example.path)))
 
 
-def _read_kaggle(files: _Files, table: PurePosixPath) -> list[Example]:
+def _read_table(
+    files: _Files, table: PurePosixPath, delimiter: str, column: str, pattern: re.Pattern[str], form: str
+) -> list[Example]:
+    """Read one table: `column` holds the files' names, which match `pattern`; `form` shows it to a person.
+
+    The class in a group is that in the name of the file, or else in that of the table.
+    """
+    own = _OFFICIAL_TABLE.fullmatch(table.name)
     examples = []
-    for line, row in _rows(files, table, delimiter=","):
-        path = table.parent / _cell(files, table, line, row, "Path")
-        match = _KAGGLE_FILE.fullmatch(path.name)
+    for line, row in _rows(files, table, delimiter):
+        path = table.parent / _cell(files, table, line, row, column)
+        match = pattern.fullmatch(path.name)
         if match is None:
-            raise SourceError(f"{files.location}/{table}, line {line}: {path.name!r} is no CCCCC_TTTTT_FFFFF name")
-        group = f"{match['class']}/{match['track']}"
+            raise SourceError(f"{files.location}/{table}, line {line}: {path.name!r} is no {form} name")
+        group = f"{(own or match)['class']}/{match['track']}"
         examples.append(_example(files, table, line, row, path, group))
-    return examples
-
-
-def _read_official(files: _Files, table: PurePosixPath) -> list[Example]:
-    folder_class = table.stem.removeprefix("GT-")
-    examples = []
-    for line, row in _rows(files, table, delimiter=";"):
-        path = table.parent / _cell(files, table, line, row, "Filename")
-        match = _OFFICIAL_FILE.fullmatch(path.name)
-        if match is None:
-            raise SourceError(f"{files.location}/{table}, line {line}: {path.name!r} is no TTTTT_FFFFF name")
-        examples.append(_example(files, table, line, row, path, f"{folder_class}/{match['track']}"))
     return examples
 
 

@@ -218,6 +218,7 @@ def checkpoint_key(task: Task, settings: Training, prepared: Prepared) -> str:
     facts = [
         dataclasses.asdict(settings),
         dataclasses.asdict(Ranges()),
+        dataclasses.asdict(task.outliers),
         [task.input_size, len(task.labels), sorted(task.data.excluded_groups)],
         [prepared.fingerprint, DECODER_VERSION, choose_precision(), keras.backend.backend(), keras.__version__],
     ]
