@@ -82,6 +82,29 @@ def _cycle_and_footpath(sketch: Sketch) -> None:
     figure.bicycle(sketch.placed(3.2, 10.0, scale=0.93), WHITE)
 
 
+def _number(digits: str, colour: Colour, sketch: Sketch) -> None:
+    figure.speed(sketch, digits, colour)
+
+
+def _small_number(digits: str, sketch: Sketch) -> None:
+    figure.speed(sketch.placed(25, 33, scale=0.5), digits)
+
+
+def _plain_plate(colour: Colour, sketch: Sketch) -> None:
+    round_plate(sketch, (49.2, WHITE), (47.6, colour))
+
+
+def _blue_bar(sketch: Sketch) -> None:
+    _plain_plate(BLUE, sketch)
+    sketch.polygon(rectangle(9.5, 41.2, 90.5, 58.8), WHITE)
+
+
+def _crossed_out(draw: Drawing, sketch: Sketch) -> None:
+    """Draw a red bar over a sign, from below on the left."""
+    draw(sketch)
+    sketch.placed(*CENTRE, turn_degrees=-45).stroke([(-34, 0), (34, 0)], 8, RED)
+
+
 # --- Boards and diamonds ------------------------------------------------------------------------------------
 
 
@@ -133,6 +156,15 @@ def _pedestrian_crossing(sketch: Sketch) -> None:
     figure.pedestrian(sketch.placed(4.5, 1.2, scale=0.9))
 
 
+def _on_diamond(draw: Drawing, sketch: Sketch) -> None:
+    priority_road(sketch)
+    _fitted(draw, 50, 56, 0.72, sketch)
+
+
+def _diamond(colour: Colour, sketch: Sketch) -> None:
+    priority_road(sketch, colour)
+
+
 def _end_of_priority_road(sketch: Sketch) -> None:
     priority_road(sketch)
     for offset in (-7.6, -3.8, 0.0, 3.8, 7.6):
@@ -143,8 +175,58 @@ def _end_of_priority_road(sketch: Sketch) -> None:
 # --- The two families ---------------------------------------------------------------------------------------
 
 
+# Plates of one rule with the figure of another one, in colours no German sign has too: what counts is the whole sign.
+_FIGURES: Final[dict[str, Drawing]] = {
+    "bend": figure.bend,
+    "bumps": figure.bumps,
+    "children": figure.children,
+    "crossing": figure.crossing_with_right_of_way,
+    "deer": figure.deer,
+    "double-bend": figure.double_bend,
+    "exclamation-mark": figure.exclamation_mark,
+    "rocks": figure.falling_rocks,
+    "motorcycle": figure.motorcycle,
+    "narrowing": figure.narrowing,
+    "skidding-car": figure.skidding_car,
+    "snowflake": figure.snowflake,
+    "traffic-light": figure.traffic_light,
+    "truck": figure.truck_from_the_side,
+    "wind-sock": figure.wind_sock,
+    "worker": figure.worker,
+}
+_OWN: Final = {"truck", "motorcycle", "bumps"}  # prohibitions of their own, or too near to an empty one
+_INVENTED: Final[dict[str, Drawing]] = {
+    **{f"prohibited-{name}": partial(prohibits, draw) for name, draw in _FIGURES.items() if name not in _OWN},
+    **{f"required-{name}": partial(requires, draw) for name, draw in _FIGURES.items()},
+    "warning-truck": partial(warns, figure.truck_from_the_side),
+    "warning-motorcycle": partial(warns, figure.motorcycle),
+    "warning-50": partial(warns, partial(_small_number, "50")),
+    **{
+        f"minimum-{number}": partial(requires, partial(_number, f"{number}", WHITE)) for number in (30, 50, 60, 80, 100)
+    },
+    **{f"end-of-limit-{number}": partial(ends, partial(_number, f"{number}", GREY)) for number in (30, 50, 120)},
+    **{f"end-of-{name}": partial(ends, _FIGURES[name]) for name in ("truck", "motorcycle", "worker", "deer")},
+    "end-of-minimum-50": partial(_crossed_out, partial(requires, partial(_number, "50", WHITE))),
+    "red-disc": partial(_plain_plate, RED),
+    "blue-bar": _blue_bar,
+    "blue-disc": partial(_plain_plate, BLUE),
+    "grey-disc": partial(_plain_plate, GREY),
+    "white-disc": partial(_plain_plate, WHITE),
+    "crossed-diamond": partial(_crossed_out, priority_road),
+    **{
+        f"{name}-diamond": partial(_diamond, colour)
+        for name, colour in (("blue", BLUE), ("red", RED), ("white", WHITE))
+    },
+    **{f"diamond-with-{name}": partial(_on_diamond, _FIGURES[name]) for name in ("worker", "deer", "exclamation-mark")},
+    "diamond-with-50": partial(_on_diamond, partial(_small_number, "50")),
+}
+
 _TRAINING: Final[dict[str, Drawing]] = {
-    **{f"limit-{number}": partial(limit, f"{number}") for number in (5, 10, 15, 25, 35, 45, 65, 75, 95, 110, 140)},
+    **{
+        f"limit-{number}": partial(limit, f"{number}")
+        for number in (5, 10, 15, 25, 35, 45, 55, 65, 75, 85, 95, 110, 140)
+    },
+    **_INVENTED,
     "end-of-limit-70": partial(ends, partial(figure.speed, digits="70", colour=GREY)),
     "end-of-30-zone": _end_of_30_zone,
     "restricted-stopping": partial(_parking_rule, (45.0,)),

@@ -1,7 +1,8 @@
 """Pictures that are none of the classes, made from those that are: to learn doubt from.
 
 A sign that is mirrored or turned by a quarter is none of the 43, unless it looks the same or like another one; which
-classes are fit for either is part of the task file. A jigsaw has the colours and edges of a sign but no meaning.
+classes are fit for either is part of the task file. A jigsaw has the colours and edges of a sign but no meaning, and a
+sign in the colours of no sign means nothing either.
 """
 
 import io
@@ -46,6 +47,9 @@ def make_outliers(task: Task, pixels: Pixels, class_index: Indices, count: int, 
         ways += [(mirrored, mirror)] * 3
     if len(turned):
         ways += [(turned, partial(turn, quarters=1)), (turned, partial(turn, quarters=3))] * 2
+    coloured = np.flatnonzero(_colourful(pixels))
+    if len(coloured):
+        ways.append((coloured, partial(recolour, rng=rng)))
     shares = np.diff(np.linspace(0, count, len(ways) + 1).round().astype(int))
     made = [change(pixels[rng.choice(rows, share)]) for (rows, change), share in zip(ways, shares, strict=True)]
     return rng.permutation(np.concatenate(made))
@@ -104,6 +108,20 @@ def jigsaw(pixels: Pixels, pieces: int, rng: np.random.Generator) -> Pixels:
     order = (np.arange(pieces**2) + shift) % pieces**2
     laid: Pixels = tiles[np.arange(count)[:, None], order].reshape(count, pieces, pieces, high, wide, 3)
     return laid.swapaxes(2, 3).reshape(count, height, width, 3)
+
+
+def recolour(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """Give each picture's red, green and blue to the next or to the one before: red signs turn green or blue.
+
+    Shape (n, height, width, 3) in and out.
+    """
+    forward = rng.random(len(pixels)) < 0.5
+    return np.where(forward[:, None, None, None], np.roll(pixels, 1, axis=3), np.roll(pixels, -1, axis=3))
+
+
+def _colourful(pixels: Pixels, spread: int = 60, share: float = 0.2) -> npt.NDArray[np.bool_]:
+    """Say of each picture whether a share of its pixels is so far from grey that another colour would be seen."""
+    return np.asarray((np.ptp(pixels, axis=3) > spread).mean(axis=(1, 2)) > share)
 
 
 def scramble(pixels: Pixels, rng: np.random.Generator) -> Pixels:

@@ -187,16 +187,16 @@ def _no_passing_for_trucks(left: Colour, right: Colour, sketch: Sketch) -> None:
     figure.car_from_behind(sketch.placed(66.4, 54.0), right)
 
 
-def priority_road(sketch: Sketch) -> None:
-    """Draw the yellow diamond."""
-    for radius, corner_radius, colour in (
+def priority_road(sketch: Sketch, colour: Colour = YELLOW) -> None:
+    """Draw the yellow diamond, or one of another colour."""
+    for radius, corner_radius, ground in (
         (51.6, 5, BLACK),
         (50.2, 4.2, WHITE),
         (31.4, 1.8, BLACK),
-        (29.8, 1.2, YELLOW),
+        (29.8, 1.2, colour),
     ):
         corners = [(50.0, 50 - radius), (50 + radius, 50.0), (50.0, 50 + radius), (50 - radius, 50.0)]
-        sketch.polygon(rounded(corners, corner_radius), colour)
+        sketch.polygon(rounded(corners, corner_radius), ground)
 
 
 def _yield(sketch: Sketch) -> None:

@@ -1,8 +1,8 @@
 """What a camera may do to a sign, as batched operations of any Keras backend.
 
-One projective warp carries all geometry, so that a picture is interpolated once; blur and loss of resolution
-are one matrix per axis. Signs are never flipped: that would turn some classes into others. The ranges are wider
-than those published for this data set (Sermanet & LeCun 2011; Cireşan et al. 2012).
+One projective warp carries all geometry, so that a picture is interpolated once; blur and loss of resolution are one
+matrix per axis, and so is JPEG's cosine transform. Signs are never flipped: that would turn some classes into others.
+The ranges are wider than those published for this data set (Sermanet & LeCun 2011; Cireşan et al. 2012).
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,25 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 from keras import ops, random
+
+# The example tables of the JPEG standard (ITU-T T.81, K.1 and K.2), for quality 50, and its colours (JFIF).
+JPEG_LUMINANCE = np.array(
+    [
+        [16, 11, 10, 16, 24, 40, 51, 61],
+        [12, 12, 14, 19, 26, 58, 60, 55],
+        [14, 13, 16, 24, 40, 57, 69, 56],
+        [14, 17, 22, 29, 51, 87, 80, 62],
+        [18, 22, 37, 56, 68, 109, 103, 77],
+        [24, 35, 55, 64, 81, 104, 113, 92],
+        [49, 64, 78, 87, 103, 121, 120, 101],
+        [72, 92, 95, 98, 112, 100, 103, 99],
+    ]
+)
+JPEG_CHROMINANCE = np.full((8, 8), 99)
+JPEG_CHROMINANCE[:4, :4] = [[17, 18, 24, 47], [18, 21, 26, 66], [24, 26, 56, 99], [47, 66, 99, 99]]
+RGB_TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]], np.float32)
 
 
 @dataclass(frozen=True)
@@ -30,7 +48,7 @@ class Ranges:
     resolution_probability: float = 0.35
     blur: float = 0.12  # longest smear along an axis
     blur_probability: float = 0.30
-    noise: float = 0.06  # largest standard deviation
+    noise: float = 0.09  # largest standard deviation
     noise_probability: float = 0.30
     saturation: tuple[float, float] = (0.4, 1.6)
     tint: float = 0.10  # per channel; the hue is nearly left alone, since colour tells classes apart
@@ -40,7 +58,9 @@ class Ranges:
     shadow: tuple[float, float] = (0.3, 0.8)  # light that is left in it
     shadow_probability: float = 0.20
     erase: tuple[float, float] = (0.15, 0.45)  # side of the patch
-    erase_probability: float = 0.25
+    erase_probability: float = 0.30
+    jpeg: tuple[float, float] = (12.0, 80.0)  # quality
+    jpeg_probability: float = 0.30
 
 
 class Augment(keras.layers.Layer):
@@ -78,6 +98,7 @@ class Augment(keras.layers.Layer):
         x = self._noise(x, count)
         x = self._light(x, count)
         x = self._erase(x, count)
+        x = self._compress(x, count)
         return ops.cast(ops.round(ops.clip(x, 0.0, 1.0) * 255.0), "uint8")
 
     def _uniform(self, count: Any, low: float, high: float, columns: int = 1) -> Any:
@@ -120,10 +141,7 @@ class Augment(keras.layers.Layer):
         left = 1.0 - self._chosen(count, r.resolution_probability) * (1.0 - self._uniform(count, *r.resolution))
         along_y = _axis_operator(height, left, blurred * self._uniform(count, 0.0, r.blur))
         along_x = _axis_operator(width, left, blurred * self._uniform(count, 0.0, r.blur))
-        x = ops.matmul(along_y, ops.reshape(x, (-1, height, width * 3)))
-        x = ops.transpose(ops.reshape(x, (-1, height, width, 3)), (0, 2, 1, 3))
-        x = ops.matmul(along_x, ops.reshape(x, (-1, width, height * 3)))
-        return ops.transpose(ops.reshape(x, (-1, width, height, 3)), (0, 2, 1, 3))
+        return _along_axes(x, along_y, along_x)
 
     def _noise(self, x: Any, count: Any) -> Any:
         r = self.ranges
@@ -166,6 +184,42 @@ class Augment(keras.layers.Layer):
         inside_x = inside_x * self._chosen(count, r.erase_probability)
         mask = inside_y[:, :, None, None] * inside_x[:, None, :, None]
         return x * (1 - mask) + mask * self._uniform(count, 0.0, 1.0, columns=3)[:, None, None, :]
+
+    def _compress(self, x: Any, count: Any) -> Any:
+        """Lose what JPEG loses, colours in full resolution: rounded cosine coefficients of blocks of 8 × 8 pixels."""
+        r = self.ranges
+        height, width = x.shape[1:3]
+        quality = self._uniform(count, *r.jpeg)
+        scale = ops.where(quality < 50.0, 50.0 / quality, 2.0 - quality / 50.0)[:, :, None, None]
+        steps = np.stack([JPEG_LUMINANCE, JPEG_CHROMINANCE, JPEG_CHROMINANCE], axis=2) / 255
+        steps = np.tile(steps, (-(-height // 8), -(-width // 8), 1))[None, :height, :width].astype("float32")
+        steps = ops.maximum(steps * scale, 1 / 255)
+        along_y, along_x = _cosines(height), _cosines(width)
+        colours = ops.matmul(ops.clip(x, 0.0, 1.0) - 0.5, RGB_TO_YCC.T)
+        coefficients = ops.round(_along_axes(colours, along_y, along_x) / steps) * steps
+        lossy = ops.matmul(_along_axes(coefficients, along_y.T, along_x.T), np.linalg.inv(RGB_TO_YCC).T) + 0.5
+        return ops.where(self._chosen(count, r.jpeg_probability)[:, :, None, None] > 0, lossy, x)
+
+
+def _cosines(length: int) -> npt.NDArray[np.float32]:
+    """Return the cosine transform of blocks of 8, and of one shorter block at the end, as one orthogonal matrix."""
+    matrix = np.zeros((length, length), np.float32)
+    for start in range(0, length, 8):
+        size = min(8, length - start)
+        order, place = np.mgrid[:size, :size]
+        block = np.cos(np.pi * order * (2 * place + 1) / (2 * size)) * np.sqrt(2 / size)
+        block[0] /= np.sqrt(2)
+        matrix[start : start + size, start : start + size] = block
+    return matrix
+
+
+def _along_axes(x: Any, along_y: Any, along_x: Any) -> Any:
+    """Apply one matrix (or one for each picture) along the rows and one along the columns of (n, height, width, 3)."""
+    height, width = x.shape[1:3]
+    x = ops.matmul(along_y, ops.reshape(x, (-1, height, width * 3)))
+    x = ops.transpose(ops.reshape(x, (-1, height, width, 3)), (0, 2, 1, 3))
+    x = ops.matmul(along_x, ops.reshape(x, (-1, width, height * 3)))
+    return ops.transpose(ops.reshape(x, (-1, width, height, 3)), (0, 2, 1, 3))
 
 
 def _sample(x: Any, u: Any, v: Any, count: Any) -> Any:

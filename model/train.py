@@ -17,6 +17,7 @@ from data.images import DECODER_VERSION
 from data.other_signs import TRAINING
 from data.outliers import draw_other_signs, draw_scenes, draw_signs, make_outliers
 from data.prepare import Prepared
+from data.render import DRAWING_VERSION
 from data.split import split_by_group
 from data.task import Task, Training
 from model.augment import Augment, Ranges
@@ -151,13 +152,14 @@ class _Lessons:
         count = round(settings.outliers * len(self.pixels))
         if not count:
             return self
-        made = [make_outliers(task, self.pixels, class_index, count, settings.seed)]
         classes, drawings = np.empty(0, np.int64), np.empty((0, *task.input_size, 3), np.uint8)
+        made = []
         if task.outliers.drawn:
-            made.append(draw_other_signs(task.input_size, TRAINING, 2 * count // 9, settings.seed))
-            made.append(draw_scenes(task.input_size, count // 9, settings.seed))
+            made.append(draw_other_signs(task.input_size, TRAINING, 4 * count // 10, settings.seed))
+            made.append(draw_scenes(task.input_size, count // 10, settings.seed))
             classes = np.arange(count // 3) % len(task.labels)
             drawings = draw_signs(task.input_size, classes, settings.seed)
+        made.append(make_outliers(task, self.pixels, class_index, count - sum(map(len, made)), settings.seed))
         flat = np.full((sum(map(len, made)), len(task.labels)), 1 / len(task.labels), np.float32)
         targets = np.concatenate([self.targets, flat, np.eye(len(task.labels), dtype=np.float32)[classes]])
         added = len(targets) - len(self.targets)
@@ -219,7 +221,7 @@ def checkpoint_key(task: Task, settings: Training, prepared: Prepared) -> str:
         dataclasses.asdict(settings),
         dataclasses.asdict(Ranges()),
         dataclasses.asdict(task.outliers),
-        [task.input_size, len(task.labels), sorted(task.data.excluded_groups)],
+        [DRAWING_VERSION, TRAINING, task.input_size, len(task.labels), sorted(task.data.excluded_groups)],
         [prepared.fingerprint, DECODER_VERSION, choose_precision(), keras.backend.backend(), keras.__version__],
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

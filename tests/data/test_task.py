@@ -36,7 +36,7 @@ def test_unknown_task_names_the_known_ones() -> None:
         ('name = "Stop"', 'name = "Yield"', "same name"),
         ("confused_with = [8]", "confused_with = [99]", "confused with"),
         ("confused_with = [8]", "confused_with = [7]", "confused with"),
-        ("epochs = 30", "epoch = 30", "epoch"),
+        ("epochs = 40", "epoch = 40", "epoch"),
     ],
 )
 def test_mistakes_in_a_task_file_are_named(old: str, new: str, reason: str, tmp_path: Path) -> None:
