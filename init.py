@@ -7,6 +7,7 @@ import argparse
 import os
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from data.errors import DataError
@@ -54,6 +55,10 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     source.add_argument("--download", action="store_true", help="fetch the data set into the store first")
     parser.add_argument("--retrain", action="store_true", help="train although there is a classifier")
     parser.add_argument("--preset", help="a training of the task file (default: cpu; drawn for drawn signs)")
+    parser.add_argument(
+        "--all-of", type=Path, metavar="ARTIFACT", help="train as this measured classifier was, now on all examples"
+    )
+    parser.add_argument("--teacher", metavar="FILE", help="a trained network (.keras) to learn from besides the labels")
     parser.add_argument("--artifact", type=Path, help="where the classifier goes (default: model/artifacts/TASK)")
     parser.add_argument("--store", type=Path, default=STORE, help="where data is kept (default: data/store)")
     return parser.parse_args(arguments)
@@ -63,6 +68,10 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
     preset = options.preset or ("drawn" if options.data == DRAWN else "cpu")
     if preset not in task.training:
         raise ModelError(f"there is no preset {preset!r}; known: {', '.join(task.training)}")
+    settings = task.training[preset]
+    if options.teacher:
+        settings = replace(settings, teacher=options.teacher)
+    measured = read_artifact(options.all_of)[0] if options.all_of else None
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # only errors: what TensorFlow says otherwise is for its makers
     work = training_folder(options.store, task.name)
     with training_lock(work):
@@ -71,8 +80,10 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
             from model.build import build_artifact
 
             reporter = Reporter(work)
-            source = _source(task, task.training[preset].drawings, options, reporter)
-            card = build_artifact(task, preset, source, options.store, folder, _command(options), reporter)
+            source = _source(task, settings.drawings, options, reporter)
+            card = build_artifact(
+                task, preset, settings, source, options.store, folder, _command(options), reporter, measured
+            )
         except (DataError, ModelError, OSError, ModuleNotFoundError) as error:
             write_progress(work, Progress("failed", message=str(error)))
             raise
@@ -110,6 +121,10 @@ def _command(options: argparse.Namespace) -> str:
         words += ["--download"]
     if options.preset:
         words += ["--preset", options.preset]
+    if options.all_of:
+        words += ["--all-of", "MEASURED"]
+    if options.teacher:
+        words += ["--teacher", "FILE"]
     if options.retrain:
         words += ["--retrain"]
     return shlex.join(words)

@@ -61,14 +61,20 @@ class DataSet:
 class Training:
     """One way to train: a network and how long and how hard it learns.
 
-    `widths` are the channels of stem and stages (`model.network`); `learning_rate` is the peak after a warm-up of
-    `warmup` (a share of all steps) and before a cosine descent; `weaker_from` is the share of the epochs after
-    which the augmentation's strength is halved; `validation` is the share of groups held out of each class;
-    `outliers` is the number of pictures that are none of the classes, as a share of the training examples;
-    `drawings` is the number of drawn signs of each class, where drawings are asked for.
+    `network` is a name that `model.network` knows and `widths` are the channels of its stem and stages, if it is our
+    own; `weights` are what it begins with: "" for random ones, "imagenet", or an HDF5 file. `teacher` is a `.keras`
+    file of a trained network to learn from too, or "", and `distillation` its share in the loss. `learning_rate` is
+    the peak after a warm-up of `warmup` (a share of all steps) and before a cosine descent; `weaker_from` is the
+    share of the epochs after which the augmentation's strength is halved; `validation` is the share of groups held
+    out of each class, 0 for none; `outliers` is the number of pictures that are none of the classes, as a share of
+    the training examples; `drawings` is the number of drawn signs of each class, where drawings are asked for.
     """
 
+    network: str
+    weights: str
     widths: tuple[int, ...]
+    teacher: str
+    distillation: float
     epochs: int
     batch_size: int
     learning_rate: float
@@ -182,6 +188,8 @@ def _check(task: Task, path: Path) -> None:
     )
     require(len({label.name for label in task.labels}) == count, "two labels have the same name")
     require(min(task.input_size) >= 8, f"input_size must be 8 at least, not {task.input_size}")
+    for name, settings in task.training.items():
+        require(0 < settings.validation < 1, f"preset {name} must hold out a share of the groups between 0 and 1")
     for label in task.labels:
         others = set(range(count)) - {label.index}
         require(

@@ -17,10 +17,10 @@ from typing import Any
 
 from data.images import DECODER_VERSION
 from data.task import Label
-from model.calibrate import Thresholds
+from model.calibrate import Calibration
 from model.errors import ArtifactError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 ARTIFACTS = Path(__file__).with_name("artifacts")
 CARD_FILE, INFERENCE_FILE, NETWORK_FILE = "card.json", "model.tflite", "model.keras"
 
@@ -42,7 +42,7 @@ class Card:
     input_size: tuple[int, int]
     decoder_version: int
     labels: tuple[Label, ...]
-    thresholds: Thresholds
+    calibration: Calibration
     data: Mapping[str, Any]
     training: Mapping[str, Any]
     metrics: Mapping[str, Any]
@@ -111,8 +111,7 @@ def write_artifact(folder: Path, card: Card, inference: bytes, save_network: Cal
         save_network(temporary / NETWORK_FILE)
         files = {name: _digest((temporary / name).read_bytes()) for name in (INFERENCE_FILE, NETWORK_FILE)}
         card = dataclasses.replace(card, files=files)
-        text = json.dumps(card.to_json(), indent=1, ensure_ascii=False) + "\n"
-        (temporary / CARD_FILE).write_text(text, encoding="utf-8")
+        (temporary / CARD_FILE).write_text(_text(card), encoding="utf-8")
         if folder.exists():
             folder.rename(previous)
         temporary.rename(folder)
@@ -126,15 +125,33 @@ def write_artifact(folder: Path, card: Card, inference: bytes, save_network: Cal
     return card
 
 
+def add_metrics(folder: Path, name: str, figures: Mapping[str, Any]) -> None:
+    """Write figures into the card of an artifact, under a name in `metrics`; figures of that name are replaced.
+
+    Raises:
+        ArtifactError: there is no good artifact.
+        OSError: the folder cannot be written to; the card stays as it was.
+    """
+    card, _ = read_artifact(folder)
+    card = dataclasses.replace(card, metrics={**card.metrics, name: figures})
+    temporary = folder / f".{CARD_FILE}"
+    temporary.write_text(_text(card), encoding="utf-8")
+    temporary.replace(folder / CARD_FILE)
+
+
+def _text(card: Card) -> str:
+    return json.dumps(card.to_json(), indent=1, ensure_ascii=False) + "\n"
+
+
 def _card(table: dict[str, Any]) -> Card:
     labels = tuple(Label.from_table(label) for label in table["labels"])
     height, width = table["input_size"]
-    thresholds = Thresholds(**table["thresholds"])
+    calibration = Calibration(**table["calibration"])
     if set(table["files"]) != {INFERENCE_FILE, NETWORK_FILE}:
         raise ValueError(f"files are {sorted(table['files'])}")
     if not {"examples", "errors", "accuracy", "accuracy_interval_95"} <= set(table["metrics"]["held_out"]):
         raise ValueError("metrics.held_out lacks figures")
-    return Card(**{**table, "input_size": (height, width), "labels": labels, "thresholds": thresholds})
+    return Card(**{**table, "input_size": (height, width), "labels": labels, "calibration": calibration})
 
 
 def _digest(content: bytes) -> str:

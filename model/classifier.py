@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 from data.images import decode
 from data.task import Label
 from model.artifact import INFERENCE_FILE, Card, read_artifact
-from model.calibrate import Verdict, softmax
+from model.calibrate import Verdict, energy_score
 from model.errors import ArtifactError
 
 
@@ -21,12 +21,15 @@ from model.errors import ArtifactError
 class Prediction:
     """The answer for one picture.
 
-    `probabilities` has shape (classes,), float32, in the order of `labels`, and sums to 1.
+    `probabilities` has shape (classes,), float32, in the order of `labels`, is calibrated and sums to 1. `class_map`,
+    if it was asked for and the network has one, is the evidence for the most probable class in each part of the
+    picture: shape (rows, columns), float32, its mean being the logit.
     """
 
     labels: tuple[Label, ...]
     probabilities: npt.NDArray[np.float32]
     verdict: Verdict
+    class_map: npt.NDArray[np.float32] | None = None
 
     @property
     def class_index(self) -> int:
@@ -43,10 +46,41 @@ class Prediction:
         """Probability of the most probable class, in [0, 1]."""
         return float(self.probabilities[self.class_index])
 
+    @property
+    def heatmap(self) -> npt.NDArray[np.float32] | None:
+        """Where the evidence for the most probable class lies: shape (rows, columns), float32, the largest being 1.
+
+        Evidence against the class counts as none. None if there is no map, or no part of the picture speaks for it.
+        """
+        if self.class_map is None or self.class_map.max() <= 0:
+            return None
+        return np.asarray(np.maximum(self.class_map, 0) / self.class_map.max())
+
     def top(self, k: int) -> list[tuple[Label, float]]:
         """Return the k most probable labels with their probabilities, most probable first; all if k is larger."""
         order = np.argsort(-self.probabilities, kind="stable")[:k]
         return [(self.labels[index], float(self.probabilities[index])) for index in order]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the network says of n pictures: `logits` (n, classes), float32, and `similarity` (n,), float32.
+
+    The similarity, in [-1, 1], is that of a picture to what the classifier was trained on.
+    """
+
+    logits: npt.NDArray[np.float32]
+    similarity: npt.NDArray[np.float32]
+
+    @property
+    def predicted(self) -> npt.NDArray[np.int64]:
+        """Most probable classes, shape (n,)."""
+        return np.asarray(self.logits.argmax(axis=1))
+
+    @property
+    def energy(self) -> npt.NDArray[np.float32]:
+        """Energy scores, shape (n,); low for outliers."""
+        return energy_score(self.logits)
 
 
 class Classifier:
@@ -67,34 +101,44 @@ class Classifier:
         """
         return cls(*read_artifact(folder))
 
-    def predict(self, payloads: Sequence[bytes]) -> list[Prediction]:
+    def predict(self, payloads: Sequence[bytes], *, explain: bool = False) -> list[Prediction]:
         """Classify pictures, each the bytes of a whole file.
+
+        Args:
+            payloads: the files.
+            explain: keep the class map of each answer.
 
         Raises:
             ImageError: one of them is not a picture that can be read; nothing is returned for the others.
         """
         size = self.card.input_size
-        pixels = np.stack([decode(payload, size) for payload in payloads]) if payloads else np.empty((0, *size, 3))
-        return [self._prediction(row) for row in softmax(self.logits(pixels.astype(np.uint8)))]
+        return [self._prediction(decode(payload, size), explain=explain) for payload in payloads]
 
-    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def run(self, pixels: npt.NDArray[np.uint8]) -> Scores:
         """Run the network on decoded pictures.
 
         Args:
             pixels: shape (n, height, width, 3), uint8 in [0, 255], of the card's input size.
-
-        Returns:
-            shape (n, classes), float32.
         """
         run = self._runner()
-        result = np.empty((len(pixels), len(self.card.labels)), np.float32)
+        logits = np.empty((len(pixels), len(self.card.labels)), np.float32)
+        similarity = np.empty(len(pixels), np.float32)
         for row, picture in enumerate(pixels):
-            result[row] = run(pixels=picture[None])["logits"][0]
-        return result
+            outputs = run(pixels=picture[None])
+            logits[row], similarity[row] = outputs["logits"][0], outputs["similarity"][0]
+        return Scores(logits, similarity)
 
-    def _prediction(self, probabilities: npt.NDArray[np.float32]) -> Prediction:
-        verdict = self.card.thresholds.verdict(float(probabilities.max()))
-        return Prediction(self.card.labels, probabilities, verdict)
+    def _prediction(self, picture: npt.NDArray[np.uint8], *, explain: bool) -> Prediction:
+        outputs = self._runner()(pixels=picture[None])
+        logits, calibration = outputs["logits"][0], self.card.calibration
+        probabilities = calibration.probabilities(logits)
+        verdict = calibration.verdict(
+            float(probabilities.max()), float(energy_score(logits)), float(outputs["similarity"][0])
+        )
+        maps = outputs.get("class_maps") if explain else None
+        return Prediction(
+            self.card.labels, probabilities, verdict, None if maps is None else maps[0, :, :, logits.argmax()]
+        )
 
     def _runner(self) -> Any:
         """Return this thread's interpreter: LiteRT allows one thread to use one, and one at a time."""
@@ -107,9 +151,9 @@ class Classifier:
         try:
             run = self._runner()
             inputs = tuple(run.get_input_details()["pixels"]["shape"])
-            outputs = tuple(run.get_output_details()["logits"]["shape"])
+            outputs = tuple(tuple(run.get_output_details()[name]["shape"]) for name in ("logits", "similarity"))
         except (ValueError, RuntimeError, KeyError) as error:
             raise ArtifactError(f"{INFERENCE_FILE} cannot be run: {error}") from error
-        expected = (1, *self.card.input_size, 3), (1, len(self.card.labels))
+        expected = (1, *self.card.input_size, 3), ((1, len(self.card.labels)), (1,))
         if (inputs, outputs) != expected:
             raise ArtifactError(f"{INFERENCE_FILE} maps {inputs} to {outputs}; the card says {expected}")

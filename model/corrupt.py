@@ -1,7 +1,7 @@
 """Twelve corruptions in five severities, for measuring robustness on small pictures.
 
 The idea is that of ImageNet-C (Hendrycks & Dietterich 2019); lengths scale with the picture's width. Shot and impulse
-noise, JPEG, fog, rain and pixelation by blocks are not among the distortions of `model.augment`.
+noise, fog, rain and pixelation by blocks are not among the distortions of `model.augment`.
 """
 
 import io
@@ -36,6 +36,23 @@ def corrupt(pixels: Pixels, name: str, severity: int, seed: int = 0) -> Pixels:
     values = pixels.astype(np.float32) / 255
     changed = change(values, strengths[severity - 1], np.random.default_rng((seed, severity)))
     return np.asarray(np.clip(changed, 0, 1) * 255).round().astype(np.uint8)
+
+
+def corrupt_mildly(
+    pixels: Pixels, class_index: npt.NDArray[np.int64], seed: int = 0, each: int = 500
+) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """Return `each` random examples, or all if there are fewer, under every corruption of severity 1 or 2.
+
+    Returns:
+        Pixels (m, height, width, 3), uint8, and their class indices (m,).
+    """
+    rng = np.random.default_rng(seed)
+    rows = [rng.permutation(len(pixels))[:each] for _ in CORRUPTIONS]
+    changed = [
+        corrupt(pixels[some], name, 1 + number % 2, seed)
+        for number, (name, some) in enumerate(zip(CORRUPTIONS, rows, strict=True))
+    ]
+    return np.concatenate(changed), class_index[np.concatenate(rows)]
 
 
 def _gaussian_noise(x: Values, deviation: float, rng: np.random.Generator) -> Values:

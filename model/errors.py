@@ -2,6 +2,7 @@
 
 ModelError
 ├── ArtifactError    an artifact is missing, damaged or of another format
+├── EvaluationError  there is nothing that a classifier may be measured on
 └── TrainingError    training cannot start or go on
     └── BusyError    another process trains the same classifier
 
@@ -15,6 +16,10 @@ class ModelError(Exception):
 
 class ArtifactError(ModelError):
     """An artifact is missing, damaged, or was written by another version."""
+
+
+class EvaluationError(ModelError):
+    """A classifier would be measured on what it was trained on."""
 
 
 class TrainingError(ModelError):

@@ -1,7 +1,8 @@
 """Measure a classifier on pictures that it was not trained on.
 
-`python -m model.evaluate ARTIFACT --data PATH` prints a table and writes all figures as JSON with `--output FILE`.
-On the data set that the artifact was trained on, only the tracks held out from its training are looked at.
+`python -m model.evaluate ARTIFACT --data PATH` prints a table; it writes all figures as JSON with `--output FILE`, a
+page with plots with `--report FILE`, and adds the figures to the artifact's card with `--card NAME`. On the data set
+that the artifact was trained on, only the tracks held out from its training are looked at.
 """
 
 import argparse
@@ -10,7 +11,6 @@ import sys
 import time
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,39 +26,28 @@ from data.source import STORE, open_source
 from data.split import split_by_group
 from data.task import Task, load_task
 from model.accuracy import measure_accuracy
-from model.calibrate import softmax
-from model.classifier import Classifier
+from model.artifact import add_metrics
+from model.calibrate import Calibration
+from model.classifier import Classifier, Scores
 from model.corrupt import CORRUPTIONS, SEVERITIES, corrupt
-from model.errors import ModelError
-from model.metrics import auroc, expected_calibration_error, macro_f1, refused, selective_error
+from model.errors import EvaluationError, ModelError
+from model.metrics import (
+    auroc,
+    calibration_bins,
+    confusions,
+    expected_calibration_error,
+    f1_scores,
+    refused,
+    selective_error,
+)
 
 Pixels = npt.NDArray[np.uint8]
 CORRUPTED = 1000  # examples for the table of corruptions, 60 times over
 DRAWN = 500  # of each kind of drawn outlier
 SEED = 1_000_003  # not one that a training uses
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a classifier says of n pictures: logits (n, classes)."""
-
-    logits: npt.NDArray[np.float32]
-
-    @property
-    def predicted(self) -> npt.NDArray[np.int64]:
-        """Most probable classes, shape (n,)."""
-        return np.asarray(self.logits.argmax(axis=1))
-
-    @property
-    def probability(self) -> npt.NDArray[np.float32]:
-        """Largest probabilities, shape (n,), in [0, 1]."""
-        return np.asarray(softmax(self.logits).max(axis=1))
-
-    @property
-    def energy(self) -> npt.NDArray[np.float32]:
-        """Negative energy, log Σ exp of the logits (Liu et al. 2020), shape (n,); low for outliers."""
-        largest = self.logits.max(axis=1)
-        return np.asarray(largest + np.log(np.exp(self.logits - largest[:, None]).sum(axis=1)))
+COVERAGES = (1.0, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.5)
+MISTAKES = 40  # that are listed one by one, the most confident first
+TIMED = 500  # pictures
 
 
 def evaluate(classifier: Classifier, task: Task, prepared: Prepared, outliers: dict[str, Pixels]) -> dict[str, Any]:
@@ -70,31 +59,42 @@ def evaluate(classifier: Classifier, task: Task, prepared: Prepared, outliers: d
         prepared: examples that it was not trained on.
         outliers: pictures by kind, each (n, height, width, 3), uint8; of the examples' size.
     """
-    truth = prepared.class_index
-    began = time.perf_counter()
-    answers = Answers(classifier.logits(prepared.pixels))
-    milliseconds = (time.perf_counter() - began) / len(prepared) * 1000
-    correct = answers.predicted == truth
+    truth, calibration = prepared.class_index, classifier.card.calibration
+    scores = classifier.run(prepared.pixels)
+    probability = calibration.probabilities(scores.logits).max(axis=1)
+    correct = scores.predicted == truth
+    accuracy = measure_accuracy(scores.predicted, truth, prepared.groups, task.labels)
     return {
-        "accuracy": measure_accuracy(answers.predicted, truth, prepared.groups, task.labels).to_json(),
-        "macro_f1": macro_f1(answers.predicted, truth),
-        "expected_calibration_error": expected_calibration_error(answers.probability, correct),
+        "accuracy": {**accuracy.to_json(), "grouped": True},
+        "macro_f1": float(np.nanmean(f1_scores(scores.predicted, truth, len(task.labels)))),
+        "confusions": confusions(scores.predicted, truth),
+        "mistakes": _mistakes(scores, probability, prepared),
+        "expected_calibration_error": expected_calibration_error(probability, correct),
+        "calibration_bins": calibration_bins(probability, correct),
         "error_among_most_confident": {
-            f"{coverage:.0%}": selective_error(answers.probability, correct, coverage)
-            for coverage in (1.0, 0.99, 0.95, 0.9)
+            f"{coverage:.1%}": selective_error(probability, correct, coverage) for coverage in COVERAGES
         },
-        "milliseconds_per_image": milliseconds,
-        "refusal": {kind: _refusal(answers, Answers(classifier.logits(pixels))) for kind, pixels in outliers.items()},
+        "verdicts": _verdicts(calibration, scores, probability, correct),
+        "refusal": {kind: _refusal(calibration, scores, classifier.run(pixels)) for kind, pixels in outliers.items()},
         "accuracy_under_corruption": _corruption(classifier, prepared),
+        "milliseconds_per_image": _milliseconds(classifier, prepared.pixels[:TIMED]),
     }
 
 
 def held_out(classifier: Classifier, prepared: Prepared) -> Prepared:
-    """Return the examples that the classifier was not trained on: all, unless it was trained on this data set."""
+    """Return the examples that the classifier was not trained on: all, unless it was trained on this data set.
+
+    Raises:
+        EvaluationError: it was trained on all of them.
+    """
     card = classifier.card
     if prepared.fingerprint != card.data["fingerprint"]:
         return prepared
     settings = card.training["settings"]
+    if not settings["validation"]:
+        raise EvaluationError(
+            "this classifier was trained on all examples of this data set; nothing is left to measure on"
+        )
     _, rows = split_by_group(prepared.class_index, prepared.groups, settings["validation"], settings["seed"])
     return prepared.subset(rows)
 
@@ -131,9 +131,44 @@ def _files(location: Path) -> Iterator[bytes]:
             yield from (archive.read(name) for name in sorted(archive.namelist()) if not name.endswith("/"))
 
 
-def _refusal(inliers: Answers, outliers: Answers) -> dict[str, Any]:
-    figures: dict[str, Any] = {"pictures": len(outliers.logits)}
-    scores = {"probability": (inliers.probability, outliers.probability), "energy": (inliers.energy, outliers.energy)}
+def _mistakes(scores: Scores, probability: npt.NDArray[np.float32], prepared: Prepared) -> list[dict[str, Any]]:
+    wrong = np.flatnonzero(scores.predicted != prepared.class_index)
+    return [
+        {
+            "row": int(row),
+            "group": str(prepared.groups[row]),
+            "class_index": int(prepared.class_index[row]),
+            "predicted": int(scores.predicted[row]),
+            "probability": float(probability[row]),
+        }
+        for row in wrong[np.argsort(-probability[wrong], kind="stable")][:MISTAKES]
+    ]
+
+
+def _verdicts(
+    calibration: Calibration,
+    scores: Scores,
+    probability: npt.NDArray[np.float32],
+    correct: npt.NDArray[np.bool_],
+) -> dict[str, Any]:
+    """Count answers and errors by verdict."""
+    answers = zip(probability.tolist(), scores.energy.tolist(), scores.similarity.tolist(), strict=True)
+    verdicts = np.array([calibration.verdict(*answer) for answer in answers])
+    return {
+        verdict: {"examples": int(np.sum(verdicts == verdict)), "errors": int(np.sum(~correct[verdicts == verdict]))}
+        for verdict in ("confident", "unsure", "not_recognised")
+    }
+
+
+def _refusal(calibration: Calibration, inliers: Scores, outliers: Scores) -> dict[str, Any]:
+    """Tell how well each score sets outliers apart, and how many of them the verdict refuses with the card's limits."""
+    known = (outliers.energy >= calibration.energy) & (outliers.similarity >= calibration.similarity)
+    figures: dict[str, Any] = {"pictures": len(outliers.logits), "not_recognised": float(1 - known.mean())}
+    scores = {
+        "probability": [calibration.probabilities(side.logits).max(axis=1) for side in (inliers, outliers)],
+        "energy": [inliers.energy, outliers.energy],
+        "similarity": [inliers.similarity, outliers.similarity],
+    }
     for name, (inside, outside) in scores.items():
         figures[name] = {
             "auroc": auroc(inside, outside),
@@ -143,13 +178,23 @@ def _refusal(inliers: Answers, outliers: Answers) -> dict[str, Any]:
     return figures
 
 
+def _milliseconds(classifier: Classifier, pixels: Pixels) -> float:
+    """Return the median time of one inference, one thread, without decoding."""
+    times = []
+    for picture in pixels:
+        began = time.perf_counter()
+        classifier.run(picture[None])
+        times.append(time.perf_counter() - began)
+    return float(np.median(times) * 1000)
+
+
 def _corruption(classifier: Classifier, prepared: Prepared) -> dict[str, Any]:
     """Accuracies by corruption and severity, on the same random examples each time, and their mean."""
     rows = np.random.default_rng(SEED).permutation(len(prepared))[:CORRUPTED]
     pixels, truth = prepared.pixels[rows], prepared.class_index[rows]
     table: dict[str, Any] = {
         name: [
-            float((classifier.logits(corrupt(pixels, name, severity)).argmax(axis=1) == truth).mean())
+            float((classifier.run(corrupt(pixels, name, severity)).predicted == truth).mean())
             for severity in SEVERITIES
         ]
         for name in CORRUPTIONS
@@ -160,17 +205,20 @@ def _corruption(classifier: Classifier, prepared: Prepared) -> dict[str, Any]:
 def _print(figures: dict[str, Any]) -> None:
     accuracy = figures["accuracy"]
     low, high = accuracy["accuracy_interval_95"]
+    over = "groups" if accuracy["grouped"] else "pictures, whose groups are not known"
     print(f"accuracy           {accuracy['accuracy']:.3%}  ({accuracy['errors']} errors of {accuracy['examples']:,};")
-    print(f"                   95 % interval {low:.2%} to {high:.2%} over {accuracy['groups']} groups)")
+    print(f"                   95 % interval {low:.2%} to {high:.2%} over {accuracy['groups']:,} {over})")
     print(f"macro F1           {figures['macro_f1']:.3%}")
     print(f"calibration error  {figures['expected_calibration_error']:.3%}")
     for share, error in figures["error_among_most_confident"].items():
-        print(f"error, best {share:<5}  {error:.3%}")
+        print(f"error, best {share:<6} {error:.3%}")
+    for verdict, row in figures["verdicts"].items():
+        print(f"{verdict:<19}{row['examples']:,} ({row['errors']} of them wrong)")
     print(f"time               {figures['milliseconds_per_image']:.3f} ms per image, one thread\n")
-    print(f"{'refused at 99 % of signs accepted':<36}{'pictures':>9}{'probability':>13}{'energy':>9}")
+    print(f"{'refused at 99 % of signs accepted':<36}{'pictures':>9}{'probability':>13}{'energy':>9}{'similarity':>12}")
     for kind, row in figures["refusal"].items():
-        shares = [row[score]["refused_at_99_%_accepted"] for score in ("probability", "energy")]
-        print(f"{kind:<36}{row['pictures']:>9}{shares[0]:>13.1%}{shares[1]:>9.1%}")
+        shares = [row[score]["refused_at_99_%_accepted"] for score in ("probability", "energy", "similarity")]
+        print(f"{kind:<36}{row['pictures']:>9}{shares[0]:>13.1%}{shares[1]:>9.1%}{shares[2]:>12.1%}")
     table = dict(figures["accuracy_under_corruption"])
     examples, mean = table.pop("examples"), table.pop("mean")
     print(f"\naccuracy on {examples:,} examples, corrupted with severity 1 to 5; mean {mean:.2%}")
@@ -184,19 +232,29 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("artifact", type=Path, help="folder of a classifier")
     parser.add_argument("--data", type=Path, required=True, help="folder or archive with labelled pictures")
     parser.add_argument("--not-signs", type=Path, help="folder or archive of pictures that hold none of the signs")
+    parser.add_argument("--roi", action="store_true", help="crop each picture to its region of interest")
     parser.add_argument("--output", type=Path, help="file for all figures, as JSON")
+    parser.add_argument("--report", type=Path, help="file for a page with tables, plots and mistakes, as HTML")
+    parser.add_argument("--card", metavar="NAME", help="add the figures to the artifact's card under this name")
     parser.add_argument("--store", type=Path, default=STORE, help="where decoded pictures are kept")
     options = parser.parse_args(arguments)
     try:
         classifier = Classifier.load(options.artifact)
         task = load_task(classifier.card.task)
-        prepared = held_out(classifier, prepare(open_source(options.data, task), task, options.store / "cache"))
+        source = open_source(options.data, task)
+        prepared = held_out(classifier, prepare(source, task, options.store / "cache"))
         outliers = make_outlier_sets(task, prepared)
         if options.not_signs:
             outliers[options.not_signs.stem] = read_pictures(options.not_signs, task.input_size)
         figures = evaluate(classifier, task, prepared, outliers)
         if options.output:
             options.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        if options.report:
+            from model.report import render_report  # matplotlib takes a second to import
+
+            options.report.write_text(render_report(classifier.card, figures, prepared), encoding="utf-8")
+        if options.card:
+            add_metrics(options.artifact, options.card, figures)
     except (DataError, ModelError, OSError, zipfile.BadZipFile) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

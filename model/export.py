@@ -1,4 +1,4 @@
-"""From a trained Keras network to the LiteRT model that serves.
+"""From a serving network (`model.serving`) to the LiteRT model.
 
 `python -m model.export NETWORK.keras MODEL.tflite` does the same for a saved network.
 """
@@ -23,11 +23,11 @@ def to_litert(network: keras.Model) -> bytes:
     the TensorFlow backend; under another one the conversion is done by a process with TensorFlow.
 
     Args:
-        network: uint8 (batch, height, width, 3) → logits (batch, classes).
+        network: uint8 (batch, height, width, 3) → a dictionary of outputs.
 
     Returns:
-        The bytes of a LiteRT file with the signature `serving_default`: pixels (1, height, width, 3), uint8 →
-        logits (1, classes), float32.
+        The bytes of a LiteRT file with the signature `serving_default`: pixels (1, height, width, 3), uint8 → the
+        same outputs, float32.
 
     Raises:
         TrainingError: the process with TensorFlow failed.
@@ -51,7 +51,7 @@ def _convert(network: keras.Model) -> bytes:
     import tensorflow as tf  # only here: the rest of the training runs on any backend of Keras
 
     pixels = keras.Input(batch_shape=(1, *network.input_shape[1:]), dtype="uint8", name="pixels")
-    single = keras.Model(pixels, {"logits": network(pixels)})
+    single = keras.Model(pixels, network(pixels))
     with tempfile.TemporaryDirectory() as folder:
         single.export(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)

@@ -9,12 +9,24 @@ Flags = npt.NDArray[np.bool_]
 
 def expected_calibration_error(probability: Floats, correct: Flags, bins: int = 15) -> float:
     """Return the mean gap between probability and accuracy over bins of equal mass (Nixon et al. 2019), in [0, 1]."""
-    order = np.argsort(probability, kind="stable")
     gaps = [
-        len(rows) * abs(probability[rows].mean() - correct[rows].mean())
+        row["examples"] * abs(row["probability"] - row["accuracy"])
+        for row in calibration_bins(probability, correct, bins)
+    ]
+    return float(sum(gaps) / len(probability))
+
+
+def calibration_bins(probability: Floats, correct: Flags, bins: int = 15) -> list[dict[str, float]]:
+    """Return examples, mean probability and accuracy of bins of equal mass, least probable first."""
+    order = np.argsort(probability, kind="stable")
+    return [
+        {
+            "examples": len(rows),
+            "probability": float(probability[rows].mean()),
+            "accuracy": float(correct[rows].mean()),
+        }
         for rows in np.array_split(order, min(bins, len(order)))
     ]
-    return float(sum(gaps) / len(order))
 
 
 def selective_error(score: Floats, correct: Flags, coverage: float) -> float:
@@ -38,10 +50,20 @@ def refused(inlier_score: Floats, outlier_score: Floats, accepted: float) -> flo
     return float(np.mean(outlier_score < np.quantile(inlier_score, 1 - accepted)))
 
 
-def macro_f1(predicted: npt.NDArray[np.int64], class_index: npt.NDArray[np.int64]) -> float:
-    """Return the mean of the classes' F1 scores, over the classes that occur in the truth."""
-    scores = []
-    for index in np.unique(class_index):
-        hit = np.sum((predicted == index) & (class_index == index))
-        scores.append(2 * hit / (np.sum(predicted == index) + np.sum(class_index == index)))
-    return float(np.mean(scores))
+def f1_scores(
+    predicted: npt.NDArray[np.int64], class_index: npt.NDArray[np.int64], class_count: int
+) -> npt.NDArray[np.float64]:
+    """Return each class's F1 score, shape (class_count,); NaN for a class that does not occur in the truth."""
+    truth, answers = (np.bincount(index, minlength=class_count) for index in (class_index, predicted))
+    hits = np.bincount(class_index[predicted == class_index], minlength=class_count)
+    return np.where(truth > 0, 2 * hits / np.maximum(truth + answers, 1), np.nan)
+
+
+def confusions(predicted: npt.NDArray[np.int64], class_index: npt.NDArray[np.int64]) -> list[dict[str, int]]:
+    """Return the pairs of classes that were taken for each other, most frequent first."""
+    wrong = predicted != class_index
+    pairs, counts = np.unique(np.stack([class_index[wrong], predicted[wrong]]), axis=1, return_counts=True)
+    return [
+        {"class_index": int(pairs[0, pair]), "predicted": int(pairs[1, pair]), "count": int(counts[pair])}
+        for pair in np.argsort(-counts, kind="stable")
+    ]

@@ -22,6 +22,7 @@ from data.split import split_by_group
 from data.task import Task, Training
 from model.augment import Augment, Ranges
 from model.checkpoint import load_checkpoint, save_checkpoint
+from model.distil import distilled, load_teacher, student_accuracy
 from model.network import build_network
 
 WHOLE_SIGN = np.array([[0.1, 0.1, 0.9, 0.9]], np.float32)  # the box of what has none: margins as in GTSRB
@@ -46,15 +47,15 @@ class Epoch:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network in float32, the validation examples it never saw, and what the training cost.
+    """A trained network in float32, the examples it saw and those it never saw, and what the training cost.
 
-    `validation` holds indices into the prepared examples; `duration_s` is wall time, over all runs where the
-    training was stopped and continued.
+    `training` and `validation` hold indices into the prepared examples; `duration_s` is wall time, over all runs
+    where the training was stopped and continued.
     """
 
     network: keras.Model
+    training: npt.NDArray[np.int64]
     validation: npt.NDArray[np.int64]
-    train_count: int
     precision: str
     duration_s: float
 
@@ -66,7 +67,7 @@ def train(
     checkpoint: Path,
     report: Callable[[Epoch], None] = lambda _: None,
 ) -> Trained:
-    """Train on all groups but those held out for validation.
+    """Train on all groups but those held out for validation, if any are.
 
     A stopped training goes on after its last whole epoch. `report` is called after each batch and each epoch.
 
@@ -84,9 +85,7 @@ def train(
     """
     precision = choose_precision()
     keras.utils.set_random_seed(settings.seed)
-    training_rows, validation_rows = split_by_group(
-        prepared.class_index, prepared.groups, settings.validation, settings.seed
-    )
+    training_rows, validation_rows = divide(prepared, settings)
     training = _Lessons.of_signs(task, prepared, training_rows, settings.class_balance)
     training = training.with_outliers(task, prepared.class_index[training_rows], settings)
     validation = _Lessons.of_signs(task, prepared, validation_rows, power=0.0)
@@ -100,7 +99,7 @@ def train(
         sample_weight=training.weights,
         batch_size=settings.batch_size,
         epochs=settings.epochs,
-        validation_data=(validation.inputs, validation.targets),
+        validation_data=(validation.inputs, validation.targets) if len(validation_rows) else None,
         validation_batch_size=settings.batch_size,
         initial_epoch=finished,
         callbacks=[progress],
@@ -110,13 +109,18 @@ def train(
     keras.mixed_precision.set_dtype_policy("float32")
     network = _network(task, settings)
     network.set_weights(model.get_layer("sign_network").get_weights())
-    return Trained(
-        network,
-        validation_rows,
-        len(training_rows),
-        precision,
-        progress.duration_s,
-    )
+    return Trained(network, training_rows, validation_rows, precision, progress.duration_s)
+
+
+def divide(prepared: Prepared, settings: Training) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the rows of the training and of the validation examples, as every training with these settings has them.
+
+    Raises:
+        SplitError: a class has one group only.
+    """
+    if not settings.validation:
+        return np.arange(len(prepared)), np.empty(0, np.int64)
+    return split_by_group(prepared.class_index, prepared.groups, settings.validation, settings.seed)
 
 
 @dataclass(frozen=True)
@@ -186,7 +190,7 @@ def choose_precision() -> str:
 
 
 def _network(task: Task, settings: Training) -> keras.Model:
-    return build_network(task.input_size, len(task.labels), settings.widths, dropout=settings.dropout)
+    return build_network(task.input_size, len(task.labels), settings)
 
 
 def _compile(task: Task, settings: Training, precision: str, steps: int) -> tuple[keras.Model, Augment]:
@@ -194,7 +198,14 @@ def _compile(task: Task, settings: Training, precision: str, steps: int) -> tupl
     pixels = keras.Input((*task.input_size, 3), dtype="uint8", name="pixels")
     boxes = keras.Input((4,), dtype="float32", name="boxes")
     augment = Augment(seed=settings.seed, name="augment")
-    model = keras.Model([pixels, boxes], _network(task, settings)(augment(pixels, boxes)))
+    seen = augment(pixels, boxes)
+    outputs = _network(task, settings)(seen)
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+    accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
+    if settings.teacher:
+        outputs = keras.ops.concatenate([outputs, load_teacher(settings.teacher, task)(seen, training=False)], axis=1)
+        loss, accuracy = distilled(loss, settings.distillation), student_accuracy
+    model = keras.Model([pixels, boxes], outputs)
     total = settings.epochs * steps
     warmup = round(settings.warmup * total)
     optimizer = keras.optimizers.AdamW(
@@ -206,12 +217,7 @@ def _compile(task: Task, settings: Training, precision: str, steps: int) -> tupl
         ema_momentum=settings.ema_momentum,
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
-    model.compile(
-        optimizer,
-        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-        jit_compile=keras.backend.backend() == "jax",
-    )
+    model.compile(optimizer, loss, metrics=[accuracy], jit_compile=keras.backend.backend() == "jax")
     return model, augment
 
 

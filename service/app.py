@@ -51,12 +51,13 @@ def predict_traffic_sign() -> dict[str, Any]:
     """Classify the picture in the request."""
     classifier = _classifier()
     top_k = _top_k(len(classifier.card.labels))
-    _refuse_explanations()
+    explain = _explain()
     try:
-        [prediction] = classifier.predict([_payload()])
+        [prediction] = classifier.predict([_payload()], explain=explain)
     except ImageError as error:
         raise Problem("unreadable_image", _sentence(str(error))) from error
-    return encode(prediction, classifier.card, top_k)
+    answer = encode(prediction, classifier.card, top_k)
+    return {**answer, "heatmap": _encode_heatmap(prediction)} if explain else answer
 
 
 @routes.get("/model")
@@ -119,12 +120,16 @@ def _top_k(class_count: int) -> int:
     return int(text)
 
 
-def _refuse_explanations() -> None:
+def _encode_heatmap(prediction: Prediction) -> list[list[float]] | None:
+    heatmap = prediction.heatmap
+    return None if heatmap is None else [[round(float(value), 4) for value in row] for row in heatmap]
+
+
+def _explain() -> bool:
     explain = request.args.get("explain", "false")
-    if explain == "true":
-        raise Problem("not_implemented", "Explanations are not offered by this version; leave out `explain`.")
-    if explain != "false":
+    if explain not in ("true", "false"):
         raise Problem("bad_request", f"explain must be true or false, not {explain!r}.")
+    return explain == "true"
 
 
 def _payload() -> bytes:

@@ -1,51 +1,89 @@
-"""Thresholds and the figures of an evaluation."""
+"""Temperature, limits and verdicts."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from data.task import Task
 from model.accuracy import measure_accuracy
-from model.calibrate import Thresholds, choose_thresholds, softmax
+from model.calibrate import Calibration, choose_calibration, choose_temperature, energy_score, softmax
+from model.metrics import expected_calibration_error
+
+Arrays = tuple[npt.NDArray[np.float32], npt.NDArray[np.float64], npt.NDArray[np.int64]]
 
 
-def test_one_per_cent_of_real_signs_is_not_recognised() -> None:
-    probability = np.linspace(0.0, 1.0, 1001)
-    thresholds = choose_thresholds(probability, np.ones(1001, bool))
-    assert np.mean(probability < thresholds.recognised) == pytest.approx(0.01, abs=0.001)
-
-
-def test_confident_answers_are_wrong_once_in_a_thousand_at_most() -> None:
+@pytest.fixture(scope="module")
+def answers() -> Arrays:
+    """Logits, similarities and truth of 20,000 examples whose true probabilities are the softmax of the logits."""
     rng = np.random.default_rng(0)
-    probability = rng.uniform(0.3, 1.0, 20_000)
-    correct = rng.uniform(size=20_000) < probability**0.1
-    thresholds = choose_thresholds(probability, correct)
-    confident = probability >= thresholds.confident
-    assert np.mean(~correct[confident]) <= 0.001
+    logits = rng.normal(0, 1, (20_000, 5)).astype(np.float32)
+    logits[np.arange(20_000), rng.integers(0, 5, 20_000)] += rng.uniform(0, 15, 20_000)
+    truth = np.array([rng.choice(5, p=p / p.sum()) for p in softmax(logits).astype(np.float64)])
+    return logits, rng.uniform(0, 1, 20_000), truth
+
+
+def test_temperature_undoes_what_made_the_logits_too_sure(answers: Arrays) -> None:
+    logits, _, truth = answers
+    for factor in (0.4, 1.0, 3.0):
+        assert choose_temperature(logits * factor, truth) == pytest.approx(factor, rel=0.05)
+
+
+def test_calibrated_probabilities_come_true(answers: Arrays) -> None:
+    logits, similarity, truth = answers
+    calibration = choose_calibration(choose_temperature(logits * 3, truth), logits * 3, similarity, truth)
+    probability = calibration.probabilities(logits * 3)
+    correct = probability.argmax(axis=1) == truth
+    assert expected_calibration_error(probability.max(axis=1), correct) < 0.01
+    assert expected_calibration_error(softmax(logits * 3).max(axis=1), correct) > 0.02
+
+
+def test_one_per_cent_of_real_signs_is_not_recognised(answers: Arrays) -> None:
+    logits, similarity, truth = answers
+    calibration = choose_calibration(1.0, logits, similarity, truth)
+    known = (energy_score(logits) >= calibration.energy) & (similarity >= calibration.similarity)
+    assert np.mean(known) == pytest.approx(0.99, abs=0.001)
+    assert np.mean(similarity >= calibration.similarity) == pytest.approx(0.998, abs=0.0005)
+
+
+def test_confident_answers_are_wrong_once_in_a_thousand_at_most(answers: Arrays) -> None:
+    logits, similarity, truth = answers
+    calibration = choose_calibration(1.0, logits, similarity, truth)
+    confident = softmax(logits).max(axis=1) >= calibration.confident
+    assert np.mean(logits.argmax(axis=1)[confident] != truth[confident]) <= 0.001
     assert confident.any()
 
 
-def test_some_right_answers_are_unsure_however_good_the_classifier() -> None:
-    probability = np.linspace(0.0, 1.0, 1001)
-    thresholds = choose_thresholds(probability, np.ones(1001, bool))
-    assert np.mean(probability >= thresholds.confident) == pytest.approx(0.95, abs=0.001)
+def test_some_right_answers_are_unsure_however_good_the_classifier(answers: Arrays) -> None:
+    logits, similarity, _ = answers
+    calibration = choose_calibration(1.0, logits, similarity, logits.argmax(axis=1))
+    assert np.mean(softmax(logits).max(axis=1) >= calibration.confident) == pytest.approx(0.95, abs=0.001)
 
 
-def test_a_classifier_that_is_always_wrong_is_never_confident() -> None:
-    thresholds = choose_thresholds(np.array([0.9, 0.99]), np.zeros(2, bool))
-    assert thresholds.verdict(1.0) != "confident"
+def test_a_classifier_that_is_always_wrong_is_never_confident(answers: Arrays) -> None:
+    logits, similarity, _ = answers
+    calibration = choose_calibration(1.0, logits, similarity, (logits.argmax(axis=1) + 1) % 5)
+    assert calibration.verdict(1.0, np.inf, 1.0) == "unsure"
 
 
 @pytest.mark.parametrize(
-    ("probability", "verdict"),
-    [(0.1, "not_recognised"), (0.5, "unsure"), (0.89, "unsure"), (0.9, "confident"), (1.0, "confident")],
+    ("probability", "energy", "similarity", "verdict"),
+    [
+        (0.99, 4.0, 0.5, "confident"),
+        (0.90, 3.0, 0.2, "confident"),
+        (0.89, 4.0, 0.5, "unsure"),
+        (0.99, 2.9, 0.5, "not_recognised"),
+        (0.99, 4.0, 0.1, "not_recognised"),
+    ],
 )
-def test_verdict_follows_the_limits(probability: float, verdict: str) -> None:
-    assert Thresholds(recognised=0.5, confident=0.9).verdict(probability) == verdict
+def test_verdict_follows_the_limits(probability: float, energy: float, similarity: float, verdict: str) -> None:
+    calibration = Calibration(temperature=1.0, energy=3.0, similarity=0.2, confident=0.9)
+    assert calibration.verdict(probability, energy, similarity) == verdict
 
 
-def test_softmax_of_large_logits_is_finite() -> None:
-    probabilities = softmax(np.array([[1e4, 0.0], [0.0, 0.0]], np.float32))
-    assert np.allclose(probabilities, np.array([[1.0, 0.0], [0.5, 0.5]]))
+def test_softmax_and_energy_of_large_logits_are_finite() -> None:
+    logits = np.array([[1e4, 0.0], [0.0, 0.0]], np.float32)
+    assert np.allclose(softmax(logits), np.array([[1.0, 0.0], [0.5, 0.5]]))
+    assert np.allclose(energy_score(logits), [1e4, np.log(2)])
 
 
 def test_interval_is_wider_when_errors_share_a_track(task: Task) -> None:

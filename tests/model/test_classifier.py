@@ -139,7 +139,7 @@ def test_missing_model_is_named(artifact: Path) -> None:
         ({"format_version": 99}, "format 99 is not known"),
         ({"decoder_version": 99}, "decoder 99"),
         ({"labels": []}, "the card says"),
-        ({"thresholds": {}}, "not a complete card"),
+        ({"calibration": {}}, "not a complete card"),
         ({"surprise": 1}, "not a complete card"),
         ({"files": {}}, "not a complete card"),
         ({"metrics": {}}, "not a complete card"),

@@ -1,12 +1,14 @@
 """The prediction route, asked over HTTP from a real gunicorn."""
 
 import base64
+import io
 import json
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 import requests
+from PIL import Image
 
 from data.errors import ImageError
 from data.images import MAX_BYTES, decode
@@ -152,10 +154,26 @@ def test_deeply_nested_json_is_refused(service: str) -> None:
     assert_problem(post(service, b"[" * 200_000, "application/json"), 400, "bad_request", "nested")
 
 
-def test_urls_and_explanations_are_not_offered_yet(service: str) -> None:
+def test_explanation_points_at_the_sign(service: str) -> None:
+    """A stop sign in the left half of a wide picture: so is what speaks for it."""
+    with Image.open(io.BytesIO(STOP)) as sign:
+        wide = Image.new("RGB", (sign.width * 2, sign.height), (128, 128, 128))
+        wide.paste(sign, (0, 0))
+    answer = post(service, encoded(wide), query="?explain=true").json()
+    heatmap = np.array(answer["heatmap"])
+    middle = heatmap.shape[1] // 2
+    assert heatmap.min() >= 0
+    assert heatmap.max() == 1
+    assert heatmap[:, :middle].sum() > heatmap[:, middle:].sum()
+    assert "heatmap" not in post(service, STOP).json()
+
+
+def test_urls_are_not_offered_yet(service: str) -> None:
     body = json.dumps({"url": "http://example.org/sign.png"}).encode()
     assert_problem(post(service, body, "application/json"), 501, "not_implemented", "URL")
-    assert_problem(post(service, STOP, query="?explain=true"), 501, "not_implemented", "explain")
+
+
+def test_explain_is_true_or_false(service: str) -> None:
     assert_problem(post(service, STOP, query="?explain=maybe"), 400, "bad_request", "explain")
     assert post(service, STOP, query="?explain=false").status_code == 200
 
