@@ -56,7 +56,7 @@ class Readiness:
         with self._lock:
             if self._classifier is None:
                 classifier = Classifier.load(self._artifact)
-                classifier.logits(np.zeros((1, *classifier.card.input_size, 3), np.uint8))
+                classifier.run(np.zeros((1, *classifier.card.input_size, 3), np.uint8))
                 self._classifier = classifier
             return self._classifier
 

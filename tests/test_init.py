@@ -76,6 +76,35 @@ def test_artifact_is_complete_and_honest_about_drawings(finished: tuple[Path, st
     assert 0 < prediction.probability <= 1
 
 
+def test_training_on_everything_takes_over_what_was_measured_before(finished: tuple[Path, str], tmp_path: Path) -> None:
+    store = Path(shutil.copytree(finished[0], tmp_path / "store"))
+    options = ("--data", "drawn", "--preset", "quick", "--store", store, "--artifact", tmp_path / "whole", "--retrain")
+    result = init(*options, "--all-of", store / "artifact")
+    assert result.returncode == 0, result.stderr
+    measured, whole = read_artifact(store / "artifact")[0], read_artifact(tmp_path / "whole")[0]
+    assert whole.data["images_trained_on"] == whole.data["images"] == measured.data["images"]
+    assert whole.metrics == {**measured.metrics, "measured_on": measured.version}
+    assert whole.calibration == measured.calibration
+    result = init(*options, "--all-of", tmp_path / "whole")
+    assert result.returncode == 1
+    assert "it held nothing out" in result.stderr
+    result = init(*options, "--all-of", SHIPPED)
+    assert result.returncode == 1
+    assert re.search(r"cannot be taken over: its .*\bepochs\b.* differ", result.stderr)
+
+
+def test_student_learns_from_a_teacher(finished: tuple[Path, str], tmp_path: Path) -> None:
+    store = Path(shutil.copytree(finished[0], tmp_path / "store"))
+    options = ("--data", "drawn", "--preset", "quick", "--store", store, "--retrain")
+    result = init(*options, "--artifact", tmp_path / "student", "--teacher", store / "artifact" / "model.keras")
+    assert result.returncode == 0, result.stderr
+    assert re.findall(r"epoch (\d)/2.*validation accuracy", result.stdout + result.stderr) == ["1", "2"]
+    assert read_artifact(tmp_path / "student")[0].training["command"].endswith("--teacher FILE --retrain")
+    result = init(*options, "--artifact", tmp_path / "student", "--teacher", SHIPPED / "card.json")
+    assert result.returncode == 1
+    assert "card.json: is no network that can be read" in result.stderr
+
+
 def test_progress_file_ends_with_done_and_checkpoints_are_gone(finished: tuple[Path, str]) -> None:
     folder = training_folder(finished[0], "traffic_sign")
     progress = read_progress(folder)

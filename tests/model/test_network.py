@@ -1,13 +1,22 @@
 """Network, augmentation and export, as far as they can be judged without hours of training."""
 
+import dataclasses
+import io
+from pathlib import Path
+
+import h5py
 import keras
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
-from model.augment import Augment
-from model.network import build_network
-from tests.conftest import drawing
+from data.task import Task, Training
+from model.augment import Augment, Ranges
+from model.errors import TrainingError
+from model.network import build_network, multiply_adds
+from model.serving import serving_network
+from tests.conftest import drawing, encoded
 
 BOXES = np.tile(np.array([[0.1, 0.1, 0.9, 0.9]], np.float32), (64, 1))
 
@@ -17,15 +26,66 @@ def pictures() -> npt.NDArray[np.uint8]:
     return np.stack([np.asarray(drawing(size=48, seed=seed)) for seed in range(64)])
 
 
-def test_network_maps_pixels_to_one_logit_per_class(pictures: npt.NDArray[np.uint8]) -> None:
-    logits = build_network((48, 48), 43, widths=(8, 16, 32)).predict(pictures[:3], verbose=0)
+def settings(task: Task, **changes: object) -> Training:
+    return dataclasses.replace(task.training["quick"], **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("network", ["residual", "plain", "MobileNetV2:0.35", "EfficientNetV2B0"])
+def test_network_maps_pixels_to_one_logit_per_class(pictures: npt.NDArray[np.uint8], task: Task, network: str) -> None:
+    logits = build_network((48, 48), 43, settings(task, network=network)).predict(pictures[:3], verbose=0)
     assert logits.shape == (3, 43)
     assert logits.dtype == np.float32
 
 
-def test_network_has_the_promised_size() -> None:
-    parameters = build_network((48, 48), 43, widths=(32, 64, 128, 256)).count_params()
-    assert 1_200_000 < parameters < 1_300_000
+def test_network_has_the_promised_size(task: Task) -> None:
+    network = build_network((48, 48), 43, task.training["cpu"])
+    assert 1_200_000 < network.count_params() < 1_300_000
+    assert 100e6 < multiply_adds(network) < 103e6
+
+
+def test_unknown_network_is_named(task: Task) -> None:
+    with pytest.raises(TrainingError, match="no network 'Resnet51'"):
+        build_network((48, 48), 43, settings(task, network="Resnet51"))
+
+
+def test_weights_of_a_file_are_taken_by_the_names_of_layers(task: Task, tmp_path: Path) -> None:
+    """Such files come from other versions of Keras, with other groups around the layers."""
+    first = build_network((48, 48), 43, settings(task, network="MobileNetV2:0.35"))
+    with h5py.File(tmp_path / "weights.h5", "w") as file:
+        for layer in first.layers:
+            name = "Conv1_bn" if layer.name == "bn_Conv1" else layer.name
+            for weight, value in zip(layer.weights, layer.get_weights(), strict=True):
+                file[f"model_weights/sequential_1/{name}/{weight.name}:0"] = value
+    second = build_network(
+        (48, 48), 43, settings(task, network="MobileNetV2:0.35", weights=str(tmp_path / "weights.h5"))
+    )
+    kernels = [network.get_layer("expanded_conv_project").get_weights()[0] for network in (first, second)]
+    assert np.array_equal(*kernels)
+    with pytest.raises(TrainingError, match=r"weights\.h5: has no .* of shape"):
+        build_network((48, 48), 43, settings(task, network="MobileNetV2", weights=str(tmp_path / "weights.h5")))
+
+
+def test_what_serves_says_the_same_and_knows_what_it_was_trained_on(
+    pictures: npt.NDArray[np.uint8], task: Task
+) -> None:
+    network = build_network((48, 48), 2, settings(task))
+    classes = (np.arange(64) % 2).astype(np.int64)
+    answers = serving_network(network, pictures, classes).predict(pictures, verbose=0)
+    assert np.allclose(answers["logits"], network.predict(pictures, verbose=0), atol=1e-5)
+    assert np.allclose(answers["class_maps"].mean(axis=(1, 2)), answers["logits"], atol=1e-5)
+    assert answers["similarity"].shape == (64,)
+    noise = np.random.default_rng(0).integers(0, 256, (64, 48, 48, 3)).astype(np.uint8)
+    strange = serving_network(network, pictures, classes).predict(noise, verbose=0)
+    assert (np.abs(strange["similarity"]) <= 1 + 1e-5).all()
+
+
+def test_jpeg_in_the_augmentation_is_like_that_of_a_file(pictures: npt.NDArray[np.uint8]) -> None:
+    augment = Augment(Ranges(jpeg=(30.0, 30.0), jpeg_probability=1.1), seed=1)
+    augment.build()
+    ours = keras.ops.convert_to_numpy(augment._compress(pictures.astype("float32") / 255, len(pictures))) * 255
+    files = [encoded(Image.fromarray(picture), "JPEG", quality=30, subsampling=0) for picture in pictures]
+    theirs = np.stack([np.asarray(Image.open(io.BytesIO(file))) for file in files]).astype(float)
+    assert np.abs(ours - theirs).mean() < 0.5 * np.abs(theirs - pictures).mean()
 
 
 def test_augmentation_changes_pictures_only_while_training(pictures: npt.NDArray[np.uint8]) -> None:

@@ -103,8 +103,8 @@ def test_preparation_classifier_and_http_see_the_same_pixels(
     predictions = classifier.predict(list(pictures.values()))
     for row, (name, payload) in enumerate(pictures.items()):
         assert np.array_equal(prepared.pixels[row], decode(payload, task.input_size)), name
-        logits = classifier.logits(prepared.pixels[row : row + 1])[0]
-        probabilities = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+        logits = classifier.run(prepared.pixels[row : row + 1]).logits[0]
+        probabilities = classifier.card.calibration.probabilities(logits)
         assert np.allclose(probabilities, predictions[row].probabilities, atol=1e-6), name
         answer = post(service, payload, "application/octet-stream", "?top_k=43").json()
         by_class = {a["class_index"]: a["probability"] for a in answer["alternatives"]}
