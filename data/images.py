@@ -8,7 +8,8 @@ import io
 import struct
 import threading
 import zlib
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 
 import numpy as np
 import numpy.typing as npt
@@ -52,10 +53,13 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_QUARTER_TURNS = {5, 6, 7, 8}  # the orientations that swap width and height
 _one_large_picture = threading.Lock()
 
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, right and bottom excluded
 
-def decode(payload: bytes, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+
+def decode(payload: bytes, size: tuple[int, int], box: Box | None = None) -> npt.NDArray[np.uint8]:
     """Decode one picture to RGB pixels of a given size.
 
     EXIF orientation is applied; transparent pixels are laid on `GROUND`; 16-bit samples are scaled to 8;
@@ -67,27 +71,59 @@ def decode(payload: bytes, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     Args:
         payload: a whole file in one of `FORMATS`, at most `MAX_BYTES` long and `MAX_PIXELS` large.
         size: (height, width) of the result.
+        box: the part to keep, in pixels of the upright picture as `read_size` counts them; all of it if None.
 
     Returns:
         shape (height, width, 3), uint8 in [0, 255].
 
     Raises:
         ImageError: empty, not one of the formats, damaged, truncated, too large or too small.
+        ValueError: the box does not lie inside the picture.
     """
     height, width = size
     image = _open(payload)
-    if image.format == "JPEG" and min(image.size) >= DRAFT_FACTOR * max(size):
+    # A box is given in pixels of the full resolution, so that is what must be decoded.
+    if box is None and image.format == "JPEG" and min(image.size) >= DRAFT_FACTOR * max(size):
         image.draft(None, (DRAFT_FACTOR * width, DRAFT_FACTOR * height))
     large = image.width * image.height > LARGE_PIXELS
-    try:
-        with _one_large_picture if large else nullcontext():
+    with _one_large_picture if large else nullcontext():
+        with _damage_named():
             image.load()
             upright = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
             image = _plain(image)
             if upright is not None:
                 image = image.transpose(upright)
+        if box is not None:
+            if not lies_inside(box, (image.height, image.width)):
+                raise ValueError(f"the box {box} does not lie inside the {image.width} × {image.height} pixels")
+            image = image.crop(box)
+        with _damage_named():
             # The ground comes after the size, so that it need not be as large as the picture.
             return np.asarray(_on_ground(image.resize((width, height), Image.Resampling.BILINEAR)))
+
+
+def read_size(payload: bytes) -> tuple[int, int]:
+    """Return (height, width) in pixels of the upright picture, from its header.
+
+    Raises:
+        ImageError: as for `decode`, as far as the header shows it.
+    """
+    image = _open(payload)
+    with _damage_named():  # a PNG may hold its orientation behind the pixels
+        turned = image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
+    return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def lies_inside(box: Box, size: tuple[int, int]) -> bool:
+    """Say whether a box holds a pixel at least, and none outside a picture of this (height, width)."""
+    left, top, right, bottom = box
+    return 0 <= left < right <= size[1] and 0 <= top < bottom <= size[0]
+
+
+@contextmanager
+def _damage_named() -> Iterator[None]:
+    try:
+        yield
     except _DAMAGED as error:
         raise ImageError(f"the picture is damaged or truncated: {error}") from error
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from data.errors import ImageError, SourceError
 from data.images import DECODER_VERSION, decode
-from data.source import Example, Source
+from data.source import Example, Source, whole_box
 from data.task import Task
 
 Decoded = npt.NDArray[np.uint8]
@@ -25,6 +25,7 @@ class Prepared:
 
     `pixels` has shape (n, height, width, 3), uint8 in [0, 255]; `boxes` (n, 4), float32: left, top, right, bottom
     of the region of interest as fractions of the picture; `class_index` (n,), int64; `groups` (n,), str.
+    `origin`, `fingerprint` and `grouped` are those of the `Source`.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -33,6 +34,7 @@ class Prepared:
     groups: npt.NDArray[np.str_]
     origin: str
     fingerprint: str
+    grouped: bool
 
     def __len__(self) -> int:
         return len(self.class_index)
@@ -48,37 +50,50 @@ class Prepared:
         )
 
 
-def prepare(source: Source, task: Task, cache: Path, progress: Progress = lambda items, _total: items) -> Prepared:
+def prepare(
+    source: Source,
+    task: Task,
+    cache: Path,
+    progress: Progress = lambda items, _total: items,
+    roi: bool = False,
+) -> Prepared:
     """Decode a source, or load what an earlier call left in the cache.
 
-    The cache is keyed by the fingerprint of the data, the input size and the decoder's version. `progress` may
-    wrap the work to show a bar. Groups that the task excludes are left out.
+    The cache is keyed by the fingerprint of the data, the input size, the decoder's version and `roi`. `progress`
+    may wrap the work to show a bar. Groups that the task excludes are left out. With `roi`, each picture is cropped
+    to its box at its own resolution before it is resized, and the boxes of the result are the whole pictures.
 
     Raises:
-        SourceError: a file cannot be read or is no picture; the message names it. Nothing is cached then.
+        SourceError: a file cannot be read, is no picture, or is smaller than its box (with `roi`); the message names
+            it. Nothing is cached then.
     """
     height, width = task.input_size
-    folder = cache / f"{source.fingerprint[:16]}-{height}x{width}-decoder{DECODER_VERSION}"
+    name = f"{source.fingerprint[:16]}-{height}x{width}-decoder{DECODER_VERSION}"
+    folder = cache / (f"{name}-roi" if roi else name)
     if not folder.is_dir():
-        _write(source, task.input_size, folder, progress)
+        _write(source, task.input_size, roi, folder, progress)
     pixels: npt.NDArray[np.uint8] = np.load(folder / "pixels.npy", mmap_mode="r")
     groups = np.array([example.group for example in source.examples])
     kept = np.flatnonzero(~np.isin(groups, sorted(task.data.excluded_groups)))
+    boxes = [(0, 0, 1, 1) if roi else _fractions(example) for example in source.examples]
     return Prepared(
         pixels=pixels[kept],
-        boxes=np.array([_fractions(example) for example in source.examples], np.float32)[kept],
+        boxes=np.array(boxes, np.float32)[kept],
         class_index=np.array([example.class_index for example in source.examples], dtype=np.int64)[kept],
         groups=groups[kept],
         origin=source.origin,
         fingerprint=source.fingerprint,
+        grouped=source.grouped,
     )
 
 
-def _write(source: Source, size: tuple[int, int], folder: Path, progress: Progress) -> None:
+def _write(source: Source, size: tuple[int, int], roi: bool, folder: Path, progress: Progress) -> None:
     def work(example: Example) -> Decoded:
         try:
-            return decode(source.read(example), size)
-        except ImageError as error:
+            # A box that is the whole picture cuts nothing off; without it a large JPEG decodes faster.
+            box = example.box if roi and example.box != whole_box(example.size) else None
+            return decode(source.read(example), size, box)
+        except (ImageError, ValueError) as error:
             raise SourceError(f"{source.name_of(example)}: {error}") from error
 
     folder.parent.mkdir(parents=True, exist_ok=True)

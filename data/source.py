@@ -1,11 +1,16 @@
 """Find, download and list a data set: which picture is of which class and group.
 
-Two public layouts are read, each from a folder or from an unopened ZIP archive:
+Two public layouts are read for training, each from a folder or from an unopened ZIP archive:
 
 Kaggle      Train.csv (Width,Height,Roi.X1,Roi.Y1,Roi.X2,Roi.Y2,ClassId,Path), Train/<class>/CCCCC_TTTTT_FFFFF.png
 official    .../CCCCC/GT-CCCCC.csv (Filename;Width;Height;Roi.X1;…;ClassId), .../CCCCC/TTTTT_FFFFF.ppm
 
-where C is the class, T the track (one physical sign) and F the frame.
+where C is the class, T the track (one physical sign) and F the frame. For measuring there are three more, which do
+not say which pictures are of the same sign:
+
+Kaggle      Test.csv (columns as in Train.csv), Test/NNNNN.png
+official    GT-final_test.csv (columns as in GT-CCCCC.csv), and NNNNN.ppm in another folder or archive beside it
+folders     <class>/<any name>.png, .jpg, .jpeg, .ppm, .webp or .bmp; the class is an index or a label's name
 """
 
 import csv
@@ -21,7 +26,8 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from data.errors import SourceError
+from data.errors import ImageError, SourceError
+from data.images import Box, lies_inside, read_size
 from data.task import Task
 
 STORE = Path(__file__).with_name("store")
@@ -32,21 +38,24 @@ _UNREADABLE = (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error) 
 _KAGGLE_FILE = re.compile(r"(?P<class>\d{5})_(?P<track>\d{5})_\d{5}\.\w+")
 _OFFICIAL_FILE = re.compile(r"(?P<track>\d{5})_\d{5}\.\w+")
 _OFFICIAL_TABLE = re.compile(r"GT-(?P<class>\d{5})\.csv")
+_CLASS_INDEX = re.compile(r"\d{1,5}", re.ASCII)
+_PICTURES = {".png", ".jpg", ".jpeg", ".ppm", ".webp", ".bmp"}
 
 
 @dataclass(frozen=True)
 class Example:
     """One labelled picture.
 
-    `path` is relative to the source; `group` is unique over all classes ("CCCCC/TTTTT"); `size` is (height, width)
-    in pixels and `box` the region of interest (left, top, right, bottom), both as the tables give them.
+    `path` is relative to the source; `group` is unique over all classes ("CCCCC/TTTTT"), and the path itself where
+    groups are not known; `size` is (height, width) in pixels and `box` the region of interest (left, top, right,
+    bottom), both as the tables give them; without a table, the size is the picture's own and the box is all of it.
     """
 
     path: str
     class_index: int
     group: str
     size: tuple[int, int]
-    box: tuple[int, int, int, int]
+    box: Box
 
 
 class _Files(Protocol):
@@ -84,16 +93,35 @@ class _Archive:
         return self._archive.read(name)
 
 
+class _FolderWithArchives(_Folder):
+    """A folder in which each archive looks like a folder of the same name."""
+
+    def __init__(self, location: Path) -> None:
+        super().__init__(location)
+        self._archives = {path.name: _open(path) for path in sorted(location.glob("*.zip"))}
+
+    def names(self) -> Iterator[str]:
+        yield from super().names()
+        for folder, archive in self._archives.items():
+            yield from (f"{folder}/{name}" for name in archive.names())
+
+    def read(self, name: str) -> bytes:
+        folder, _, member = name.partition("/")
+        return self._archives[folder].read(member) if folder in self._archives else super().read(name)
+
+
 @dataclass(frozen=True)
 class Source:
     """A data set that was found: its examples, sorted by path, and the way to their bytes.
 
-    `origin` is `DRAWN` for drawn signs and otherwise the data set's name in the task file.
+    `origin` is `DRAWN` for drawn signs, the name of the folder or archive for class folders, and otherwise the data
+    set's name in the task file; `grouped` says whether groups are known, or else each picture is its own.
     """
 
     files: _Files
     origin: str
     examples: tuple[Example, ...]
+    grouped: bool = True
 
     def read(self, example: Example) -> bytes:
         """Return the bytes of one picture's file.
@@ -101,10 +129,7 @@ class Source:
         Raises:
             SourceError: the file is missing or cannot be read.
         """
-        try:
-            return self.files.read(example.path)
-        except _UNREADABLE as error:
-            raise SourceError(f"{self.name_of(example)}: cannot be read: {error}") from error
+        return _read(self.files, example.path)
 
     def name_of(self, example: Example) -> str:
         """Return what a message should call this picture: archive or folder, and the path inside."""
@@ -130,21 +155,32 @@ def open_source(location: Path, task: Task) -> Source:
     Raises:
         SourceError: nothing there, no known layout, a table that cannot be read, or a class without examples.
     """
-    candidates: list[Path]
-    if location.is_dir():
-        candidates = [location, *sorted(location.glob("*.zip"))]
-    elif location.is_file():
-        candidates = [location]
-    else:
-        raise SourceError(f"{location}: there is no such folder or archive")
-    for candidate in candidates:
-        source = _read_layout(candidate, task)
-        if source is not None:
-            return source
-    raise SourceError(
-        f"{location}: no data set in a known layout (neither a Train.csv with Train/<class>/ beside it "
-        "nor GT-CCCCC.csv tables of the official archive)"
-    )
+    source = _find_training(location, task)
+    if source is None:
+        raise SourceError(
+            f"{location}: no data set in a known layout (neither a Train.csv with Train/<class>/ beside it "
+            "nor GT-CCCCC.csv tables of the official archive)"
+        )
+    return _with_all_classes(source, task)
+
+
+def open_labelled(location: Path, task: Task) -> Source:
+    """List labelled pictures to measure with: a test set, else a training set, else folders named after classes.
+
+    Each may lie in a folder, in an archive, or in archives inside that folder; not every class needs examples.
+
+    Raises:
+        SourceError: nothing there, no known layout, a table or picture that cannot be read, or a folder with
+            pictures that is not named after a class.
+    """
+    files = _FolderWithArchives(location) if location.is_dir() else _open(location)
+    source = _read_test(files, task) or _find_training(location, task) or _read_folders(files, task)
+    if source is None:
+        raise SourceError(
+            f"{location}: no labelled pictures in a known layout (neither a table Test.csv, GT-final_test.csv, "
+            "Train.csv or GT-CCCCC.csv nor pictures in folders named after their classes)"
+        )
+    return source
 
 
 def find_source(task: Task, store: Path = STORE) -> Source:
@@ -157,9 +193,9 @@ def find_source(task: Task, store: Path = STORE) -> Source:
     if (store / "Train.csv").is_file():
         candidates.insert(0, store)
     for candidate in candidates:
-        source = _read_layout(candidate, task)
+        source = _read_training(_open(candidate), task)
         if source is not None and source.origin != DRAWN:
-            return source
+            return _with_all_classes(source, task)
     raise SourceError(
         f"no data set for {task.title} was found under {store}. There are three ways to get one:\n"
         f"  python init.py --download     fetches {task.data.name}\n"
@@ -207,20 +243,40 @@ def download(task: Task, store: Path = STORE, *, progress: bool = True) -> list[
     return paths
 
 
-def _read_layout(location: Path, task: Task) -> Source | None:
-    """Return the examples found at a location, or None if no known layout is there."""
+def whole_box(size: tuple[int, int]) -> Box:
+    """Return the box that is a whole picture of this (height, width)."""
+    return 0, 0, size[1], size[0]
+
+
+def _open(location: Path) -> _Files:
+    if not location.exists():
+        raise SourceError(f"{location}: there is no such folder or archive")
     try:
-        files: _Files = _Folder(location) if location.is_dir() else _Archive(location)
+        return _Folder(location) if location.is_dir() else _Archive(location)
     except (OSError, zipfile.BadZipFile) as error:
         raise SourceError(f"{location}: cannot be opened: {error}") from error
-    names = {PurePosixPath(name) for name in files.names()}
-    tables = [name for name in names if name.name == "Train.csv"]
-    kaggle = sorted(tables, key=lambda table: (table.with_name(ORIGIN_FILE) in names, len(table.parts)))
+
+
+def _names(files: _Files) -> set[PurePosixPath]:
+    return {PurePosixPath(name) for name in files.names()}
+
+
+def _find_training(location: Path, task: Task) -> Source | None:
+    """Return the training set at a location or in an archive inside that folder, or None."""
+    archives = sorted(location.glob("*.zip")) if location.is_dir() else []
+    readings = (_read_training(_open(candidate), task) for candidate in [location, *archives])
+    return next((source for source in readings if source is not None), None)
+
+
+def _read_training(files: _Files, task: Task) -> Source | None:
+    """Return the training set in a folder or archive, or None if neither layout is there."""
+    names = _names(files)
+    kaggle = _tables(names, "Train.csv")
     official = sorted(name for name in names if _OFFICIAL_TABLE.fullmatch(name.name))
     origin = task.data.name
     if kaggle:
         examples = _read_table(files, kaggle[0], ",", "Path", _KAGGLE_FILE, "CCCCC_TTTTT_FFFFF")
-        if kaggle[0].with_name(ORIGIN_FILE) in names:
+        if _is_drawn(kaggle[0], names):
             origin = DRAWN
     elif official:
         examples = []
@@ -228,34 +284,113 @@ def _read_layout(location: Path, task: Task) -> Source | None:
             examples += _read_table(files, table, ";", "Filename", _OFFICIAL_FILE, "TTTTT_FFFFF")
     else:
         return None
-    _check(files, names, examples, task)
-    return Source(files, origin, tuple(sorted(examples, key=lambda example: example.path)))
+    return _source(files, names, origin, examples, task)
+
+
+def _read_test(files: _Files, task: Task) -> Source | None:
+    """Return the test set in a folder or archive, or None if neither layout is there."""
+    names = _names(files)
+    kaggle, official = _tables(names, "Test.csv"), _tables(names, "GT-final_test.csv")
+    if kaggle:
+        examples = _read_table(files, kaggle[0], ",", "Path")
+    elif official:
+        table = official[0]
+        examples = _read_table(files, table, ";", "Filename", pictures=_folder_of_pictures(files, table, names))
+    else:
+        return None
+    return _source(files, names, task.data.name, examples, task, grouped=False)
+
+
+def _read_folders(files: _Files, task: Task) -> Source | None:
+    """Return the pictures in folders named after classes, or None if there are no pictures."""
+    names = _names(files)
+    examples = []
+    for path in sorted(names):
+        if path.suffix.lower() not in _PICTURES or path.name.startswith("."):  # macOS puts ._NAME into archives
+            continue
+        class_index = _class_of(path.parent, task)
+        if class_index is None:
+            raise SourceError(
+                f"{files.location}/{path}: no table tells the class of this picture, and {path.parent.name!r} is "
+                f"neither a class index, 0 to {len(task.labels) - 1}, nor the name of a label"
+            )
+        try:
+            size = read_size(_read(files, str(path)))
+        except ImageError as error:
+            raise SourceError(f"{files.location}/{path}: {error}") from error
+        examples.append(Example(str(path), class_index, str(path), size, whole_box(size)))
+    return _source(files, names, files.location.resolve().name, examples, task, grouped=False) if examples else None
+
+
+def _class_of(folder: PurePosixPath, task: Task) -> int | None:
+    # Where a name holds a slash, as "Speed limit (20km/h)" does, it is two folders.
+    named = [label for label in task.labels if f"/{folder}".endswith(f"/{label.name}")]
+    if named:
+        return max(named, key=lambda label: len(label.name)).index
+    index = int(folder.name) if _CLASS_INDEX.fullmatch(folder.name) else -1
+    return index if 0 <= index < len(task.labels) else None
+
+
+def _tables(names: set[PurePosixPath], name: str) -> list[PurePosixPath]:
+    """Return the tables of this name: those of photographs before drawings, then the least deep first."""
+    tables = [table for table in names if table.name == name]
+    return sorted(tables, key=lambda table: (_is_drawn(table, names), len(table.parts), table))
+
+
+def _is_drawn(table: PurePosixPath, names: set[PurePosixPath]) -> bool:
+    return table.with_name(ORIGIN_FILE) in names
+
+
+def _folder_of_pictures(files: _Files, table: PurePosixPath, names: set[PurePosixPath]) -> PurePosixPath:
+    """Return the folder that holds most of the pictures named in a table, its own if none holds more.
+
+    The official test set of the 2011 contest has pictures of the same names, but fewer of them.
+    """
+    wanted = {_cell(files, table, line, row, "Filename") for line, row in _rows(files, table, ";")}
+    held = Counter(name.parent for name in names if name.name in wanted)
+    return max([table.parent, *sorted(held)], key=held.__getitem__)
 
 
 def _read_table(
-    files: _Files, table: PurePosixPath, delimiter: str, column: str, pattern: re.Pattern[str], form: str
+    files: _Files,
+    table: PurePosixPath,
+    delimiter: str,
+    column: str,
+    pattern: re.Pattern[str] | None = None,
+    form: str = "",
+    pictures: PurePosixPath | None = None,
 ) -> list[Example]:
     """Read one table: `column` holds the files' names, which match `pattern`; `form` shows it to a person.
 
-    The class in a group is that in the name of the file, or else in that of the table.
+    The class in a group is that in the name of the file, or else in that of the table; without a pattern, the group
+    is the path. Paths start at the folder `pictures`, or else at that of the table.
     """
     own = _OFFICIAL_TABLE.fullmatch(table.name)
     examples = []
     for line, row in _rows(files, table, delimiter):
-        path = table.parent / _cell(files, table, line, row, column)
-        match = pattern.fullmatch(path.name)
-        if match is None:
-            raise SourceError(f"{files.location}/{table}, line {line}: {path.name!r} is no {form} name")
-        group = f"{(own or match)['class']}/{match['track']}"
+        path = (pictures or table.parent) / _cell(files, table, line, row, column)
+        group = str(path)
+        if pattern is not None:
+            match = pattern.fullmatch(path.name)
+            if match is None:
+                raise SourceError(f"{files.location}/{table}, line {line}: {path.name!r} is no {form} name")
+            group = f"{(own or match)['class']}/{match['track']}"
         examples.append(_example(files, table, line, row, path, group))
     return examples
 
 
+def _read(files: _Files, name: str) -> bytes:
+    try:
+        return files.read(name)
+    except _UNREADABLE as error:
+        raise SourceError(f"{files.location}/{name}: cannot be read: {error}") from error
+
+
 def _rows(files: _Files, table: PurePosixPath, delimiter: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     try:
-        text = files.read(str(table)).decode("utf-8-sig")
+        text = _read(files, str(table)).decode("utf-8-sig")
         yield from enumerate(csv.DictReader(io.StringIO(text), delimiter=delimiter), start=2)
-    except (*_UNREADABLE, UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{files.location}/{table}: cannot be read: {error}") from error
 
 
@@ -275,19 +410,37 @@ def _example(
         class_index, height, width, left, top, right, bottom = (int(cell) for cell in cells)
     except ValueError as error:
         raise SourceError(f"{files.location}/{table}, line {line}: {error}") from error
-    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+    size, box = (height, width), (left, top, right, bottom)
+    if not lies_inside(box, size):
         raise SourceError(f"{files.location}/{table}, line {line}: the box does not lie inside the picture")
-    return Example(str(path), class_index, group, (height, width), (left, top, right, bottom))
+    return Example(str(path), class_index, group, size, box)
 
 
-def _check(files: _Files, names: set[PurePosixPath], examples: list[Example], task: Task) -> None:
+def _source(
+    files: _Files,
+    names: set[PurePosixPath],
+    origin: str,
+    examples: list[Example],
+    task: Task,
+    *,
+    grouped: bool = True,
+) -> Source:
+    """Check examples against the files and the task, and sort them."""
+    if not examples:
+        raise SourceError(f"{files.location}: the table names no pictures")
     for example in examples:
         if PurePosixPath(example.path) not in names:
             raise SourceError(f"{files.location}/{example.path}: named in the table, but not there")
-    counts = Counter(example.class_index for example in examples)
-    unknown = sorted(set(counts) - set(range(len(task.labels))))
+    unknown = sorted({example.class_index for example in examples} - set(range(len(task.labels))))
     if unknown:
         raise SourceError(f"{files.location}: classes {unknown} are not among the {len(task.labels)} of the task")
-    missing = [f"{label.index} ({label.name})" for label in task.labels if not counts[label.index]]
+    return Source(files, origin, tuple(sorted(examples, key=lambda example: example.path)), grouped)
+
+
+def _with_all_classes(source: Source, task: Task) -> Source:
+    """Return a source that can be trained on: with examples of every class."""
+    found = {example.class_index for example in source.examples}
+    missing = [f"{label.index} ({label.name})" for label in task.labels if label.index not in found]
     if missing:
-        raise SourceError(f"{files.location}: no examples of class {', '.join(missing)}")
+        raise SourceError(f"{source.files.location}: no examples of class {', '.join(missing)}")
+    return source

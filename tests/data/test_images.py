@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from data.errors import ImageError
-from data.images import MAX_BYTES, MAX_PIXELS, decode
+from data.images import MAX_BYTES, MAX_PIXELS, decode, read_size
 from tests.conftest import drawing, encoded
 
 SIZE = (48, 48)
@@ -92,6 +92,37 @@ def test_exif_orientation_is_applied(orientation: int, turn: int) -> None:
     assert mean_difference(turned, encoded(halves())) < 6
 
 
+def test_box_is_cut_out_before_resizing() -> None:
+    pixels = decode(encoded(halves()), SIZE, (10, 0, 90, 48))
+    assert (pixels == (200, 0, 0)).all()  # nothing of the blue half bleeds in
+    assert np.array_equal(decode(encoded(SIGN), SIZE, (0, 0, 96, 96)), decode(encoded(SIGN), SIZE))
+
+
+@pytest.mark.parametrize(("orientation", "turn"), [(1, 0), (3, 180), (6, 90), (8, 270)])
+def test_box_and_size_are_of_the_upright_picture(orientation: int, turn: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upright = halves(size=(60, 100))
+    for kind in ("PNG", "JPEG", "WEBP"):
+        payload = encoded(upright.rotate(turn, expand=True), kind, exif=exif)
+        assert read_size(payload) == (100, 60)
+        lower = decode(payload, SIZE, (0, 60, 60, 100))
+        assert np.abs(lower.astype(int) - (0, 0, 200)).max() < 12
+
+
+def test_box_of_a_large_jpeg_is_cut_at_full_resolution() -> None:
+    large = SIGN.resize((1200, 1200))
+    box = (500, 300, 700, 640)
+    cropped = decode(encoded(large, "JPEG", quality=95), SIZE, box)
+    assert np.abs(cropped.astype(int) - decode(encoded(large.crop(box)), SIZE)).mean() < 3
+
+
+@pytest.mark.parametrize("box", [(-1, 0, 96, 96), (0, 0, 97, 96), (0, 0, 96, 97), (50, 0, 50, 96), (0, 60, 96, 50)])
+def test_box_that_does_not_lie_inside_is_an_error(box: tuple[int, int, int, int]) -> None:
+    with pytest.raises(ValueError, match=r"box .* does not lie inside the 96 × 96 pixels"):
+        decode(encoded(SIGN), SIZE, box)
+
+
 def test_first_frame_of_an_animation_counts() -> None:
     frames = [halves(), halves().rotate(180)]
     assert mean_difference(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), encoded(halves())) < 6
@@ -135,6 +166,12 @@ def test_exif_is_read_and_never_written() -> None:
 def test_unreadable_bytes_are_refused_with_a_reason(payload: bytes, reason: str) -> None:
     with pytest.raises(ImageError, match=reason):
         decode(payload, SIZE)
+
+
+@pytest.mark.parametrize("payload", [b"", b"hello", png_header(20_000, 20_000), encoded(Image.new("RGB", (7, 100)))])
+def test_size_of_what_is_not_decoded_is_refused(payload: bytes) -> None:
+    with pytest.raises(ImageError):
+        read_size(payload)
 
 
 def test_huge_picture_is_refused_on_its_header() -> None:

@@ -11,14 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from data.errors import SourceError, SplitError
 from data.images import decode
 from data.prepare import prepare
 from data.render import write_drawn
-from data.source import DRAWN, describe_gaps, download, find_source, open_source
+from data.source import DRAWN, Source, describe_gaps, download, find_source, open_labelled, open_source
 from data.split import split_by_group
 from data.task import Archive, Task
+from tests.conftest import drawing, encoded
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +51,41 @@ def official(kaggle: Path, tmp_path_factory: pytest.TempPathFactory, task: Task)
             cells = (name, example.size[1], example.size[0], *example.box, example.class_index)
             table.write(";".join(map(str, cells)) + "\n")
     return root
+
+
+def write_test_set(source: Source, table: Path, picture: str, header: str) -> None:
+    """Write the first ten classes of a source as a test set; `picture` is a file's path seen from the table."""
+    delimiter = ";" if ";" in header else ","
+    lines = [header]
+    for number, example in enumerate(e for e in source.examples if e.class_index < 10):
+        path = table.parent / picture.format(number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(source.read(example))
+        cells = {"Path": picture.format(number), "Filename": path.name, "ClassId": example.class_index}
+        cells |= dict(zip(("Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2"), example.box, strict=True))
+        cells |= {"Height": example.size[0], "Width": example.size[1]}
+        lines.append(delimiter.join(str(cells[column]) for column in header.split(delimiter)))
+    table.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture(scope="module")
+def kaggle_with_test(kaggle: Path, tmp_path_factory: pytest.TempPathFactory, task: Task) -> Path:
+    """Kaggle's layout with both tables."""
+    folder = Path(shutil.copytree(kaggle, tmp_path_factory.mktemp("kaggle_with_test") / "gtsrb"))
+    header = "Width,Height,Roi.X1,Roi.Y1,Roi.X2,Roi.Y2,ClassId,Path"
+    write_test_set(open_source(kaggle, task), folder / "Test.csv", "Test/{:05d}.png", header)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def official_test(official: Path, tmp_path_factory: pytest.TempPathFactory, task: Task) -> Path:
+    """The unpacked official test set: the truth at the top, the pictures deeper, with a table without classes."""
+    folder = tmp_path_factory.mktemp("official_test")
+    header = "Filename;Width;Height;Roi.X1;Roi.Y1;Roi.X2;Roi.Y2"
+    picture, source = "GTSRB/Final_Test/Images/{:05d}.ppm", open_source(official, task)
+    write_test_set(source, folder / "GT-final_test.csv", picture, f"{header};ClassId")
+    write_test_set(source, folder / Path(picture).with_name("GT-final_test.test.csv"), "{:05d}.ppm", header)
+    return folder
 
 
 def zipped(folder: Path, path: Path, compression: int = zipfile.ZIP_STORED) -> Path:
@@ -83,6 +120,155 @@ def test_both_layouts_as_folder_and_archive_hold_the_same_examples(
     assert facts(official) == expected
     assert facts(zipped(kaggle, tmp_path / "archive.zip")) == expected
     assert facts(zipped(official, tmp_path / "official.zip")) == expected
+
+
+def facts_of_test_set(source: Source) -> list[tuple[object, ...]]:
+    assert not source.grouped
+    assert [e.group for e in source.examples] == [e.path for e in source.examples]
+    facts = (
+        (Path(e.path).stem, e.class_index, e.box, decode(source.read(e), e.size).tobytes()) for e in source.examples
+    )
+    return sorted(facts)
+
+
+def test_training_takes_the_training_table_and_measuring_the_test_table(
+    kaggle_with_test: Path, tmp_path: Path, task: Task
+) -> None:
+    archive = zipped(kaggle_with_test, tmp_path / "archive.zip")
+    for location in (kaggle_with_test, archive, tmp_path):
+        training, test = open_source(location, task), open_labelled(location, task)
+        assert (len(training.examples), training.grouped) == (86, True)
+        assert len(test.examples) == 20
+        assert {e.class_index for e in test.examples} == set(range(10))
+        assert facts_of_test_set(test) == facts_of_test_set(open_labelled(kaggle_with_test, task))
+
+
+def test_official_test_set_is_read_however_it_lies(official_test: Path, tmp_path: Path, task: Task) -> None:
+    images = official_test / "GTSRB"
+    (tmp_path / "archives").mkdir()
+    zipped(images, tmp_path / "archives" / "GTSRB_Final_Test_Images.zip")
+    with zipfile.ZipFile(tmp_path / "archives" / "GTSRB_Final_Test_GT.zip", "w") as archive:
+        archive.write(official_test / "GT-final_test.csv", "GT-final_test.csv")
+    shutil.copytree(images / "Final_Test" / "Images", tmp_path / "beside")
+    shutil.copy(official_test / "GT-final_test.csv", tmp_path / "beside")
+    shutil.copytree(images, tmp_path / "apart" / "pictures")
+    (tmp_path / "apart" / "truth").mkdir()
+    shutil.copy(official_test / "GT-final_test.csv", tmp_path / "apart" / "truth")
+    expected = facts_of_test_set(open_labelled(official_test, task))
+    assert len(expected) == 20
+    archive_of_all = zipped(official_test, tmp_path / "all.zip")
+    for location in (tmp_path / "archives", tmp_path / "beside", tmp_path / "apart", archive_of_all):
+        assert facts_of_test_set(open_labelled(location, task)) == expected, location
+
+
+def test_pictures_of_the_contest_are_not_taken_for_the_official_test_set(
+    official_test: Path, tmp_path: Path, task: Task
+) -> None:
+    """They have the same names, are fewer, and come first in the order of the folders."""
+    folder = copied(official_test, tmp_path)
+    (folder / "Contest").mkdir()
+    for number in range(15):
+        (folder / "Contest" / f"{number:05d}.ppm").write_bytes(encoded(drawing(), "PPM"))
+    assert {Path(e.path).parts[0] for e in open_labelled(folder, task).examples} == {"GTSRB"}
+
+
+def test_official_test_table_without_classes_is_not_the_truth(official_test: Path, tmp_path: Path, task: Task) -> None:
+    folder = copied(official_test, tmp_path)
+    (folder / "GT-final_test.csv").unlink()
+    with pytest.raises(SourceError, match=r"00000\.ppm: no table tells the class"):
+        open_labelled(folder, task)
+
+
+def test_missing_picture_of_a_test_set_is_named(official_test: Path, tmp_path: Path, task: Task) -> None:
+    folder = copied(official_test, tmp_path)
+    (folder / "GTSRB/Final_Test/Images/00007.ppm").unlink()
+    with pytest.raises(SourceError, match=r"Images/00007\.ppm: named in the table, but not there"):
+        open_labelled(folder, task)
+
+
+def test_a_table_without_rows_is_an_error(kaggle_with_test: Path, tmp_path: Path, task: Task) -> None:
+    table = tmp_path / "Test.csv"
+    table.write_text((kaggle_with_test / "Test.csv").read_text().splitlines()[0])
+    with pytest.raises(SourceError, match="names no pictures"):
+        open_labelled(tmp_path, task)
+
+
+def test_a_training_set_without_some_classes_can_be_measured_with(kaggle: Path, tmp_path: Path, task: Task) -> None:
+    folder = copied(kaggle, tmp_path)
+    table = folder / "Train.csv"
+    table.write_text("".join(line for line in table.read_text().splitlines(True) if "/14/" not in line))
+    source = open_labelled(folder, task)
+    assert (len(source.examples), source.grouped) == (84, True)
+    assert len(open_labelled(zipped(folder, tmp_path / "archive.zip"), task).examples) == 84
+
+
+def labelled(folder: Path) -> Path:
+    """Pictures of 60 × 40 pixels in folders named after classes in every way, and what else may lie there."""
+    wide, exif = drawing().resize((60, 40)), Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    files = {
+        "14/a.png": encoded(wide),
+        "00014/a.PNG": encoded(wide),
+        "Stop/photo of a sign.jpg": encoded(wide, "JPEG"),
+        "Stop/turned.jpeg": encoded(wide, "JPEG", exif=exif),
+        "Speed limit (20km/h)/a.webp": encoded(wide, "WEBP"),  # the slash makes it two folders
+        "deeper/1/a.ppm": encoded(wide, "PPM"),
+        "1/a.bmp": encoded(wide, "BMP"),
+        "14/.DS_Store": b"\0",
+        "__MACOSX/14/._a.png": b"\0",
+        "notes.txt": b"mine",
+    }
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_folders_named_after_classes_are_read(tmp_path: Path, task: Task) -> None:
+    folder = labelled(tmp_path / "mine")
+    source = open_labelled(folder, task)
+    assert [(e.path, e.class_index) for e in source.examples] == [
+        ("00014/a.PNG", 14),
+        ("1/a.bmp", 1),
+        ("14/a.png", 14),
+        ("Speed limit (20km/h)/a.webp", 0),
+        ("Stop/photo of a sign.jpg", 14),
+        ("Stop/turned.jpeg", 14),
+        ("deeper/1/a.ppm", 1),
+    ]
+    assert {(e.size, e.box) for e in source.examples if "turned" not in e.path} == {((40, 60), (0, 0, 60, 40))}
+    assert [(e.size, e.box) for e in source.examples if "turned" in e.path] == [((60, 40), (0, 0, 40, 60))]
+    assert source.origin == "mine"
+    archive = open_labelled(zipped(folder, tmp_path / "archive.zip"), task)
+    assert facts_of_test_set(archive) == facts_of_test_set(source)
+
+
+@pytest.mark.parametrize("name", ["stop", "43", "-1", "²", "9" * 200])
+def test_folder_that_is_no_class_is_named(tmp_path: Path, task: Task, name: str) -> None:
+    labelled(tmp_path)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "a.png").write_bytes(encoded(drawing()))
+    with pytest.raises(
+        SourceError, match=rf"{name}/a\.png: .* '{name}' is neither a class index, 0 to 42, nor the name"
+    ):
+        open_labelled(tmp_path, task)
+
+
+def test_unreadable_picture_of_a_class_is_named(tmp_path: Path, task: Task) -> None:
+    labelled(tmp_path)
+    (tmp_path / "14" / "b.jpg").write_bytes(b"no picture")
+    with pytest.raises(SourceError, match=r"14/b\.jpg: these bytes are not a picture"):
+        open_labelled(tmp_path, task)
+
+
+def test_a_place_without_labelled_pictures_is_an_error(tmp_path: Path, task: Task) -> None:
+    with pytest.raises(SourceError, match="no such folder or archive"):
+        open_labelled(tmp_path / "nowhere", task)
+    with pytest.raises(SourceError, match="no labelled pictures in a known layout"):
+        open_labelled(tmp_path, task)
+    (tmp_path / "broken.zip").write_bytes(b"PK nothing")
+    with pytest.raises(SourceError, match=r"broken\.zip: cannot be opened"):
+        open_labelled(tmp_path, task)
 
 
 def test_an_archive_in_the_store_is_found(kaggle: Path, tmp_path: Path, task: Task) -> None:
@@ -196,6 +382,35 @@ def test_preparation_is_cached_until_the_data_changes(kaggle: Path, tmp_path: Pa
     shutil.copy(folder / "Train/3/00003_00000_00000.png", folder / "Train/3/00003_00001_00000.png")
     prepare(open_source(folder, task), task, cache)
     assert len(list(cache.iterdir())) == 2
+
+
+def test_roi_is_cropped_before_resizing_and_cached_apart(kaggle_with_test: Path, tmp_path: Path, task: Task) -> None:
+    source = open_labelled(kaggle_with_test, task)
+    whole = prepare(source, task, tmp_path)
+    cropped = prepare(source, task, tmp_path, roi=True)
+    for row, example in enumerate(source.examples):
+        left, top, right, bottom = example.box
+        native = decode(source.read(example), example.size)[top:bottom, left:right]
+        assert np.array_equal(cropped.pixels[row], decode(encoded(Image.fromarray(native)), task.input_size))
+    assert (cropped.boxes == (0, 0, 1, 1)).all()
+    assert not (whole.boxes == (0, 0, 1, 1)).all()
+    assert len(list(tmp_path.iterdir())) == 2
+    assert not cropped.grouped
+    assert np.array_equal(prepare(source, task, tmp_path).pixels, whole.pixels)
+
+
+def test_roi_changes_nothing_where_boxes_are_unknown(tmp_path: Path, task: Task) -> None:
+    source = open_labelled(labelled(tmp_path / "pictures"), task)
+    whole, cropped = (prepare(source, task, tmp_path / "cache", roi=roi) for roi in (False, True))
+    assert np.array_equal(whole.pixels, cropped.pixels)
+    assert np.array_equal(whole.boxes, cropped.boxes)
+
+
+def test_picture_smaller_than_its_box_is_named(kaggle_with_test: Path, tmp_path: Path, task: Task) -> None:
+    folder = copied(kaggle_with_test, tmp_path)
+    (folder / "Test/00003.png").write_bytes(encoded(drawing().resize((10, 10))))
+    with pytest.raises(SourceError, match=r"Test/00003\.png: the box .* does not lie inside the 10 × 10 pixels"):
+        prepare(open_labelled(folder, task), task, tmp_path / "cache", roi=True)
 
 
 def test_excluded_tracks_are_left_out(kaggle: Path, tmp_path: Path, task: Task) -> None:
