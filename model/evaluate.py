@@ -22,7 +22,7 @@ from data.images import decode
 from data.other_signs import TESTING
 from data.outliers import draw_other_signs, draw_scenes, mirror, turn
 from data.prepare import Prepared, prepare
-from data.source import STORE, open_source
+from data.source import STORE, open_labelled
 from data.split import split_by_group
 from data.task import Task, load_task
 from model.accuracy import measure_accuracy
@@ -65,7 +65,7 @@ def evaluate(classifier: Classifier, task: Task, prepared: Prepared, outliers: d
     correct = scores.predicted == truth
     accuracy = measure_accuracy(scores.predicted, truth, prepared.groups, task.labels)
     return {
-        "accuracy": {**accuracy.to_json(), "grouped": True},
+        "accuracy": {**accuracy.to_json(), "grouped": prepared.grouped},
         "macro_f1": float(np.nanmean(f1_scores(scores.predicted, truth, len(task.labels)))),
         "confusions": confusions(scores.predicted, truth),
         "mistakes": _mistakes(scores, probability, prepared),
@@ -241,8 +241,8 @@ def main(arguments: list[str]) -> int:
     try:
         classifier = Classifier.load(options.artifact)
         task = load_task(classifier.card.task)
-        source = open_source(options.data, task)
-        prepared = held_out(classifier, prepare(source, task, options.store / "cache"))
+        source = open_labelled(options.data, task)
+        prepared = held_out(classifier, prepare(source, task, options.store / "cache", roi=options.roi))
         outliers = make_outlier_sets(task, prepared)
         if options.not_signs:
             outliers[options.not_signs.stem] = read_pictures(options.not_signs, task.input_size)
