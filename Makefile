@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-GROUPS := service ui train dev
+GROUPS := service ui train notebooks dev
 ARTIFACT := model/artifacts/traffic_sign/card.json
 # Without a classifier the first start trains one, and that needs the packages for training.
 RUN_GROUPS := service ui $(if $(wildcard $(ARTIFACT)),,train)
@@ -12,7 +12,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format train train-quick samples screenshots test-system lock chromium install
+.PHONY: help run test check format train train-quick samples screenshots notebooks test-system lock chromium install
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -49,6 +49,10 @@ samples: $(VENV)/train.installed ## Draw the sample pictures of the page anew
 
 screenshots: install chromium ## Take the pictures for the README
 	$(BIN)/python -m tests.browser.screenshots docs
+
+notebooks: $(VENV)/train.installed $(VENV)/notebooks.installed ## Render notebooks/*.ipynb to notebooks/html; DATA=path, or the data set in data/store
+	$(if $(DATA),GTSRB=$(abspath $(DATA))) $(BIN)/python -m nbconvert --to html --execute \
+		--HTMLExporter.require_js_url= --HTMLExporter.mathjax_url= --output-dir notebooks/html notebooks/*.ipynb
 
 test-system: ## Build both images, start them with compose and predict through the page's container
 	tests/system/run.sh
