@@ -36,3 +36,21 @@ def split_by_group(
         validation.append(members[held_out])
     held = np.sort(np.concatenate(validation))
     return np.setdiff1d(np.arange(len(class_index)), held), held
+
+
+def take_some_of_each(rows: npt.NDArray[np.int64], kinds: npt.NDArray[np.generic], most: int) -> npt.NDArray[np.int64]:
+    """Take at most so many rows of each kind, evenly spaced, the first and the last among them.
+
+    Args:
+        rows: shape (n,); kinds: shape (n,), what each row belongs to.
+        most: at least 1.
+
+    Returns:
+        The rows that are taken, in their order.
+    """
+    chosen: list[npt.NDArray[np.int64]] = []
+    for kind in np.unique(kinds):
+        members = np.flatnonzero(kinds == kind)
+        chosen.append(members[np.linspace(0, len(members) - 1, min(len(members), most)).round().astype(int)])
+    taken: npt.NDArray[np.int64] = rows[np.sort(np.concatenate(chosen))]
+    return taken

@@ -66,8 +66,9 @@ class Training:
     file of a trained network to learn from too, or "", and `distillation` its share in the loss. `learning_rate` is
     the peak after a warm-up of `warmup` (a share of all steps) and before a cosine descent; `weaker_from` is the
     share of the epochs after which the augmentation's strength is halved; `validation` is the share of groups held
-    out of each class, 0 for none; `outliers` is the number of pictures that are none of the classes, as a share of
-    the training examples; `drawings` is the number of drawn signs of each class, where drawings are asked for.
+    out of each class, 0 for none; `frames` is how many examples of a group are trained on, 0 for all; `outliers` is
+    the number of pictures that are none of the classes, as a share of the training examples; `drawings` is the number
+    of drawn signs of each class, where drawings are asked for.
     """
 
     network: str
@@ -86,6 +87,7 @@ class Training:
     class_balance: float
     weaker_from: float
     validation: float
+    frames: int
     outliers: float
     seed: int
     drawings: int

@@ -5,6 +5,8 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
 
+from data.split import take_some_of_each
+
 PER_CLASS = 200  # examples that a prototype is the mean of, at most
 
 
@@ -28,7 +30,7 @@ def serving_network(
     if len(features.shape) == 4:
         features = layers.GlobalAveragePooling2D(dtype="float32", name="embedding")(features)
     embed = keras.Model(network.inputs, features)
-    rows = _some_of_each(class_index)
+    rows = take_some_of_each(np.arange(len(class_index)), class_index, PER_CLASS)
     embedding = embed.predict(pixels[rows], batch_size=256, verbose=0).astype(np.float32)
     mean = embedding.mean(axis=0)
     direction = _unit(embedding - mean)
@@ -41,14 +43,6 @@ def serving_network(
     if any(layer.name == "class_maps" for layer in network.layers):
         outputs["class_maps"] = network.get_layer("class_maps").output
     return keras.Model(network.inputs, outputs, name="serving_network")
-
-
-def _some_of_each(class_index: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return up to `PER_CLASS` rows of each class, evenly spaced: over its tracks, if they lie one after another."""
-    members = (np.flatnonzero(class_index == c) for c in np.unique(class_index))
-    return np.concatenate(
-        [rows[np.linspace(0, len(rows) - 1, min(len(rows), PER_CLASS)).astype(int)] for rows in members]
-    )
 
 
 def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

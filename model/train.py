@@ -18,7 +18,7 @@ from data.other_signs import TRAINING
 from data.outliers import draw_other_signs, draw_scenes, draw_signs, make_outliers
 from data.prepare import Prepared
 from data.render import DRAWING_VERSION
-from data.split import split_by_group
+from data.split import split_by_group, take_some_of_each
 from data.task import Task, Training
 from model.augment import Augment, Ranges
 from model.checkpoint import load_checkpoint, save_checkpoint
@@ -118,9 +118,12 @@ def divide(prepared: Prepared, settings: Training) -> tuple[npt.NDArray[np.int64
     Raises:
         SplitError: a class has one group only.
     """
-    if not settings.validation:
-        return np.arange(len(prepared)), np.empty(0, np.int64)
-    return split_by_group(prepared.class_index, prepared.groups, settings.validation, settings.seed)
+    training, validation = np.arange(len(prepared)), np.empty(0, np.int64)
+    if settings.validation:
+        training, validation = split_by_group(prepared.class_index, prepared.groups, settings.validation, settings.seed)
+    if settings.frames:
+        training = take_some_of_each(training, prepared.groups[training], settings.frames)
+    return training, validation
 
 
 @dataclass(frozen=True)

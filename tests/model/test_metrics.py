@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from model.metrics import auroc, expected_calibration_error, macro_f1, refused, selective_error
+from model.metrics import auroc, confusions, expected_calibration_error, f1_scores, refused, selective_error
 
 RNG = np.random.default_rng(0)
 
@@ -38,6 +38,18 @@ def test_refused_share_at_a_share_of_accepted_signs() -> None:
     assert refused(inliers, outliers, 1.0) == 0.25
 
 
-def test_macro_f1_agrees_with_scikit_learn() -> None:
+def test_f1_scores_agree_with_scikit_learn() -> None:
     truth, predicted = RNG.integers(0, 5, 200), RNG.integers(0, 5, 200)
-    assert macro_f1(predicted, truth) == pytest.approx(f1_score(truth, predicted, average="macro"))
+    ours = f1_scores(predicted, truth, 6)
+    assert ours[:5] == pytest.approx(f1_score(truth, predicted, average=None))
+    assert np.isnan(ours[5])
+
+
+def test_confusions_are_counted_by_pair_and_the_most_frequent_comes_first() -> None:
+    truth, predicted = np.array([0, 0, 1, 1, 1, 2]), np.array([0, 1, 2, 2, 1, 0])
+    assert confusions(predicted, truth) == [
+        {"class_index": 1, "predicted": 2, "count": 2},
+        {"class_index": 0, "predicted": 1, "count": 1},
+        {"class_index": 2, "predicted": 0, "count": 1},
+    ]
+    assert confusions(truth, truth) == []
