@@ -1,4 +1,4 @@
-"""From bytes to pixels: the only decoder and resizer in the project.
+"""From bytes to pixels: the only decoder and resizer in the project; and from pixels to bytes, to show them.
 
 Training, serving and evaluation all come through `decode`, so a network sees at serving time what it was
 trained on. Whatever changes the pixels that come out must raise `DECODER_VERSION`.
@@ -126,6 +126,13 @@ def _damage_named() -> Iterator[None]:
         yield
     except _DAMAGED as error:
         raise ImageError(f"the picture is damaged or truncated: {error}") from error
+
+
+def encode(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Return a PNG file of pixels (height, width, 3), or with opacity (height, width, 4), uint8 in [0, 255]."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()
 
 
 def _open(payload: bytes) -> Image.Image:

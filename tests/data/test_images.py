@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from data.errors import ImageError
-from data.images import MAX_BYTES, MAX_PIXELS, decode, read_size
+from data.images import MAX_BYTES, MAX_PIXELS, decode, encode, read_size
 from tests.conftest import drawing, encoded
 
 SIZE = (48, 48)
@@ -131,6 +131,11 @@ def test_first_frame_of_an_animation_counts() -> None:
 def test_large_jpeg_decoded_at_reduced_scale_looks_like_the_whole() -> None:
     large = SIGN.resize((1200, 1200))
     assert mean_difference(encoded(large, "JPEG", quality=95), encoded(large)) < 3
+
+
+def test_encoded_pixels_decode_to_the_same() -> None:
+    pixels = np.asarray(drawing(size=48))
+    assert np.array_equal(decode(encode(pixels), (48, 48)), pixels)
 
 
 def test_exif_is_read_and_never_written() -> None:

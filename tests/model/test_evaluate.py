@@ -42,7 +42,7 @@ def test_command_measures_accuracy_refusal_and_robustness(tmp_path: Path) -> Non
         archive.writestr("lawn.png", encoded(drawing().point(lambda _: 90)))
     result = evaluate(
         *(SHIPPED, "--data", tmp_path / "drawn", "--store", tmp_path, "--output", tmp_path / "figures.json"),
-        *("--not-signs", tmp_path / "lawns.zip"),
+        *("--not-signs", tmp_path / "lawns.zip", "--report", tmp_path / "report.html"),
     )
     assert result.returncode == 0, result.stderr
     figures = json.loads((tmp_path / "figures.json").read_text())
@@ -50,6 +50,7 @@ def test_command_measures_accuracy_refusal_and_robustness(tmp_path: Path) -> Non
     assert f"{figures['accuracy']['accuracy']:.3%}" in result.stdout
     assert {"mirrored", "turned", "other signs, unseen", "empty scenes", "lawns"} == set(figures["refusal"])
     assert set(CORRUPTIONS) < set(figures["accuracy_under_corruption"])
+    assert "lawns" in (tmp_path / "report.html").read_text()
 
 
 def test_mistakes_in_the_command_are_told(tmp_path: Path) -> None:
