@@ -141,11 +141,18 @@ def render_table(rows: list[Row]) -> str:
     ]
     for row in sorted(rows, key=lambda row: -row.accuracy):
         deviation = f" ± {row.accuracy_sd:.2%}" if row.seeds > 1 else ""
-        lines.append(
-            f"| {row.network} | {row.weights} | {row.accuracy:.2%}{deviation} "
-            f"| {row.errors:,.0f} of {row.examples:,.0f} | {row.corrupted_accuracy:.1%} | {row.parameters / 1e6:.2f} M | {row.multiply_adds / 1e6:.0f} M "
-            f"| {row.minutes:.1f} min | {row.milliseconds:.2f} ms |"
+        cells = (
+            row.network,
+            row.weights,
+            f"{row.accuracy:.2%}{deviation}",
+            f"{row.errors:,.0f} of {row.examples:,.0f}",
+            f"{row.corrupted_accuracy:.1%}",
+            f"{row.parameters / 1e6:.2f} M",
+            f"{row.multiply_adds / 1e6:.0f} M",
+            f"{row.minutes:.1f} min",
+            f"{row.milliseconds:.2f} ms",
         )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

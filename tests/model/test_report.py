@@ -40,7 +40,7 @@ def right(classifier: Classifier) -> Prepared:
     pixels = draw_signs((48, 48), np.arange(43), seed=3)
     answers = classifier.run(pixels).predicted
     groups = np.array([f"drawn/{row // 2}" for row in range(43)])
-    return Prepared(pixels, np.zeros((43, 4), np.float32), answers, groups, "drawn", "0" * 64)
+    return Prepared(pixels, np.zeros((43, 4), np.float32), answers, groups, "drawn", "0" * 64, grouped=True)
 
 
 @pytest.fixture(scope="module")
