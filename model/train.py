@@ -90,7 +90,7 @@ def train(
     training = training.with_outliers(task, prepared.class_index[training_rows], settings)
     validation = _Lessons.of_signs(task, prepared, validation_rows, power=0.0)
     steps = -(-len(training.targets) // settings.batch_size)
-    model, augment = _compile(task, settings, precision, steps)
+    model, augment = compile_model(task, settings, precision, steps)
     progress = _Progress(report, settings, steps, augment, checkpoint)
     finished = progress.resume(model)
     model.fit(
@@ -196,7 +196,17 @@ def _network(task: Task, settings: Training) -> keras.Model:
     return build_network(task.input_size, len(task.labels), settings)
 
 
-def _compile(task: Task, settings: Training, precision: str, steps: int) -> tuple[keras.Model, Augment]:
+def compile_model(task: Task, settings: Training, precision: str, steps: int) -> tuple[keras.Model, Augment]:
+    """Put distortions, network, loss and optimizer together.
+
+    Args:
+        task, settings: what to build.
+        precision: a Keras dtype policy; it stays set.
+        steps: of one epoch, for the schedule of the learning rate.
+
+    Returns:
+        A model of pixels and boxes that is ready to fit, and its distortions.
+    """
     keras.mixed_precision.set_dtype_policy(precision)
     pixels = keras.Input((*task.input_size, 3), dtype="uint8", name="pixels")
     boxes = keras.Input((4,), dtype="float32", name="boxes")

@@ -51,9 +51,11 @@ def classify(card: Card) -> None:
         st.info("Choose a picture, drop one on the field above, or try a sample.", icon=":material/image:")
     else:
         show_answer(payload)
+    measured = "" if card.itself else " One trained in the same way on fewer signs was"
     st.caption(
-        f"Classifier {card.version}, trained on {card.trained_on}: {card.accuracy:.2%} right on {card.examples:,} "
-        "pictures of signs it had never seen. Not legal advice, not for driving decisions."
+        f"Classifier {card.version}, trained on {card.trained_on}{':' if card.itself else '.'}{measured} "
+        f"{card.accuracy:.2%} right on {card.examples:,} pictures of signs it had never seen. "
+        "Not legal advice, not for driving decisions."
     )
 
 

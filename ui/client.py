@@ -58,12 +58,17 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Card:
-    """What the page says of the classifier; `accuracy` in [0, 1] was measured on `examples` held-out pictures."""
+    """What the page says of the classifier.
+
+    `accuracy` in [0, 1] was measured on `examples` held-out pictures; `itself` is False if that was done with another
+    one, trained in the same way on fewer pictures.
+    """
 
     version: str
     trained_on: str
     accuracy: float
     examples: int
+    itself: bool
 
 
 class Client:
@@ -98,8 +103,14 @@ class Client:
         """
         answer = self._ask("GET", "/model")
         with self._understanding():
-            held_out = answer["metrics"]["held_out"]
-            return Card(answer["version"], answer["trained_on"], held_out["accuracy"], held_out["examples"])
+            metrics = answer["metrics"]
+            return Card(
+                answer["version"],
+                answer["trained_on"],
+                metrics["held_out"]["accuracy"],
+                metrics["held_out"]["examples"],
+                itself="measured_on" not in metrics,
+            )
 
     def _ask(self, method: str, path: str, **options: Any) -> Any:
         try:

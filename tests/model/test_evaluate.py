@@ -1,6 +1,7 @@
 """`python -m model.evaluate` and the corruptions, with the shipped classifier on drawings."""
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -9,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from data.outliers import draw_signs
 from data.render import write_drawn
+from model.classifier import Classifier
 from model.corrupt import CORRUPTIONS, SEVERITIES, corrupt
 from tests.conftest import ROOT, SHIPPED, drawing, encoded
 
@@ -51,6 +54,41 @@ def test_command_measures_accuracy_refusal_and_robustness(tmp_path: Path) -> Non
     assert {"mirrored", "turned", "other signs, unseen", "empty scenes", "lawns"} == set(figures["refusal"])
     assert set(CORRUPTIONS) < set(figures["accuracy_under_corruption"])
     assert "lawns" in (tmp_path / "report.html").read_text()
+
+
+def test_pictures_in_folders_of_their_class_are_measured_and_the_figures_kept(tmp_path: Path) -> None:
+    for class_index in (14, 17):
+        (tmp_path / "mine" / f"{class_index}").mkdir(parents=True)
+        drawing(class_index).save(tmp_path / "mine" / f"{class_index}" / "photo.png")
+    artifact = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
+    result = evaluate(artifact, "--data", tmp_path / "mine", "--store", tmp_path, "--card", "mine")
+    assert result.returncode == 0, result.stderr
+    assert "2 pictures, whose groups are not known" in result.stdout
+    before, after = Classifier.load(SHIPPED).card, Classifier.load(artifact).card
+    assert after.metrics["mine"]["accuracy"]["examples"] == 2
+    assert {name: after.metrics[name] for name in before.metrics} == before.metrics
+
+
+def test_cropped_pictures_are_measured_without_their_margins(tmp_path: Path) -> None:
+    """Signs small in their pictures: whole, they are not what the classifier was trained on; cropped, they are."""
+    write_drawn(tmp_path / "drawn", 1, seed=9)
+    table = tmp_path / "drawn" / "Train.csv"
+    rows = [line.split(",") for line in table.read_text().splitlines()]
+    for row in rows[1:]:
+        with Image.open(tmp_path / "drawn" / row[-1]) as sign:
+            wide = Image.new("RGB", (4 * sign.width, 4 * sign.height), (90, 110, 90))
+            wide.paste(sign, (sign.width, 0))
+            left, top, right, bottom = map(int, row[2:6])
+            row[:6] = map(str, (*wide.size, left + sign.width, top, right + sign.width, bottom))
+        wide.save(tmp_path / "drawn" / row[-1])
+    table.write_text("".join(",".join(row) + "\n" for row in rows))
+    accuracy = {}
+    for options in ((), ("--roi",)):
+        output = tmp_path / f"{options}.json"
+        result = evaluate(SHIPPED, "--data", tmp_path / "drawn", "--store", tmp_path, "--output", output, *options)
+        assert result.returncode == 0, result.stderr
+        accuracy[options] = json.loads(output.read_text())["accuracy"]["accuracy"]
+    assert accuracy[()] < 0.5 < 0.8 < accuracy["--roi",]
 
 
 def test_mistakes_in_the_command_are_told(tmp_path: Path) -> None:

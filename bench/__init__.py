@@ -1,0 +1,1 @@
+"""Measurements that are not tests: ratios within one run."""

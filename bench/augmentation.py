@@ -1,0 +1,54 @@
+"""How much of a training step the distortions cost: `python -m bench.augmentation`.
+
+Whole steps and distortions alone are timed in turn in one run, on the same pictures, with the network, the batches and
+the precision of the preset.
+"""
+
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from data.outliers import draw_signs
+from data.task import load_task
+from model.train import choose_precision, compile_model
+
+ROUNDS = 12
+WARM_UP = 2
+
+
+def main(arguments: list[str]) -> int:
+    """Print the share, its spread and the time of a step."""
+    task = load_task("traffic_sign")
+    settings = task.training[arguments[0] if arguments else "cpu"]
+    model, augment = compile_model(task, settings, choose_precision(), steps=100)
+    class_index = np.arange(settings.batch_size) % len(task.labels)
+    pixels = draw_signs(task.input_size, class_index, seed=0)
+    boxes = np.tile(np.array([[0.1, 0.1, 0.9, 0.9]], np.float32), (len(pixels), 1))
+    targets = np.eye(len(task.labels), dtype=np.float32)[class_index]
+    distort = tf.function(lambda *batch: augment(*batch, training=True))
+    batch = {"pixels": pixels, "boxes": boxes}
+    steps, shares = [], []
+    for number in range(WARM_UP + ROUNDS):
+        whole = _seconds(lambda: model.train_on_batch(batch, targets))
+        alone = _seconds(lambda: distort(pixels, boxes))
+        if number >= WARM_UP:
+            steps.append(whole)
+            shares.append(alone / whole)
+    low, middle, high = np.quantile(shares, [0.25, 0.5, 0.75])
+    print(f"distortions take {middle:.1%} of a step (quartiles {low:.1%} to {high:.1%})")
+    print(f"a step of {settings.batch_size} pictures takes {np.median(steps) * 1000:.0f} ms, {choose_precision()}")
+    return 0
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
