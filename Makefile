@@ -12,7 +12,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format train train-quick samples screenshots notebooks test-system lock chromium install
+.PHONY: help run test check format train train-quick model-card compare bench-training samples screenshots notebooks test-system lock chromium install
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -43,6 +43,15 @@ train: $(VENV)/train.installed ## Train a classifier; DATA=path, or the data set
 
 train-quick: $(VENV)/train.installed ## The whole path in seconds, on drawn signs, into data/store/quick
 	$(BIN)/python init.py --retrain --data drawn --preset quick --artifact data/store/quick
+
+model-card: $(VENV)/train.installed ## Write docs/model_card.md from the classifier's card
+	$(BIN)/python -m model.describe $(dir $(ARTIFACT)) docs/model_card.md
+
+compare: $(VENV)/train.installed ## Train several networks on the same tracks and print a table; DATA=path
+	$(BIN)/python -m model.compare --data $(or $(DATA),data/store)
+
+bench-training: $(VENV)/train.installed ## Print what share of a training step the distortions take
+	$(BIN)/python -m bench.augmentation
 
 samples: $(VENV)/train.installed ## Draw the sample pictures of the page anew
 	$(BIN)/python -m data.samples ui

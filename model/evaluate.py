@@ -231,7 +231,13 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m model.evaluate", description=__doc__)
     parser.add_argument("artifact", type=Path, help="folder of a classifier")
     parser.add_argument("--data", type=Path, required=True, help="folder or archive with labelled pictures")
-    parser.add_argument("--not-signs", type=Path, help="folder or archive of pictures that hold none of the signs")
+    parser.add_argument(
+        "--not-signs",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="folders or archives of pictures that hold none of the signs",
+    )
     parser.add_argument("--roi", action="store_true", help="crop each picture to its region of interest")
     parser.add_argument("--output", type=Path, help="file for all figures, as JSON")
     parser.add_argument("--report", type=Path, help="file for a page with tables, plots and mistakes, as HTML")
@@ -244,8 +250,8 @@ def main(arguments: list[str]) -> int:
         source = open_labelled(options.data, task)
         prepared = held_out(classifier, prepare(source, task, options.store / "cache", roi=options.roi))
         outliers = make_outlier_sets(task, prepared)
-        if options.not_signs:
-            outliers[options.not_signs.stem] = read_pictures(options.not_signs, task.input_size)
+        for location in options.not_signs:
+            outliers[location.stem] = read_pictures(location, task.input_size)
         figures = evaluate(classifier, task, prepared, outliers)
         if options.output:
             options.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")

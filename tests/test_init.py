@@ -85,7 +85,7 @@ def test_training_on_everything_takes_over_what_was_measured_before(finished: tu
     assert whole.data["images_trained_on"] == whole.data["images"] == measured.data["images"]
     assert whole.metrics == {**measured.metrics, "measured_on": measured.version}
     assert whole.calibration == measured.calibration
-    evaluation = [sys.executable, "-m", "model.evaluate", tmp_path / "whole", "--data", store / "drawn"]
+    evaluation = [sys.executable, "-m", "model.evaluate", str(tmp_path / "whole"), "--data", str(store / "drawn")]
     result = subprocess.run(evaluation, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "nothing is left to measure on" in result.stderr
