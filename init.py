@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
             print(_summary(_train(task, options, folder)))
             return 0
         card, _ = read_artifact(folder)
-        if options.data:
+        if options.data or options.preset or options.all_of or options.teacher:
             raise ModelError(f"there is a classifier, version {card.version}; add --retrain to make another one")
         if options.download:
             _download(task, options)
@@ -54,36 +54,35 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     source.add_argument("--data", metavar="PATH", help=f"a folder or archive, or '{DRAWN}' for drawn signs")
     source.add_argument("--download", action="store_true", help="fetch the data set into the store first")
     parser.add_argument("--retrain", action="store_true", help="train although there is a classifier")
-    parser.add_argument("--preset", help="a training of the task file (default: cpu; drawn for drawn signs)")
-    parser.add_argument(
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument("--preset", help="a training of the task file (default: cpu; drawn for drawn signs)")
+    how.add_argument(
         "--all-of", type=Path, metavar="ARTIFACT", help="train as this measured classifier was, now on all examples"
     )
-    parser.add_argument("--teacher", metavar="FILE", help="a trained network (.keras) to learn from besides the labels")
+    parser.add_argument("--teacher", metavar="ARTIFACT", help="a classifier to learn from besides the labels")
     parser.add_argument("--artifact", type=Path, help="where the classifier goes (default: model/artifacts/TASK)")
     parser.add_argument("--store", type=Path, default=STORE, help="where data is kept (default: data/store)")
     return parser.parse_args(arguments)
 
 
 def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
-    preset = options.preset or ("drawn" if options.data == DRAWN else "cpu")
-    if preset not in task.training:
-        raise ModelError(f"there is no preset {preset!r}; known: {', '.join(task.training)}")
-    settings = task.training[preset]
+    measured = read_artifact(options.all_of)[0] if options.all_of else None
+    preset = measured.training["preset"] if measured else options.preset
+    preset = preset or ("drawn" if options.data == DRAWN else "cpu")
+    settings = task.preset(preset)
     if options.teacher:
         settings = replace(settings, teacher=options.teacher)
-    measured = read_artifact(options.all_of)[0] if options.all_of else None
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # only errors: what TensorFlow says otherwise is for its makers
     work = training_folder(options.store, task.name)
     with training_lock(work):
         write_progress(work, Progress("prepare"))  # not what an earlier training left there
         try:
-            from model.build import build_artifact
+            from model.build import Recipe, build_artifact
 
             reporter = Reporter(work)
             source = _source(task, settings.drawings, options, reporter)
-            card = build_artifact(
-                task, preset, settings, source, options.store, folder, _command(options), reporter, measured
-            )
+            recipe = Recipe(task, preset, settings, _command(options), measured)
+            card = build_artifact(recipe, source, options.store, folder, reporter)
         except (DataError, ModelError, OSError, ModuleNotFoundError) as error:
             write_progress(work, Progress("failed", message=str(error)))
             raise
@@ -124,7 +123,7 @@ def _command(options: argparse.Namespace) -> str:
     if options.all_of:
         words += ["--all-of", "MEASURED"]
     if options.teacher:
-        words += ["--teacher", "FILE"]
+        words += ["--teacher", "TEACHER"]
     if options.retrain:
         words += ["--retrain"]
     return shlex.join(words)
@@ -133,8 +132,9 @@ def _command(options: argparse.Namespace) -> str:
 def _summary(card: Card) -> str:
     held_out = card.metrics["held_out"]
     low, high = held_out["accuracy_interval_95"]
+    whose = f"{card.metrics['measured_on']}, made in the same way, had " if "measured_on" in card.metrics else ""
     return (
-        f"{card.title}, version {card.version}, trained on {card.trained_on}: "
+        f"{card.title}, version {card.version}, trained on {card.trained_on}: {whose}"
         f"{held_out['accuracy']:.2%} on held-out examples ({held_out['errors']} errors of {held_out['examples']:,}; "
         f"95 % interval {low:.2%} to {high:.2%})"
     )

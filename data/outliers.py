@@ -99,15 +99,23 @@ def turn(pixels: Pixels, quarters: int) -> Pixels:
 def jigsaw(pixels: Pixels, pieces: int, rng: np.random.Generator) -> Pixels:
     """Cut each picture into pieces × pieces and lay them so that none is where it was.
 
-    Shape (n, height, width, 3) in and out; both sides must be multiples of `pieces`.
+    Shape (n, height, width, 3) in and out; what is left where a side is no multiple of `pieces` stays.
     """
-    count, height, width, _ = pixels.shape
-    high, wide = height // pieces, width // pieces
-    tiles = pixels.reshape(count, pieces, high, pieces, wide, 3).swapaxes(2, 3).reshape(count, -1, high, wide, 3)
+    count = len(pixels)
+    high, wide = (side // pieces for side in pixels.shape[1:3])
+    height, width = high * pieces, wide * pieces
+    tiles = (
+        pixels[:, :height, :width]
+        .reshape(count, pieces, high, pieces, wide, 3)
+        .swapaxes(2, 3)
+        .reshape(count, -1, high, wide, 3)
+    )
     shift = rng.integers(1, pieces**2, (count, 1))
     order = (np.arange(pieces**2) + shift) % pieces**2
     laid: Pixels = tiles[np.arange(count)[:, None], order].reshape(count, pieces, pieces, high, wide, 3)
-    return laid.swapaxes(2, 3).reshape(count, height, width, 3)
+    result = pixels.copy()
+    result[:, :height, :width] = laid.swapaxes(2, 3).reshape(count, height, width, 3)
+    return result
 
 
 def recolour(pixels: Pixels, rng: np.random.Generator) -> Pixels:

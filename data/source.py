@@ -10,7 +10,7 @@ not say which pictures are of the same sign:
 
 Kaggle      Test.csv (columns as in Train.csv), Test/NNNNN.png
 official    GT-final_test.csv (columns as in GT-CCCCC.csv), and NNNNN.ppm in another folder or archive beside it
-folders     <class>/<any name>.png, .jpg, .jpeg, .ppm, .webp or .bmp; the class is an index or a label's name
+folders     <class>/<any name>.png, .jpg, .jpeg, .ppm, .webp, .bmp or .gif; the class is an index or a label's name
 """
 
 import csv
@@ -39,7 +39,7 @@ _KAGGLE_FILE = re.compile(r"(?P<class>\d{5})_(?P<track>\d{5})_\d{5}\.\w+")
 _OFFICIAL_FILE = re.compile(r"(?P<track>\d{5})_\d{5}\.\w+")
 _OFFICIAL_TABLE = re.compile(r"GT-(?P<class>\d{5})\.csv")
 _CLASS_INDEX = re.compile(r"\d{1,5}", re.ASCII)
-_PICTURES = {".png", ".jpg", ".jpeg", ".ppm", ".webp", ".bmp"}
+_PICTURES = {".png", ".jpg", ".jpeg", ".ppm", ".webp", ".bmp", ".gif"}
 
 
 @dataclass(frozen=True)
@@ -183,6 +183,20 @@ def open_labelled(location: Path, task: Task) -> Source:
     return source
 
 
+def read_pictures(location: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield what a message should call each picture in a folder or archive, and its bytes, in the order of names.
+
+    Raises:
+        SourceError: nothing there, no pictures in it, or one that cannot be read.
+    """
+    files = _open(location)
+    names = [name for name in sorted(_names(files)) if name.suffix.lower() in _PICTURES and name.name[0] != "."]
+    if not names:
+        raise SourceError(f"{location}: there are no pictures ({', '.join(sorted(_PICTURES))})")
+    for name in names:
+        yield f"{location}/{name}", _read(files, str(name))
+
+
 def find_source(task: Task, store: Path = STORE) -> Source:
     """Look for the task's data set in the store and its folders. Drawn signs are never taken unasked.
 
@@ -262,10 +276,15 @@ def _names(files: _Files) -> set[PurePosixPath]:
 
 
 def _find_training(location: Path, task: Task) -> Source | None:
-    """Return the training set at a location or in an archive inside that folder, or None."""
+    """Return the training set at a location or in an archive inside that folder, or None; photographs come first."""
     archives = sorted(location.glob("*.zip")) if location.is_dir() else []
-    readings = (_read_training(_open(candidate), task) for candidate in [location, *archives])
-    return next((source for source in readings if source is not None), None)
+    drawn = None
+    for candidate in [location, *archives]:
+        source = _read_training(_open(candidate), task)
+        if source is not None and source.origin != DRAWN:
+            return source
+        drawn = drawn or source
+    return drawn
 
 
 def _read_training(files: _Files, task: Task) -> Source | None:

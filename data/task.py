@@ -62,8 +62,8 @@ class Training:
     """One way to train: a network and how long and how hard it learns.
 
     `network` is a name that `model.network` knows and `widths` are the channels of its stem and stages, if it is our
-    own; `weights` are what it begins with: "" for random ones, "imagenet", or an HDF5 file. `teacher` is a `.keras`
-    file of a trained network to learn from too, or "", and `distillation` its share in the loss. `learning_rate` is
+    own; `weights` are what it begins with: "" for random ones, "imagenet", or an HDF5 file. `teacher` is the
+    artifact of a trained network to learn from too, or "", and `distillation` its share in the loss. `learning_rate` is
     the peak after a warm-up of `warmup` (a share of all steps) and before a cosine descent; `weaker_from` is the
     share of the epochs after which the augmentation's strength is halved; `validation` is the share of groups held
     out of each class, 0 for none; `frames` is how many examples of a group are trained on, 0 for all; `outliers` is
@@ -120,6 +120,16 @@ class Task:
     outliers: Outliers
     training: Mapping[str, Training]
     labels: tuple[Label, ...]
+
+    def preset(self, name: str) -> Training:
+        """Return the settings of this name.
+
+        Raises:
+            TaskError: there are none.
+        """
+        if name not in self.training:
+            raise TaskError(f"there is no preset {name!r}; known: {', '.join(self.training)}")
+        return self.training[name]
 
 
 def load_task(name: str) -> Task:
@@ -189,6 +199,10 @@ def _check(task: Task, path: Path) -> None:
         f"labels must stand in the order of their indices 0 to {count - 1}",
     )
     require(len({label.name for label in task.labels}) == count, "two labels have the same name")
+    require(
+        not task.outliers.turned or task.input_size[0] == task.input_size[1],
+        "pictures can be turned by a quarter only if input_size is a square",
+    )
     require(min(task.input_size) >= 8, f"input_size must be 8 at least, not {task.input_size}")
     for name, settings in task.training.items():
         require(0 < settings.validation < 1, f"preset {name} must hold out a share of the groups between 0 and 1")

@@ -16,7 +16,8 @@ class Accuracy:
     """Answers counted.
 
     `interval` holds the ends of the 95 % interval of `accuracy`, by resampling whole groups: frames of one sign are
-    right or wrong together, so resampling single pictures would promise too much.
+    right or wrong together, so resampling single pictures would promise too much. Without an error both ends are 1,
+    which says no more than that the share of wrong groups is likely below 3 / groups.
     """
 
     examples: int

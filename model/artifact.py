@@ -126,21 +126,22 @@ def write_artifact(folder: Path, card: Card, inference: bytes, save_network: Cal
 
 
 def add_metrics(folder: Path, name: str, figures: Mapping[str, Any]) -> None:
-    """Write figures into the card of an artifact, under a name in `metrics`; figures of that name are replaced.
+    """Write figures into the card of an artifact, under a name in `metrics.evaluations`; those of that name go.
 
     Raises:
         ArtifactError: there is no good artifact.
         OSError: the folder cannot be written to; the card stays as it was.
     """
     card, _ = read_artifact(folder)
-    card = dataclasses.replace(card, metrics={**card.metrics, name: figures})
+    evaluations = {**card.metrics.get("evaluations", {}), name: figures}
+    card = dataclasses.replace(card, metrics={**card.metrics, "evaluations": evaluations})
     temporary = folder / f".{CARD_FILE}"
     temporary.write_text(_text(card), encoding="utf-8")
     temporary.replace(folder / CARD_FILE)
 
 
 def _text(card: Card) -> str:
-    return json.dumps(card.to_json(), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(card.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _card(table: dict[str, Any]) -> Card:

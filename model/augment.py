@@ -151,13 +151,18 @@ class Augment(keras.layers.Layer):
 
     def _light(self, x: Any, count: Any) -> Any:
         r = self.ranges
-        grey = ops.mean(x, axis=3, keepdims=True)
-        x = grey + (x - grey) * self._uniform(count, *r.saturation)[:, :, None, None]
-        x = x * self._uniform(count, 1 - r.tint, 1 + r.tint, columns=3)[:, None, None, :]
-        mean = ops.mean(x, axis=(1, 2, 3), keepdims=True)
-        x = mean + (x - mean) * self._uniform(count, *r.contrast)[:, :, None, None]
-        x = ops.power(ops.clip(x, 1e-3, 1.0), self._uniform(count, *r.gamma)[:, :, None, None])
-        return x * self._uniform(count, *r.brightness)[:, :, None, None] * self._shadow(x, count)
+        height, width = x.shape[1:3]
+        saturation = self._uniform(count, *r.saturation)[:, :, None]
+        tint = self._uniform(count, 1 - r.tint, 1 + r.tint, columns=3)[:, None, :]
+        contrast = self._uniform(count, *r.contrast)[:, :, None]
+        # Saturation mixes a colour with its grey; with tint and contrast it is one matrix and one offset.
+        colours = (saturation * ops.eye(3) + (1 - saturation) / 3) * tint
+        pixels = ops.reshape(x, (-1, height * width, 3))
+        mean = ops.mean(ops.matmul(ops.mean(pixels, axis=1, keepdims=True), colours), axis=2, keepdims=True)
+        pixels = ops.matmul(pixels, colours * contrast) + (1 - contrast) * mean
+        x = ops.reshape(ops.clip(pixels, 1e-3, 1.0), (-1, height, width, 3))
+        x = ops.power(x, self._uniform(count, *r.gamma)[:, :, None, None])
+        return x * (self._uniform(count, *r.brightness)[:, :, None, None] * self._shadow(x, count))
 
     def _shadow(self, x: Any, count: Any) -> Any:
         """Factors (batch, height, width, 1): a half-plane with a soft edge lies in shadow."""
@@ -234,13 +239,12 @@ def _sample(x: Any, u: Any, v: Any, count: Any) -> Any:
     start = ops.cast(ops.arange(count), "int32")[:, None] * (height * width)
     index = start + ops.cast(row, "int32") * width + ops.cast(column, "int32")
     flat = ops.reshape(x, (-1, 3))
-
-    def at(offset: int) -> Any:
-        return ops.take(flat, index + offset, axis=0)
-
-    upper = at(0) * (1 - across) + at(1) * across
-    lower = at(width) * (1 - across) + at(width + 1) * across
-    return ops.reshape(upper * (1 - down) + lower * down, (-1, height, width, 3))
+    # All four neighbours side by side: to look up one row of twelve numbers is faster than four of three.
+    around = ops.concatenate([flat, *(ops.roll(flat, -offset, axis=0) for offset in (1, width, width + 1))], axis=1)
+    upper_left, upper_right, lower_left, lower_right = ops.split(ops.take(around, index, axis=0), 4, axis=2)
+    upper = upper_left + (upper_right - upper_left) * across
+    lower = lower_left + (lower_right - lower_left) * across
+    return ops.reshape(upper + (lower - upper) * down, (-1, height, width, 3))
 
 
 def _axis_operator(length: int, left: Any, smear: Any) -> Any:

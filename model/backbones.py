@@ -5,14 +5,24 @@ from typing import Any
 
 import h5py
 import keras
-from keras import layers
+from keras import layers, ops
 
 from model.errors import TrainingError
 
 IMAGENET = "imagenet"
-SMALLEST = {"InceptionV3": 75, "Xception": 71}  # px; their least side, the others take 32
-TORCH_LIKE_SCALE = ("MobileNet", "MobileNetV2", "InceptionV3", "Xception")  # x / 127.5 - 1
-OWN_SCALE = ("EfficientNetB0", "EfficientNetV2B0", "MobileNetV3Small", "MobileNetV3Large")  # inside the network
+LEAST_SIDE = {"InceptionV3": 75, "Xception": 71}  # px; 32 for the others
+SCALES = {  # what each takes, as keras.applications documents it
+    "EfficientNetB0": "pixels",
+    "EfficientNetV2B0": "pixels",
+    "InceptionV3": "signed",
+    "MobileNet": "signed",
+    "MobileNetV2": "signed",
+    "MobileNetV3Small": "pixels",
+    "ResNet50": "caffe",
+    "ResNet50V2": "signed",
+    "VGG16": "caffe",
+    "Xception": "signed",
+}
 RENAMED = {"Conv1_bn": "bn_Conv1"}  # a layer of MobileNetV2 in files of other versions of Keras
 
 
@@ -36,7 +46,7 @@ def backbone_features(name: str, pixels: Any, weights: str) -> Any:
     """Put a network of keras.applications, without its head, on pixels.
 
     Args:
-        name: of its class, for MobileNet and MobileNetV2 with the width multiplier after a colon: MobileNetV2:0.35.
+        name: a key of `SCALES`, for MobileNet and MobileNetV2 with the width multiplier after a colon: MobileNetV2:0.35.
         pixels: a Keras tensor (batch, height, width, 3) in [0, 255].
         weights: "" for random ones, "imagenet" to download, or an HDF5 file.
 
@@ -47,24 +57,26 @@ def backbone_features(name: str, pixels: Any, weights: str) -> Any:
         TrainingError: no such network, or weights that cannot be had or do not fit.
     """
     kind, _, multiplier = name.partition(":")
-    build = getattr(keras.applications, kind, None)
-    if build is None:
-        raise TrainingError(f"there is no network {name!r} in keras.applications")
-    options = {"alpha": float(multiplier)} if multiplier else {}
-    least = SMALLEST.get(kind, 32)
+    if kind not in SCALES:
+        raise TrainingError(f"there is no network {name!r}; known: residual:WIDTHS, plain, {', '.join(SCALES)}")
+    try:
+        options = {"alpha": float(multiplier)} if multiplier else {}
+    except ValueError as error:
+        raise TrainingError(f"{name!r}: {multiplier!r} is no width multiplier") from error
+    least = LEAST_SIDE.get(kind, 32)
     if min(pixels.shape[1:3]) < least:
         pixels = layers.Resizing(least, least, name="enlarge")(pixels)
-    if kind in TORCH_LIKE_SCALE:
+    if SCALES[kind] == "signed":
         pixels = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(pixels)
-    elif kind not in OWN_SCALE:  # ImageNet's mean and deviation
-        pixels = layers.Normalization(
-            mean=[123.68, 116.78, 103.94], variance=[58.4**2, 57.1**2, 57.4**2], name="scale"
-        )(pixels)
+    elif SCALES[kind] == "caffe":  # blue first, and ImageNet's mean of each channel taken off
+        pixels = layers.Rescaling(1.0, name="numbers")(pixels)
+        mean = [103.939, 116.779, 123.68]
+        pixels = layers.Normalization(mean=mean, variance=[1.0] * 3, name="scale")(ops.flip(pixels, axis=-1))
     try:
         network = build(
             include_top=False, weights=IMAGENET if weights == IMAGENET else None, input_tensor=pixels, **options
         )
-    except Exception as error:  # what a download may raise is not documented; the reason is passed on
+    except Exception as error:  # Keras raises nothing narrower where a download fails
         raise TrainingError(f"{name} with weights {weights or 'random'}: {error}") from error
     if weights not in ("", IMAGENET):
         load_weights(network, Path(weights))

@@ -6,6 +6,7 @@ import importlib
 import json
 import platform
 import shutil
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -30,108 +31,88 @@ from model.metrics import expected_calibration_error
 from model.network import multiply_adds
 from model.progress import Progress, Reporter, training_folder
 from model.serving import serving_network
-from model.train import Epoch, Trained, checkpoint_key, train
+from model.train import Epoch, Trained, checkpoint_key, describe_settings, train
 
 
-def build_artifact(
-    task: Task,
-    preset: str,
-    settings: Training,
-    source: Source,
-    store: Path,
-    folder: Path,
-    command: str,
-    reporter: Reporter,
-    measured: Card | None = None,
-) -> Card:
+@dataclass(frozen=True)
+class Recipe:
+    """What an artifact is made by.
+
+    `preset` is what the settings are called; `command` is what a person would type to get this artifact, for the
+    card. `measured` is the card of a classifier that was trained by the same recipe and measured on held-out examples:
+    if it is given, this one is trained on all examples and takes its calibration and figures from there.
+    """
+
+    task: Task
+    preset: str
+    settings: Training
+    command: str
+    measured: Card | None = None
+
+
+def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, reporter: Reporter) -> Card:
     """Train a classifier on a source and write it as an artifact.
 
     Args:
-        task: what to tell apart.
-        preset: what the settings are called; settings: how to train.
+        recipe: what is made.
         source: where the examples come from.
         store: holds the cache of decoded pictures and, until the artifact is written, the checkpoints.
         folder: where the artifact goes; one that is there is replaced when the new one is complete.
-        command: what a person would type to get this artifact, for the card.
         reporter: is told what goes on.
-        measured: the card of a classifier that was trained in the same way and measured on held-out examples. If it
-            is given, this one is trained on all examples and takes its calibration and figures from there.
 
     Returns:
         The card of the new artifact.
 
     Raises:
         DataError: the data cannot be read or divided.
-        TrainingError: the measured classifier was trained otherwise.
+        ModelError: the measured classifier was made otherwise, or there is no good teacher.
         OSError: the disk is full or cannot be written to.
     """
-    if measured:
-        check_same_training(settings, measured)
-        settings = dataclasses.replace(settings, validation=0.0)
+    task, settings = recipe.task, recipe.settings
     for gap in describe_gaps(source, task):
         reporter.say(f"note: {gap}")
     reporter.stage("prepare", f"preparing {len(source.examples):,} images of {source.files.location}")
     prepared = prepare(source, task, store / "cache", reporter.bar)
-    reporter.stage("train", f"training on {len(np.unique(prepared.groups)):,} {task.data.group}s, preset {preset}")
+    if recipe.measured:
+        _check_same(recipe, recipe.measured, prepared)
+        settings = dataclasses.replace(settings, validation=0.0)
+    groups = len(np.unique(prepared.groups))
+    reporter.stage("train", f"training on {groups:,} {task.data.group}s, preset {recipe.preset}")
     checkpoint = training_folder(store, task.name) / "checkpoints" / checkpoint_key(task, settings, prepared)
     trained = train(task, settings, prepared, checkpoint, lambda epoch: reporter.train(*_progress(epoch)))
-    card = finish_artifact(task, preset, settings, prepared, trained, folder, command, reporter, measured)
+    reporter.stage("export", "converting to LiteRT with 8-bit weights")
+    lessons = prepared.subset(trained.training)
+    inference = to_litert(serving_network(trained.network, lessons.pixels, lessons.class_index))
+    card = _describe(recipe, settings, prepared, trained, inference)
+    if not recipe.measured:
+        held_out = prepared.subset(trained.validation)
+        reporter.stage("evaluate", f"evaluating on {len(held_out):,} images of {task.data.group}s held out")
+        card = _measured(card, task, inference, trained.network, held_out)
+    card = write_artifact(folder, card, inference, trained.network.save)
     shutil.rmtree(checkpoint)
     return card
 
 
-def check_same_training(settings: Training, measured: Card) -> None:
-    """See that a measured classifier was trained with these settings, on less than all examples.
+def _check_same(recipe: Recipe, measured: Card, prepared: Prepared) -> None:
+    """See that figures may be taken over from a measured classifier: it differs only in what was held out."""
+    theirs, ours = measured.training["settings"], describe_settings(recipe.settings)
+    differing = [name for name in ours if name != "validation" and _json(ours[name]) != _json(theirs.get(name))]
+    same = {
+        "task": (measured.task, recipe.task.name),
+        "input size": (measured.input_size, recipe.task.input_size),
+        "decoder": (measured.decoder_version, DECODER_VERSION),
+        "data": (measured.data["fingerprint"], prepared.fingerprint),
+        f"excluded {recipe.task.data.group}s": (measured.data["excluded"], sorted(recipe.task.data.excluded_groups)),
+    }
+    differing += [name for name, (one, other) in same.items() if one != other]
+    if differing:
+        raise TrainingError(f"the figures of classifier {measured.version} cannot be taken over: {differing} differ")
+    if not theirs["validation"]:
+        raise TrainingError(f"classifier {measured.version} has no figures of its own: it held nothing out")
 
-    Raises:
-        TrainingError: it was not.
-    """
-    theirs, ours = dict(measured.training["settings"]), dataclasses.asdict(settings)
-    differing = sorted(
-        name for name in ours if name != "validation" and json.dumps(ours[name]) != json.dumps(theirs.get(name))
-    )
-    if differing or not theirs.get("validation"):
-        what = f"its {', '.join(differing)} differ" if differing else "it held nothing out"
-        raise TrainingError(f"the figures of classifier {measured.version} cannot be taken over: {what}")
 
-
-def finish_artifact(
-    task: Task,
-    preset: str,
-    settings: Training,
-    prepared: Prepared,
-    trained: Trained,
-    folder: Path,
-    command: str,
-    reporter: Reporter,
-    measured: Card | None,
-) -> Card:
-    """Convert a trained network, calibrate and measure it, and write the artifact."""
-    reporter.stage("export", "converting to LiteRT with 8-bit weights")
-    lessons = prepared.subset(trained.training)
-    inference = to_litert(serving_network(trained.network, lessons.pixels, lessons.class_index))
-    card = Card(
-        format_version=FORMAT_VERSION,
-        task=task.name,
-        title=task.title,
-        version=f"{datetime.now(UTC):%Y-%m-%d}-{hashlib.sha256(inference).hexdigest()[:8]}",
-        trained_on="drawings" if prepared.origin == DRAWN else "photographs",
-        input_size=task.input_size,
-        decoder_version=DECODER_VERSION,
-        labels=task.labels,
-        calibration=measured.calibration if measured else UNCALIBRATED,
-        data=_describe_data(task, settings, prepared, trained),
-        training=_describe_training(preset, settings, trained, command),
-        metrics={},
-        files={},
-    )
-    if measured:
-        card = dataclasses.replace(card, metrics={**measured.metrics, "measured_on": measured.version})
-    else:
-        held_out = prepared.subset(trained.validation)
-        reporter.stage("evaluate", f"evaluating on {len(held_out):,} images of {task.data.group}s held out")
-        card = _measured(card, task, inference, trained.network, held_out)
-    return write_artifact(folder, card, inference, trained.network.save)
+def _json(value: Any) -> str:
+    return json.dumps(value)  # so that a tuple of settings equals the list of a card
 
 
 def _progress(epoch: Epoch) -> tuple[Progress, float]:
@@ -144,36 +125,63 @@ def _measured(card: Card, task: Task, inference: bytes, network: keras.Model, he
     classifier = Classifier(card, inference)
     truth = held_out.class_index
     scores = classifier.run(held_out.pixels)
-    corrupted, corrupted_truth = corrupt_mildly(held_out.pixels, truth)
-    both = np.concatenate([scores.logits, classifier.run(corrupted).logits])
-    temperature = choose_temperature(both, np.concatenate([truth, corrupted_truth]))
-    calibration = choose_calibration(temperature, scores.logits, scores.similarity, truth)
-    card = dataclasses.replace(card, calibration=calibration)
+    corrupted, rows = corrupt_mildly(held_out.pixels)
+    with_corrupted = np.concatenate([np.arange(len(truth)), rows])
+    logits = np.concatenate([scores.logits, classifier.run(corrupted).logits])
+    temperature = choose_temperature(logits, truth[with_corrupted])
+    card = dataclasses.replace(
+        card, calibration=choose_calibration(temperature, scores.logits, scores.similarity, truth)
+    )
     figures = evaluate(Classifier(card, inference), task, held_out, make_outlier_sets(task, held_out))
     float_predicted = network.predict(held_out.pixels, batch_size=256, verbose=0).argmax(axis=1)
+    cross_fitted = _cross_fitted_probability(logits, truth[with_corrupted], held_out.groups[with_corrupted])[
+        : len(truth)
+    ]
     return dataclasses.replace(
         card,
         metrics={
             "held_out": figures.pop("accuracy"),
             **figures,
-            "expected_calibration_error_cross_fitted": cross_fitted_error(scores.logits, truth, held_out.groups),
+            "expected_calibration_error_cross_fitted": expected_calibration_error(
+                cross_fitted, scores.predicted == truth
+            ),
             "float32_errors": int(np.sum(float_predicted != truth)),
             "float32_differing_answers": int(np.sum(float_predicted != scores.predicted)),
         },
     )
 
 
-def cross_fitted_error(
+def _cross_fitted_probability(
     logits: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], groups: npt.NDArray[np.str_]
-) -> float:
-    """Return the calibration error of temperatures that were chosen on one half of the groups for the other half."""
+) -> npt.NDArray[np.float32]:
+    """Return the largest probabilities by temperatures that were chosen on the other half of the groups."""
     _, number = np.unique(groups, return_inverse=True)
     half = np.random.default_rng(0).permutation(number.max() + 1)[number] % 2
     probability = np.empty(len(truth), np.float32)
     for side in (0, 1):
         temperature = choose_temperature(logits[half != side], truth[half != side])
         probability[half == side] = softmax(logits[half == side] / temperature).max(axis=1)
-    return expected_calibration_error(probability, logits.argmax(axis=1) == truth)
+    return probability
+
+
+def _describe(recipe: Recipe, settings: Training, prepared: Prepared, trained: Trained, inference: bytes) -> Card:
+    """Write down what the classifier is and how it was made, and what is taken over from a measured one."""
+    measured = recipe.measured
+    return Card(
+        format_version=FORMAT_VERSION,
+        task=recipe.task.name,
+        title=recipe.task.title,
+        version=f"{datetime.now(UTC):%Y-%m-%d}-{hashlib.sha256(inference).hexdigest()[:8]}",
+        trained_on="drawings" if prepared.origin == DRAWN else "photographs",
+        input_size=recipe.task.input_size,
+        decoder_version=DECODER_VERSION,
+        labels=recipe.task.labels,
+        calibration=measured.calibration if measured else UNCALIBRATED,
+        data=_describe_data(recipe.task, settings, prepared, trained),
+        training=_describe_training(recipe, settings, trained),
+        metrics={**measured.metrics, "measured_on": measured.version} if measured else {},
+        files={},
+    )
 
 
 def _describe_data(task: Task, settings: Training, prepared: Prepared, trained: Trained) -> dict[str, Any]:
@@ -188,16 +196,17 @@ def _describe_data(task: Task, settings: Training, prepared: Prepared, trained: 
         "excluded": sorted(task.data.excluded_groups),
         "images_trained_on": len(trained.training),
         "images_held_out": len(trained.validation),
+        "groups_held_out": np.unique(prepared.groups[trained.validation]).tolist(),
         "split": f"{share} held out, one at least, seed {settings.seed}" if settings.validation else "all for training",
     }
 
 
-def _describe_training(preset: str, settings: Training, trained: Trained, command: str) -> dict[str, Any]:
+def _describe_training(recipe: Recipe, settings: Training, trained: Trained) -> dict[str, Any]:
     backend = keras.backend.backend()
     return {
-        "command": command,
-        "preset": preset,
-        "settings": dataclasses.asdict(settings),
+        "command": recipe.command,
+        "preset": recipe.preset,
+        "settings": describe_settings(settings),
         "parameters": trained.network.count_params(),
         "multiply_adds": multiply_adds(trained.network),
         "precision": trained.precision,

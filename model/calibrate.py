@@ -64,8 +64,8 @@ def choose_calibration(
     """Choose all limits on answers to examples that were held out from training.
 
     The limit on similarity is the value that `ALIKE` of the examples reach; that on energy lets `ACCEPTED` of them
-    pass both. `confident` is the probability that `TRUSTED` of them reach, or a higher one if more than
-    `CONFIDENT_ERROR` of the answers from there on are wrong.
+    pass both. `confident` is a probability that `TRUSTED` of them reach at most, the lowest one from which on no more
+    than `CONFIDENT_ERROR` of the answers are wrong.
 
     Args:
         temperature: for the probabilities.
@@ -73,14 +73,14 @@ def choose_calibration(
     """
     alike = float(np.quantile(similarity, 1 - ALIKE))
     energy = np.where(similarity >= alike, energy_score(logits), -np.inf)
-    known = np.sort(energy)[int((1 - ACCEPTED) * len(energy))]
+    refused = int((1 - ACCEPTED) * len(energy)) - np.sum(np.isinf(energy))
+    known = np.sort(energy[np.isfinite(energy)])[max(refused, 0)]
     probability = softmax(logits / temperature).max(axis=1)
     order = np.argsort(-probability, kind="stable")
     error = np.cumsum(logits.argmax(axis=1)[order] != truth[order]) / np.arange(1, len(order) + 1)
-    accurate = np.flatnonzero(error <= CONFIDENT_ERROR)
+    accurate = np.flatnonzero(error[: max(1, int(TRUSTED * len(order)))] <= CONFIDENT_ERROR)
     confident = probability[order[accurate[-1]]] if len(accurate) else NEVER
-    trusted = np.quantile(probability, 1 - TRUSTED)
-    return Calibration(temperature, float(known), alike, float(max(trusted, confident)))
+    return Calibration(temperature, float(known), alike, float(confident))
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -119,7 +119,12 @@ class Classifier:
 
         Args:
             pixels: shape (n, height, width, 3), uint8 in [0, 255], of the card's input size.
+
+        Raises:
+            ValueError: another size, which LiteRT would take and answer wrongly.
         """
+        if pixels.shape[1:] != (*self.card.input_size, 3):
+            raise ValueError(f"pictures of {self.card.input_size} are needed, not of {pixels.shape[1:]}")
         run = self._runner()
         logits = np.empty((len(pixels), len(self.card.labels)), np.float32)
         similarity = np.empty(len(pixels), np.float32)

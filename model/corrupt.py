@@ -38,13 +38,11 @@ def corrupt(pixels: Pixels, name: str, severity: int, seed: int = 0) -> Pixels:
     return np.asarray(np.clip(changed, 0, 1) * 255).round().astype(np.uint8)
 
 
-def corrupt_mildly(
-    pixels: Pixels, class_index: npt.NDArray[np.int64], seed: int = 0, each: int = 500
-) -> tuple[Pixels, npt.NDArray[np.int64]]:
+def corrupt_mildly(pixels: Pixels, seed: int = 0, each: int = 500) -> tuple[Pixels, npt.NDArray[np.int64]]:
     """Return `each` random examples, or all if there are fewer, under every corruption of severity 1 or 2.
 
     Returns:
-        Pixels (m, height, width, 3), uint8, and their class indices (m,).
+        Pixels (m, height, width, 3), uint8, and the rows (m,) that they are made of.
     """
     rng = np.random.default_rng(seed)
     rows = [rng.permutation(len(pixels))[:each] for _ in CORRUPTIONS]
@@ -52,7 +50,7 @@ def corrupt_mildly(
         corrupt(pixels[some], name, 1 + number % 2, seed)
         for number, (name, some) in enumerate(zip(CORRUPTIONS, rows, strict=True))
     ]
-    return np.concatenate(changed), class_index[np.concatenate(rows)]
+    return np.concatenate(changed), np.concatenate(rows)
 
 
 def _gaussian_noise(x: Values, deviation: float, rng: np.random.Generator) -> Values:
@@ -70,14 +68,14 @@ def _impulse_noise(x: Values, share: float, rng: np.random.Generator) -> Values:
 
 def _defocus(x: Values, radius: float, rng: np.random.Generator) -> Values:  # noqa: ARG001
     height, width = x.shape[1:3]
-    y, z = np.mgrid[-height // 2 : height - height // 2, -width // 2 : width - width // 2]
+    y, z = np.mgrid[-(height // 2) : height - height // 2, -(width // 2) : width - width // 2]
     return _filtered(x, np.clip(radius * width + 0.5 - np.hypot(y, z), 0, 1))
 
 
 def _motion(x: Values, length: float, rng: np.random.Generator) -> Values:
     """Smear each picture along a direction of its own."""
     height, width = x.shape[1:3]
-    y, z = np.mgrid[-height // 2 : height - height // 2, -width // 2 : width - width // 2]
+    y, z = np.mgrid[-(height // 2) : height - height // 2, -(width // 2) : width - width // 2]
     angle = rng.uniform(0, np.pi, (len(x), 1, 1))
     along = np.abs(np.cos(angle) * z + np.sin(angle) * y)
     across = np.abs(np.cos(angle) * y - np.sin(angle) * z)

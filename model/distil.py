@@ -7,26 +7,41 @@ from typing import Any
 import keras
 from keras import ops
 
-from data.task import Task
+from data.task import Task, Training
+from model.artifact import NETWORK_FILE, read_artifact
 from model.errors import TrainingError
 
 SOFTNESS = 2.0  # the temperature at which teacher and student are compared
 
 
-def load_teacher(path: str, task: Task) -> keras.Model:
-    """Load a trained network for learning from it.
+def load_teacher(folder: str, task: Task, settings: Training, fingerprint: str) -> keras.Model:
+    """Load the network of an artifact for learning from it.
+
+    Args:
+        folder: the artifact.
+        task, settings: those of the student; fingerprint: of the data that it learns from.
 
     Raises:
-        TrainingError: the file cannot be read, or the network is not for this task.
+        ArtifactError: there is no good artifact.
+        TrainingError: the teacher is not for this task, or has seen examples that the student is measured on.
     """
-    try:
-        teacher = keras.models.load_model(Path(path))
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{path}: is no network that can be read: {error}") from error
+    card, _ = read_artifact(Path(folder))
+    theirs = card.training["settings"]
+    same_split = (theirs["validation"], theirs["seed"]) == (settings.validation, settings.seed)
+    if settings.validation and not same_split and card.data["fingerprint"] == fingerprint:
+        raise TrainingError(
+            f"{folder}: this teacher has seen examples that are held out here; it must hold out the same"
+        )
+    teacher = keras.models.load_model(Path(folder, NETWORK_FILE))
     shapes = teacher.input_shape[1:], teacher.output_shape[1:]
     expected = (*task.input_size, 3), (len(task.labels),)
     if shapes != expected:
-        raise TrainingError(f"{path}: maps {shapes[0]} to {shapes[1]}; this task needs {expected[0]} to {expected[1]}")
+        raise TrainingError(
+            f"{folder}: maps {shapes[0]} to {shapes[1]}; this task needs {expected[0]} to {expected[1]}"
+        )
+    for layer in teacher.layers:
+        if isinstance(layer, keras.layers.Dropout | keras.layers.SpatialDropout2D):
+            layer.rate = 0.0  # a model inside another takes over `training` from it, whatever it is called with
     teacher.trainable = False
     teacher.name = "teacher"
     return teacher
@@ -36,7 +51,7 @@ def distilled(loss: Callable[[Any, Any], Any], share: float) -> Callable[[Any, A
     """Return a loss over the student's and the teacher's logits side by side, (batch, 2 · classes).
 
     Args:
-        loss: of the student's logits against the labels.
+        loss: of the student's logits against the labels, shape (batch,): Keras weighs the sum for each example.
         share: of the teacher in the whole, in [0, 1].
     """
 
@@ -50,9 +65,10 @@ def distilled(loss: Callable[[Any, Any], Any], share: float) -> Callable[[Any, A
     return both
 
 
-def student_accuracy(truth: Any, logits: Any) -> Any:
-    """Say of each example whether the student, the first half of the logits, is right; shape (batch,)."""
-    return keras.metrics.categorical_accuracy(truth, ops.split(logits, 2, axis=1)[0])
+def student_accuracy() -> keras.metrics.Metric:
+    """Return the accuracy of the student, the first half of the logits."""
 
+    def right(truth: Any, logits: Any) -> Any:
+        return keras.metrics.categorical_accuracy(truth, ops.split(logits, 2, axis=1)[0])
 
-student_accuracy.__name__ = "accuracy"  # what the history calls it
+    return keras.metrics.MeanMetricWrapper(right, name="accuracy")

@@ -9,24 +9,21 @@ import argparse
 import json
 import sys
 import time
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from data.errors import DataError
+from data.errors import DataError, ImageError, SourceError
 from data.images import decode
 from data.other_signs import TESTING
 from data.outliers import draw_other_signs, draw_scenes, mirror, turn
 from data.prepare import Prepared, prepare
-from data.source import STORE, open_labelled
-from data.split import split_by_group
+from data.source import STORE, open_labelled, read_pictures
 from data.task import Task, load_task
 from model.accuracy import measure_accuracy
-from model.artifact import add_metrics
+from model.artifact import Card, add_metrics
 from model.calibrate import Calibration
 from model.classifier import Classifier, Scores
 from model.corrupt import CORRUPTIONS, SEVERITIES, corrupt
@@ -81,54 +78,54 @@ def evaluate(classifier: Classifier, task: Task, prepared: Prepared, outliers: d
     }
 
 
-def held_out(classifier: Classifier, prepared: Prepared) -> Prepared:
-    """Return the examples that the classifier was not trained on: all, unless it was trained on this data set.
+def held_out(card: Card, prepared: Prepared) -> Prepared:
+    """Return the examples that a classifier was not trained on: all, unless they are of the set it was trained on.
+
+    Groups are known by their names, so a part of that set, or the same pictures in other files, are recognised too.
 
     Raises:
-        EvaluationError: it was trained on all of them.
+        EvaluationError: none is left.
     """
-    card = classifier.card
-    if prepared.fingerprint != card.data["fingerprint"]:
+    if prepared.origin != card.data["name"] or not prepared.grouped:
         return prepared
-    settings = card.training["settings"]
-    if not settings["validation"]:
-        raise EvaluationError(
-            "this classifier was trained on all examples of this data set; nothing is left to measure on"
-        )
-    _, rows = split_by_group(prepared.class_index, prepared.groups, settings["validation"], settings["seed"])
+    rows = np.flatnonzero(np.isin(prepared.groups, card.data["groups_held_out"]))
+    if not len(rows):
+        raise EvaluationError(f"classifier {card.version} was trained on all of these; nothing is left to measure on")
     return prepared.subset(rows)
 
 
 def make_outlier_sets(task: Task, prepared: Prepared) -> dict[str, Pixels]:
     """Return pictures that are none of the classes, by kind: changed examples, other signs and empty scenes.
 
-    The other signs are those that no training sees; mirrored and turned signs and scenes are of the kinds that a
-    training with outliers sees, made from other examples.
+    The numbers (limits of 40, 90 and 130, an end of 100) and the other signs are those that no training sees, though it
+    sees other numbers on the same plates if it learns from outliers; mirrored and turned signs and scenes are then of
+    the kinds that it sees, made from other examples.
     """
     mirrored = prepared.pixels[np.isin(prepared.class_index, task.outliers.mirrored)]
     turned = prepared.pixels[np.isin(prepared.class_index, task.outliers.turned)]
     sets = {"mirrored": mirror(mirrored), "turned": turn(turned, 1)}
     if task.outliers.drawn:
-        sets["other signs, unseen"] = draw_other_signs(task.input_size, TESTING, DRAWN, SEED)
+        numbers = [name for name in TESTING if name.startswith(("limit-", "end-of-limit-"))]
+        others = [name for name in TESTING if name not in numbers]
+        sets["unseen numbers"] = draw_other_signs(task.input_size, numbers, DRAWN, SEED)
+        sets["unseen other signs"] = draw_other_signs(task.input_size, others, DRAWN, SEED)
         sets["empty scenes"] = draw_scenes(task.input_size, DRAWN, SEED)
     return {kind: pixels for kind, pixels in sets.items() if len(pixels)}
 
 
-def read_pictures(location: Path, size: tuple[int, int]) -> Pixels:
+def decode_pictures(location: Path, size: tuple[int, int]) -> Pixels:
     """Decode every picture of a folder or archive; shape (n, height, width, 3), uint8.
 
     Raises:
-        ImageError: a file is no picture.
+        SourceError: there is none, or one cannot be read.
     """
-    return np.stack([decode(payload, size) for payload in _files(location)])
-
-
-def _files(location: Path) -> Iterator[bytes]:
-    if location.is_dir():
-        yield from (path.read_bytes() for path in sorted(location.rglob("*")) if path.is_file())
-    else:
-        with zipfile.ZipFile(location) as archive:
-            yield from (archive.read(name) for name in sorted(archive.namelist()) if not name.endswith("/"))
+    pixels = []
+    for name, payload in read_pictures(location):
+        try:
+            pixels.append(decode(payload, size))
+        except ImageError as error:
+            raise SourceError(f"{name}: {error}") from error
+    return np.stack(pixels)
 
 
 def _mistakes(scores: Scores, probability: npt.NDArray[np.float32], prepared: Prepared) -> list[dict[str, Any]]:
@@ -203,6 +200,7 @@ def _corruption(classifier: Classifier, prepared: Prepared) -> dict[str, Any]:
 
 
 def _print(figures: dict[str, Any]) -> None:
+    print("measured           " + "; ".join(figures["measured"].values()))
     accuracy = figures["accuracy"]
     low, high = accuracy["accuracy_interval_95"]
     over = "groups" if accuracy["grouped"] else "pictures, whose groups are not known"
@@ -247,12 +245,26 @@ def main(arguments: list[str]) -> int:
     try:
         classifier = Classifier.load(options.artifact)
         task = load_task(classifier.card.task)
+        if task.input_size != classifier.card.input_size:
+            sizes = f"{classifier.card.input_size}, and its task file now says {task.input_size}"
+            raise EvaluationError(f"this classifier takes pictures of {sizes}")
         source = open_labelled(options.data, task)
-        prepared = held_out(classifier, prepare(source, task, options.store / "cache", roi=options.roi))
+        everything = prepare(source, task, options.store / "cache", roi=options.roi)
+        prepared = held_out(classifier.card, everything)
+        trained_on = "; the others it was trained on" if len(prepared) < len(everything) else ""
         outliers = make_outlier_sets(task, prepared)
         for location in options.not_signs:
-            outliers[location.stem] = read_pictures(location, task.input_size)
-        figures = evaluate(classifier, task, prepared, outliers)
+            if location.stem in outliers:
+                raise EvaluationError(f"{location}: there are two sets of the name {location.stem!r}")
+            outliers[location.stem] = decode_pictures(location, task.input_size)
+        figures = {
+            "measured": {
+                "data": f"{prepared.origin}{'' if prepared.grouped else ', pictures whose groups are not known'}",
+                "pictures": f"{len(prepared):,} of {len(everything):,}{trained_on}",
+                "protocol": "cropped to the region of interest" if options.roi else "whole pictures",
+            },
+            **evaluate(classifier, task, prepared, outliers),
+        }
         if options.output:
             options.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
         if options.report:
@@ -261,7 +273,7 @@ def main(arguments: list[str]) -> int:
             options.report.write_text(render_report(classifier.card, figures, prepared), encoding="utf-8")
         if options.card:
             add_metrics(options.artifact, options.card, figures)
-    except (DataError, ModelError, OSError, zipfile.BadZipFile) as error:
+    except (DataError, ModelError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     _print(figures)

@@ -1,7 +1,7 @@
 """A page about what an evaluation found: one HTML file that needs nothing else."""
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,7 @@ def render_report(card: Card, figures: dict[str, Any], prepared: Prepared) -> st
 
     Args:
         card: of the classifier that was measured.
-        figures: what `model.evaluate.evaluate` returned for it; "protocol", a sentence or a table of them, may say
-            how the examples were chosen.
+        figures: what `model.evaluate.evaluate` returned for it; "measured", names and sentences, may say on what.
         prepared: the examples that were measured; `mistakes` in the figures names rows of it.
     """
     # Card and data may come from anybody, so every text is escaped but our own SVG.
@@ -85,7 +84,7 @@ def _measured_on(card: Card, figures: dict[str, Any], prepared: Prepared) -> Ite
     """Say what was measured on what."""
     accuracy = figures["accuracy"]
     yield "Classifier", f"{card.title}, version {card.version}, trained on {card.trained_on}"
-    own = prepared.fingerprint == card.data.get("fingerprint")
+    own = prepared.grouped and prepared.origin == card.data["name"]
     yield (
         "Data",
         f"{prepared.origin}; "
@@ -95,11 +94,8 @@ def _measured_on(card: Card, figures: dict[str, Any], prepared: Prepared) -> Ite
         yield "Examples", f"{accuracy['examples']:,} pictures in {accuracy['groups']:,} groups; a group is one object"
     else:
         yield "Examples", f"{accuracy['examples']:,} pictures; which of them show the same object is not known"
-    protocol = figures.get("protocol")
-    if isinstance(protocol, Mapping):
-        protocol = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in protocol.items())
-    if protocol:
-        yield "Protocol", str(protocol)
+    for name, value in figures.get("measured", {}).items():
+        yield f"Measured {name}", value
     if own and "split" in card.data:
         yield "Split", str(card.data["split"])
 

@@ -20,6 +20,7 @@ from data.prepare import Prepared
 from data.render import DRAWING_VERSION
 from data.split import split_by_group, take_some_of_each
 from data.task import Task, Training
+from model.artifact import read_artifact
 from model.augment import Augment, Ranges
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.distil import distilled, load_teacher, student_accuracy
@@ -88,9 +89,12 @@ def train(
     training_rows, validation_rows = divide(prepared, settings)
     training = _Lessons.of_signs(task, prepared, training_rows, settings.class_balance)
     training = training.with_outliers(task, prepared.class_index[training_rows], settings)
-    validation = _Lessons.of_signs(task, prepared, validation_rows, power=0.0)
+    held_out = None
+    if len(validation_rows):
+        validation = _Lessons.of_signs(task, prepared, validation_rows, power=0.0)
+        held_out = validation.inputs, validation.targets
     steps = -(-len(training.targets) // settings.batch_size)
-    model, augment = compile_model(task, settings, precision, steps)
+    model, augment = compile_model(task, settings, precision, steps, prepared.fingerprint)
     progress = _Progress(report, settings, steps, augment, checkpoint)
     finished = progress.resume(model)
     model.fit(
@@ -99,7 +103,7 @@ def train(
         sample_weight=training.weights,
         batch_size=settings.batch_size,
         epochs=settings.epochs,
-        validation_data=(validation.inputs, validation.targets) if len(validation_rows) else None,
+        validation_data=held_out,
         validation_batch_size=settings.batch_size,
         initial_epoch=finished,
         callbacks=[progress],
@@ -196,16 +200,20 @@ def _network(task: Task, settings: Training) -> keras.Model:
     return build_network(task.input_size, len(task.labels), settings)
 
 
-def compile_model(task: Task, settings: Training, precision: str, steps: int) -> tuple[keras.Model, Augment]:
+def compile_model(
+    task: Task, settings: Training, precision: str, steps: int, fingerprint: str = ""
+) -> tuple[keras.Model, Augment]:
     """Put distortions, network, loss and optimizer together.
 
     Args:
         task, settings: what to build.
         precision: a Keras dtype policy; it stays set.
         steps: of one epoch, for the schedule of the learning rate.
+        fingerprint: of the data, if there is a teacher.
 
     Returns:
-        A model of pixels and boxes that is ready to fit, and its distortions.
+        A model that is ready to fit and its distortions. It maps pixels and boxes to logits (batch, classes), and with
+        a teacher to the student's and the teacher's side by side, (batch, 2 · classes).
     """
     keras.mixed_precision.set_dtype_policy(precision)
     pixels = keras.Input((*task.input_size, 3), dtype="uint8", name="pixels")
@@ -213,11 +221,16 @@ def compile_model(task: Task, settings: Training, precision: str, steps: int) ->
     augment = Augment(seed=settings.seed, name="augment")
     seen = augment(pixels, boxes)
     outputs = _network(task, settings)(seen)
-    loss = keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing)
+    loss = keras.losses.CategoricalCrossentropy(
+        from_logits=True,
+        label_smoothing=settings.label_smoothing,
+        reduction=None if settings.teacher else "sum_over_batch_size",
+    )
     accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
     if settings.teacher:
-        outputs = keras.ops.concatenate([outputs, load_teacher(settings.teacher, task)(seen, training=False)], axis=1)
-        loss, accuracy = distilled(loss, settings.distillation), student_accuracy
+        teacher = load_teacher(settings.teacher, task, settings, fingerprint)
+        outputs = keras.ops.concatenate([outputs, teacher(seen)], axis=1)
+        loss, accuracy = distilled(loss, settings.distillation), student_accuracy()
     model = keras.Model([pixels, boxes], outputs)
     total = settings.epochs * steps
     warmup = round(settings.warmup * total)
@@ -234,10 +247,26 @@ def compile_model(task: Task, settings: Training, precision: str, steps: int) ->
     return model, augment
 
 
+def describe_settings(settings: Training) -> dict[str, Any]:
+    """Return the settings in JSON types, with files named by what is in them and not by where they are.
+
+    Raises:
+        ArtifactError: there is no good teacher.
+        OSError: the file of weights cannot be read.
+    """
+    table = dataclasses.asdict(settings)
+    if settings.teacher:
+        table["teacher"] = read_artifact(Path(settings.teacher))[0].version
+    if Path(settings.weights).is_file():
+        digest = hashlib.sha256(Path(settings.weights).read_bytes()).hexdigest()
+        table["weights"] = f"{Path(settings.weights).name} {digest[:16]}"
+    return table
+
+
 def checkpoint_key(task: Task, settings: Training, prepared: Prepared) -> str:
     """Return a name for a training by all that decides its result: one that was begun otherwise is not continued."""
     facts = [
-        dataclasses.asdict(settings),
+        describe_settings(settings),
         dataclasses.asdict(Ranges()),
         dataclasses.asdict(task.outliers),
         [DRAWING_VERSION, TRAINING, task.input_size, len(task.labels), sorted(task.data.excluded_groups)],

@@ -94,15 +94,17 @@ def test_hostile_names_are_shown_as_text(card: Card, figures: dict[str, Any], pr
     card = dataclasses.replace(card, labels=labels, title=HOSTILE, version=HOSTILE)
     mistakes = [{**mistake, "group": HOSTILE} for mistake in figures["mistakes"]]
     refusal = {HOSTILE: figures["refusal"]["lawns"]}
-    page = render_report(card, {**figures, "mistakes": mistakes, "refusal": refusal, "protocol": HOSTILE}, prepared)
+    page = render_report(
+        card, {**figures, "mistakes": mistakes, "refusal": refusal, "measured": {"data": HOSTILE}}, prepared
+    )
     assert "<script" not in page
     assert f"3{ESCAPED}" in page
     assert f"group {ESCAPED}" in page
 
 
-@pytest.mark.parametrize("protocol", ["five folds over tracks", {"folds": "five folds over tracks"}])
-def test_protocol_is_shown(card: Card, figures: dict[str, Any], prepared: Prepared, protocol: object) -> None:
-    assert "five folds over tracks" in render_report(card, {**figures, "protocol": protocol}, prepared)
+def test_what_was_measured_is_shown(card: Card, figures: dict[str, Any], prepared: Prepared) -> None:
+    page = render_report(card, {**figures, "measured": {"protocol": "cropped to the region of interest"}}, prepared)
+    assert "cropped to the region of interest" in page
 
 
 def test_page_without_mistakes_and_outliers(classifier: Classifier, task: Task, right: Prepared) -> None:
