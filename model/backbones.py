@@ -46,7 +46,7 @@ def backbone_features(name: str, pixels: Any, weights: str) -> Any:
     """Put a network of keras.applications, without its head, on pixels.
 
     Args:
-        name: a key of `SCALES`, for MobileNet and MobileNetV2 with the width multiplier after a colon: MobileNetV2:0.35.
+        name: a key of `SCALES`; MobileNets take a width multiplier after a colon: MobileNetV2:0.35.
         pixels: a Keras tensor (batch, height, width, 3) in [0, 255].
         weights: "" for random ones, "imagenet" to download, or an HDF5 file.
 
@@ -73,7 +73,7 @@ def backbone_features(name: str, pixels: Any, weights: str) -> Any:
         mean = [103.939, 116.779, 123.68]
         pixels = layers.Normalization(mean=mean, variance=[1.0] * 3, name="scale")(ops.flip(pixels, axis=-1))
     try:
-        network = build(
+        network = getattr(keras.applications, kind)(
             include_top=False, weights=IMAGENET if weights == IMAGENET else None, input_tensor=pixels, **options
         )
     except Exception as error:  # Keras raises nothing narrower where a download fails

@@ -5,7 +5,17 @@ import numpy.typing as npt
 import pytest
 
 from data.other_signs import TESTING
-from data.outliers import draw_other_signs, draw_scenes, draw_signs, jigsaw, make_outliers, mirror, scramble, turn
+from data.outliers import (
+    draw_other_signs,
+    draw_scenes,
+    draw_signs,
+    jigsaw,
+    make_outliers,
+    mirror,
+    recolour,
+    scramble,
+    turn,
+)
 from data.task import Task
 
 SIZE = (48, 48)
@@ -53,6 +63,19 @@ def test_a_jigsaw_moves_every_piece_and_loses_none(signs: npt.NDArray[np.uint8])
                 for column in range(0, SIZE[1], side):
                     place = np.s_[row : row + side, column : column + side]
                     assert not np.array_equal(before[place], after[place])
+
+
+def test_a_jigsaw_of_a_side_that_cannot_be_divided_leaves_the_rest(signs: npt.NDArray[np.uint8]) -> None:
+    cut = jigsaw(signs[:, :47, :46], 3, np.random.default_rng(0))
+    assert cut.shape == (43, 47, 46, 3)
+    assert np.array_equal(cut[:, 45:], signs[:, 45:47, :46])
+    assert not np.array_equal(cut[:, :45, :45], signs[:, :45, :45])
+
+
+def test_recoloured_signs_have_the_values_of_the_signs_in_other_channels(signs: npt.NDArray[np.uint8]) -> None:
+    changed = recolour(signs, np.random.default_rng(0))
+    assert np.array_equal(np.sort(changed, axis=3), np.sort(signs, axis=3))
+    assert not any(np.array_equal(before, after) for before, after in zip(signs, changed, strict=True))
 
 
 def test_scrambling_keeps_the_mean_and_loses_the_shape(signs: npt.NDArray[np.uint8]) -> None:

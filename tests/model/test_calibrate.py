@@ -65,6 +65,21 @@ def test_a_classifier_that_is_always_wrong_is_never_confident(answers: Arrays) -
     assert calibration.verdict(1.0, np.inf, 1.0) == "unsure"
 
 
+def test_few_examples_give_limits_that_are_numbers(answers: Arrays) -> None:
+    logits, similarity, truth = answers
+    calibration = choose_calibration(1.0, logits[:20], similarity[:20], truth[:20])
+    assert np.isfinite([calibration.energy, calibration.similarity, calibration.confident]).all()
+
+
+def test_first_answer_being_wrong_does_not_make_confident_ones_wrong_too_often() -> None:
+    logits = np.stack([np.linspace(1, 8, 1000), np.zeros(1000)], axis=1).astype(np.float32)
+    truth = np.zeros(1000, np.int64)
+    truth[-1] = 1
+    calibration = choose_calibration(1.0, logits, np.linspace(0, 1, 1000), truth)
+    confident = softmax(logits).max(axis=1) >= calibration.confident
+    assert np.sum(truth[confident]) <= 0.001 * np.sum(confident)
+
+
 @pytest.mark.parametrize(
     ("probability", "energy", "similarity", "verdict"),
     [

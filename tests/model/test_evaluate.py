@@ -1,5 +1,6 @@
 """`python -m model.evaluate` and the corruptions, with the shipped classifier on drawings."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -13,15 +14,24 @@ import pytest
 from PIL import Image
 
 from data.outliers import draw_signs
+from data.prepare import Prepared
 from data.render import write_drawn
+from data.task import Task
 from model.classifier import Classifier
 from model.corrupt import CORRUPTIONS, SEVERITIES, corrupt
+from model.errors import EvaluationError
+from model.evaluate import held_out
 from tests.conftest import ROOT, SHIPPED, drawing, encoded
 
 
 @pytest.fixture(scope="module")
 def signs() -> npt.NDArray[np.uint8]:
     return draw_signs((48, 48), np.arange(43), seed=3)
+
+
+def test_odd_sizes_can_be_corrupted(signs: npt.NDArray[np.uint8]) -> None:
+    for name in CORRUPTIONS:
+        assert corrupt(signs[:2, :47, :45], name, 3).shape == (2, 47, 45, 3)
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
@@ -51,7 +61,9 @@ def test_command_measures_accuracy_refusal_and_robustness(tmp_path: Path) -> Non
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["accuracy"]["examples"] == 43
     assert f"{figures['accuracy']['accuracy']:.3%}" in result.stdout
-    assert {"mirrored", "turned", "other signs, unseen", "empty scenes", "lawns"} == set(figures["refusal"])
+    assert {"mirrored", "turned", "unseen numbers", "unseen other signs", "empty scenes", "lawns"} == set(
+        figures["refusal"]
+    )
     assert set(CORRUPTIONS) < set(figures["accuracy_under_corruption"])
     assert "lawns" in (tmp_path / "report.html").read_text()
 
@@ -65,7 +77,7 @@ def test_pictures_in_folders_of_their_class_are_measured_and_the_figures_kept(tm
     assert result.returncode == 0, result.stderr
     assert "2 pictures, whose groups are not known" in result.stdout
     before, after = Classifier.load(SHIPPED).card, Classifier.load(artifact).card
-    assert after.metrics["mine"]["accuracy"]["examples"] == 2
+    assert after.metrics["evaluations"]["mine"]["accuracy"]["examples"] == 2
     assert {name: after.metrics[name] for name in before.metrics} == before.metrics
 
 
@@ -89,6 +101,35 @@ def test_cropped_pictures_are_measured_without_their_margins(tmp_path: Path) -> 
         assert result.returncode == 0, result.stderr
         accuracy[options] = json.loads(output.read_text())["accuracy"]["accuracy"]
     assert accuracy[()] < 0.5 < 0.8 < accuracy["--roi",]
+
+
+def test_examples_that_were_trained_on_are_never_measured(task: Task) -> None:
+    """Groups are known by name, so a part of the data set is recognised as such, and the test set as another one."""
+    card = Classifier.load(SHIPPED).card
+    card = dataclasses.replace(card, data={**card.data, "groups_held_out": ["00014/00001", "00017/00002"]})
+    groups = np.array(["00014/00000", "00014/00001", "00017/00002", "00018/00000"])
+    prepared = Prepared(
+        *(np.zeros((4, 8, 8, 3), np.uint8), np.zeros((4, 4), np.float32), np.arange(4), groups),
+        origin=task.data.name,
+        fingerprint="of another part",
+        grouped=True,
+    )
+    assert held_out(card, prepared).groups.tolist() == ["00014/00001", "00017/00002"]
+    assert len(held_out(card, dataclasses.replace(prepared, grouped=False))) == 4
+    assert len(held_out(card, dataclasses.replace(prepared, origin="other pictures"))) == 4
+    with pytest.raises(EvaluationError, match="nothing is left"):
+        held_out(dataclasses.replace(card, data={**card.data, "groups_held_out": []}), prepared)
+
+
+def test_wrong_pictures_of_other_things_are_named(tmp_path: Path) -> None:
+    write_drawn(tmp_path / "drawn", 1, seed=9)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "photo.jpg").write_bytes(b"no picture")
+    for name, reason in (("empty", "empty: there are no pictures"), ("broken", "broken/photo.jpg: ")):
+        result = evaluate(SHIPPED, "--data", tmp_path / "drawn", "--store", tmp_path, "--not-signs", tmp_path / name)
+        assert result.returncode == 1
+        assert reason in result.stderr.splitlines()[-1]
 
 
 def test_mistakes_in_the_command_are_told(tmp_path: Path) -> None:
