@@ -7,6 +7,8 @@ GROUPS := service ui train notebooks dev
 ARTIFACT := model/artifacts/traffic_sign/card.json
 # Without a classifier the first start trains one, and that needs the packages for training.
 RUN_GROUPS := service ui $(if $(wildcard $(ARTIFACT)),,train)
+COMPARED := $(COMPARISON)$(wildcard data/store/comparison)
+NOTEBOOKS := $(filter-out $(if $(COMPARED),,%/compare_models.ipynb),$(wildcard notebooks/*.ipynb))
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
@@ -59,9 +61,11 @@ samples: $(VENV)/train.installed ## Draw the sample pictures of the page anew
 screenshots: install chromium ## Take the pictures for the README
 	$(BIN)/python -m tests.browser.screenshots docs
 
-notebooks: $(VENV)/train.installed $(VENV)/notebooks.installed ## Render notebooks/*.ipynb to notebooks/html; DATA=path, or the data set in data/store
-	$(if $(DATA),GTSRB=$(abspath $(DATA))) $(BIN)/python -m nbconvert --to html --execute \
-		--HTMLExporter.require_js_url= --HTMLExporter.mathjax_url= --output-dir notebooks/html notebooks/*.ipynb
+notebooks: $(VENV)/train.installed $(VENV)/notebooks.installed ## Render notebooks/*.ipynb to notebooks/html; DATA=path, COMPARISON=path, or what lies in data/store
+	$(if $(DATA),GTSRB=$(abspath $(DATA))) $(if $(COMPARISON),COMPARISON=$(abspath $(COMPARISON))) \
+		$(BIN)/python -m nbconvert --to html --execute \
+		--HTMLExporter.require_js_url= --HTMLExporter.mathjax_url= --output-dir notebooks/html $(NOTEBOOKS)
+	$(if $(COMPARED),,@echo "There is no comparison, so compare_models.ipynb is left out; make compare, or COMPARISON=path")
 
 test-system: ## Build both images, start them with compose and predict through the page's container
 	tests/system/run.sh

@@ -108,7 +108,7 @@ def jigsaw(pixels: Pixels, pieces: int, rng: np.random.Generator) -> Pixels:
         pixels[:, :height, :width]
         .reshape(count, pieces, high, pieces, wide, 3)
         .swapaxes(2, 3)
-        .reshape(count, -1, high, wide, 3)
+        .reshape(count, pieces**2, high, wide, 3)
     )
     shift = rng.integers(1, pieces**2, (count, 1))
     order = (np.arange(pieces**2) + shift) % pieces**2

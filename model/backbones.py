@@ -1,5 +1,6 @@
 """Networks of others, for the comparison: those of keras.applications by name, and a plain one."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,22 @@ def plain_features(x: Any) -> Any:
     return layers.Dense(256, activation="relu", name="features")(layers.Flatten(name="flat")(x))
 
 
+def find_backbone(name: str) -> tuple[str, dict[str, float]]:
+    """Return the name and the options of the function that builds a network of keras.applications.
+
+    Raises:
+        TrainingError: no such network, or a width multiplier that is no positive number.
+    """
+    kind, colon, multiplier = name.partition(":")
+    if kind not in SCALES:
+        raise TrainingError(f"there is no network {name!r}; known: residual:WIDTHS, plain, {', '.join(SCALES)}")
+    if not colon:
+        return kind, {}
+    if not re.fullmatch(r"[0-9]*\.?[0-9]+", multiplier) or not float(multiplier):
+        raise TrainingError(f"{name!r}: the width multiplier after the colon is a positive number")
+    return kind, {"alpha": float(multiplier)}
+
+
 def backbone_features(name: str, pixels: Any, weights: str) -> Any:
     """Put a network of keras.applications, without its head, on pixels.
 
@@ -56,13 +73,7 @@ def backbone_features(name: str, pixels: Any, weights: str) -> Any:
     Raises:
         TrainingError: no such network, or weights that cannot be had or do not fit.
     """
-    kind, _, multiplier = name.partition(":")
-    if kind not in SCALES:
-        raise TrainingError(f"there is no network {name!r}; known: residual:WIDTHS, plain, {', '.join(SCALES)}")
-    try:
-        options = {"alpha": float(multiplier)} if multiplier else {}
-    except ValueError as error:
-        raise TrainingError(f"{name!r}: {multiplier!r} is no width multiplier") from error
+    kind, options = find_backbone(name)
     least = LEAST_SIDE.get(kind, 32)
     if min(pixels.shape[1:3]) < least:
         pixels = layers.Resizing(least, least, name="enlarge")(pixels)

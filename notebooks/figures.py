@@ -1,26 +1,31 @@
-"""Figures of a data set, for notebooks and reports: each function draws what `data.statistics` measured.
+"""Figures for notebooks: each function draws what `data.statistics` measured or `model.comparison` read.
 
 They are plain `Figure`s, made without pyplot, so that nothing is kept open and any program can show or save them.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
 from data.statistics import ClassCounts, Tracks
 from data.task import Task
+from model.comparison import Network, SharedTrack
 
 WIDTH = 9.0  # inches; what a notebook's column holds
 DPI = 110
 # Okabe and Ito (2008): told apart with every kind of colour vision, and in grey.
 BLUE, ORANGE, SKY, GREY = "#0072B2", "#D55E00", "#56B4E9", "#666666"
+NETWORK_COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", SKY, "#000000", GREY)
+NETWORK_MARKERS = "osD^vPX*"
 SHEET_COLUMNS = 15
+LISTED = 25  # rows of a table of tracks or confusions
 BAND = (5, 95)  # percentiles
 BAND_LABEL = "the middle 90 %"
 LUMA_LABEL = "mean luma in the sign's box, 0 to 255"
@@ -176,6 +181,192 @@ def draw_contact_sheet(title: str, pixels: Pixels) -> Figure:
     axes.set_title(title, loc="left")
     axes.set_axis_off()
     return figure
+
+
+def draw_cost(networks: Sequence[Network]) -> Figure:
+    """Draw accuracy against multiply-adds and against parameters, both logarithmic, with a bar for its spread.
+
+    The marker of a network with a single seed is hollow, as its bar means something else.
+    """
+    figure = _figure(height=4.6)
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes, name, title in (
+        (left, "multiply_adds", "multiply-adds of one inference"),
+        (right, "parameters", "parameters"),
+    ):
+        for network, style in zip(networks, _styles(networks), strict=True):
+            mean, (low, high) = float(np.mean(network.accuracies)), network.accuracy_range
+            cost = network.cards[0].training[name]
+            axes.vlines(cost, low, high, color=style["color"], linewidth=1.5)
+            face = style["color"] if len(network.cards) > 1 else "white"
+            axes.plot(cost, mean, style["marker"], color=style["color"], markerfacecolor=face, markersize=9)
+        axes.set_xscale("log")
+        axes.margins(x=0.15)
+        _label(axes, f"Accuracy against {title.split(' ')[0]}", f"{title}, logarithmic")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(EngFormatter(sep=" "))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.grid(color="0.9")
+        axes.set_axisbelow(True)
+    left.set_ylabel("accuracy on held-out examples")
+    left.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    _network_legend(figure, networks)
+    return figure
+
+
+def draw_times(networks: Sequence[Network]) -> Figure:
+    """Draw a bar for the time of one inference of each network, the mean over seeds, the fastest on top."""
+    times = np.array([np.mean([card.metrics["milliseconds_per_image"] for card in each.cards]) for each in networks])
+    order = np.argsort(-times)
+    figure, axes = _axes(height=1.1 + 0.35 * len(networks))
+    bars = axes.barh([networks[row].title for row in order], times[order], color=BLUE, height=0.7)
+    axes.bar_label(bars, [f"{time:.2f} ms" for time in times[order]], padding=4)
+    _label(axes, "Time of one inference", "milliseconds per picture, one core, without decoding")
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.margins(x=0.12)
+    axes.tick_params(axis="y", length=0)
+    return figure
+
+
+def draw_class_errors(shares: npt.NDArray[np.float64], networks: Sequence[Network], task: Task) -> Figure:
+    """Draw the share of wrong answers of each network in each class that has any, the worst class on top.
+
+    Args:
+        shares: in [0, 1], shape (classes, networks), NaN for a class without examples.
+        networks: the columns.
+        task: names the rows.
+    """
+    order = np.argsort(-np.nan_to_num(shares).mean(axis=1), kind="stable")
+    rows = order[np.nan_to_num(shares[order]).max(axis=1) > 0]
+    return _draw_cells(
+        "Share of wrong answers in each class, in %; classes without a mistake are left out",
+        100 * shares[rows],
+        _class_names(task, rows),
+        networks,
+        "{:.1f}",
+    )
+
+
+def draw_confusions(
+    confusions: Mapping[tuple[int, int], Sequence[int]], networks: Sequence[Network], task: Task
+) -> Figure:
+    """Draw how often each network took one class for another, the `LISTED` most frequent pairs.
+
+    Args:
+        confusions: counts for each network by (class, answer), the most frequent first.
+        networks: the columns.
+        task: names the classes.
+    """
+    pairs = list(confusions)[:LISTED]
+    return _draw_cells(
+        _listed_title("Pictures of one class that were taken for another", len(pairs), len(confusions)),
+        np.array([confusions[pair] for pair in pairs], np.float64),
+        [f"{task.labels[truth].name} → {task.labels[answer].name}" for truth, answer in pairs],
+        networks,
+        "{:.0f}",
+    )
+
+
+def draw_shared_tracks(tracks: Sequence[SharedTrack], networks: Sequence[Network], task: Task) -> Figure:
+    """Draw how many pictures of a track each network gets wrong, for the first `LISTED` tracks."""
+    listed = tracks[:LISTED]
+    return _draw_cells(
+        _listed_title("Wrong pictures in tracks where several networks err", len(listed), len(tracks)),
+        np.array([track.wrong for track in listed], np.float64),  # None becomes NaN
+        [f"{task.labels[track.class_index].name}, {track.group}, seed {track.seed}" for track in listed],
+        networks,
+        "{:.0f}",
+    )
+
+
+def draw_corruptions(accuracies: Mapping[str, npt.NDArray[np.float64]], networks: Sequence[Network]) -> Figure:
+    """Draw accuracy over the severity of each corruption, a line for each network.
+
+    Args:
+        accuracies: by corruption, in [0, 1], shape (networks, severities).
+        networks: the lines.
+    """
+    columns = 4
+    rows = math.ceil(len(accuracies) / columns)
+    figure = _figure(height=1.8 * rows + 1)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for axes in grid.flat[len(accuracies) :]:
+        axes.set_axis_off()
+    for axes, (name, values) in zip(grid.flat, accuracies.items(), strict=False):
+        severity = np.arange(1, values.shape[1] + 1)
+        for line, style in zip(values, _styles(networks), strict=True):
+            axes.plot(severity, line, color=style["color"], marker=style["marker"], linewidth=1.5, markersize=4)
+        axes.set_title(name, loc="left", fontsize=10)
+        axes.set_xticks(severity)
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", color="0.9")
+    for axes in grid[-1]:
+        axes.set_xlabel("severity")
+    figure.suptitle("Accuracy on corrupted pictures", x=0.01, ha="left", fontsize=12)
+    figure.supylabel("accuracy", fontsize=10)
+    _network_legend(figure, networks)
+    return figure
+
+
+def _draw_cells(
+    title: str,
+    values: npt.NDArray[np.float64],
+    names: Sequence[str],
+    networks: Sequence[Network],
+    number: str,
+) -> Figure:
+    """Draw a table whose cells are the darker the larger they are; 0 is left blank, NaN a dash."""
+    figure, axes = _axes(height=1.3 + 0.25 * max(len(names), 1))
+    figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+    axes.spines[:].set_visible(False)
+    if not names:
+        axes.text(0, 0.5, "none", color=GREY)
+        axes.set(xticks=[], yticks=[])
+        return figure
+    largest = float(np.nanmax(values)) or 1.0
+    axes.imshow(values, cmap="Blues", vmin=0, vmax=1.25 * largest, aspect="auto")
+    for (row, column), value in np.ndenumerate(values):
+        text = "–" if math.isnan(value) else number.format(value) if value else ""
+        colour = "white" if value > 0.7 * largest else "black"
+        axes.text(column, row, text, ha="center", va="center", fontsize=8, color=colour)
+    axes.xaxis.tick_top()
+    axes.set_xticks(range(len(networks)), [_broken(network.title) for network in networks], fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_xticks(np.arange(len(networks) - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(len(names) - 1) + 0.5, minor=True)
+    axes.grid(which="minor", color="0.9")
+    axes.tick_params(which="both", length=0)
+    return figure
+
+
+def _listed_title(title: str, listed: int, total: int) -> str:
+    return title if listed == total else f"{title}: the first {listed} of {total:,}"
+
+
+def _broken(title: str) -> str:
+    """Break a network's title where a column is narrow."""
+    return title.replace(":", "\n").replace("=", "\n")
+
+
+def _styles(networks: Sequence[Network]) -> list[dict[str, str]]:
+    """Return colour and marker of each network, the same in every figure."""
+    return [
+        {
+            "color": NETWORK_COLOURS[row % len(NETWORK_COLOURS)],
+            # After one round the markers are shifted, so that 64 networks differ.
+            "marker": NETWORK_MARKERS[(row + row // len(NETWORK_COLOURS)) % len(NETWORK_MARKERS)],
+        }
+        for row in range(len(networks))
+    ]
+
+
+def _network_legend(figure: Figure, networks: Sequence[Network]) -> None:
+    handles = [
+        Line2D([], [], linewidth=1.5, label=network.title, color=style["color"], marker=style["marker"])
+        for network, style in zip(networks, _styles(networks), strict=True)
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
 
 
 def _figure(height: float) -> Figure:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,14 @@ import pytest
 import requests
 from PIL import Image
 
-from data.render import draw_example
+from data.render import draw_example, write_drawn
 from data.task import Task, load_task
 from model.artifact import ARTIFACTS
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ARTIFACTS / "traffic_sign"
 START_TIMEOUT_S = 60.0
+COMPARED = ("plain", "residual:8,16")
 
 Start = Callable[..., AbstractContextManager[str]]
 
@@ -106,6 +108,33 @@ def start_service(status: int = 200, **settings: object) -> Iterator[str]:
     with running(command, environment) as process:
         wait_for(f"http://127.0.0.1:{port}/readyz", process, status)
         yield f"http://127.0.0.1:{port}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A run of `python -m model.compare`: its data, its output folder, its store and what it printed."""
+
+    data: Path
+    output: Path
+    store: Path
+    printed: str
+
+
+@pytest.fixture(scope="session")
+def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
+    """Two small networks on drawn signs, trained for one epoch with two seeds."""
+    folder = tmp_path_factory.mktemp("comparison")
+    data, output, store = folder / "signs", folder / "output", folder / "store"
+    write_drawn(data, 2, seed=1)
+    result = compare("--data", data, "--output", output, "--store", store, "--seeds", 0, 1, "--frames", 0, *COMPARED)
+    assert result.returncode == 0, result.stderr
+    return Comparison(data, output, store, result.stdout)
+
+
+def compare(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m model.compare` for one epoch; networks stand last, behind an option that takes one value."""
+    command = [sys.executable, "-m", "model.compare", "--preset", "quick", "--epochs", "1", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture(scope="session")

@@ -2,14 +2,16 @@
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 from data.render import write_drawn
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Comparison
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TIMEOUT_S = 120
@@ -30,7 +32,7 @@ def code_cells(path: Path) -> list[nbformat.NotebookNode]:
 
 
 def test_there_are_notebooks() -> None:
-    assert "explore_data" in {path.stem for path in NOTEBOOKS}
+    assert {"explore_data", "compare_models"} <= {path.stem for path in NOTEBOOKS}
 
 
 @every_notebook
@@ -47,11 +49,27 @@ def test_a_notebook_defines_nothing_itself(path: Path) -> None:
 
 
 @every_notebook
-def test_a_notebook_runs_on_a_small_data_set_and_shows_figures(path: Path, drawn: Path) -> None:
-    notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=TIMEOUT_S, resources={"metadata": {"path": str(path.parent)}})
-    client.execute(env={**os.environ, "GTSRB": str(drawn)})
-    outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+def test_a_notebook_runs_on_a_small_data_set_and_shows_figures(path: Path, drawn: Path, comparison: Comparison) -> None:
+    outputs = run(path, GTSRB=drawn, COMPARISON=comparison.output)
     complaints = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
     assert complaints == []
     assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+def test_the_notebook_of_a_comparison_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(CellExecutionError, match=r"nothing: there is no comparison; .* makes one"):
+        run(ROOT / "notebooks" / "compare_models.ipynb", COMPARISON=tmp_path / "nothing")
+
+
+def test_a_comparison_of_one_network_with_one_seed_has_figures_too(comparison: Comparison, tmp_path: Path) -> None:
+    shutil.copytree(comparison.output / "plain-seed0", tmp_path / "plain-seed0")
+    outputs = run(ROOT / "notebooks" / "compare_models.ipynb", COMPARISON=tmp_path)
+    assert sum("image/png" in output.get("data", {}) for output in outputs) == 6
+
+
+def run(path: Path, **variables: Path) -> list[nbformat.NotebookNode]:
+    """Run a notebook with these environment variables, and return the outputs of its cells."""
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(notebook, timeout=TIMEOUT_S, resources={"metadata": {"path": str(path.parent)}})
+    client.execute(env={**os.environ, **{name: str(value) for name, value in variables.items()}})
+    return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]

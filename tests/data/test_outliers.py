@@ -53,6 +53,11 @@ def test_signs_that_stay_signs_are_never_mirrored_or_turned(signs: npt.NDArray[n
     assert not kept - set(task.outliers.mirrored) - set(task.outliers.turned)
 
 
+def test_a_small_set_gets_few_outliers(task: Task, signs: npt.NDArray[np.uint8]) -> None:
+    """Fewer than there are ways to make them, so that some ways make none."""
+    assert make_outliers(task, signs, np.arange(43), 2, seed=0).shape == (2, *signs.shape[1:])
+
+
 def test_a_jigsaw_moves_every_piece_and_loses_none(signs: npt.NDArray[np.uint8]) -> None:
     for pieces in (2, 3):
         cut = jigsaw(signs, pieces, np.random.default_rng(0))
