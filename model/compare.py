@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data.errors import DataError
-from data.source import STORE, Source, open_source
+from data.source import STORE, Source, find_source, open_source
 from data.task import Task, Training, load_task
 from model.artifact import CARD_FILE
 from model.comparison import (
@@ -154,7 +154,7 @@ def main(arguments: list[str]) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m model.compare", description=__doc__)
     parser.add_argument("networks", nargs="*", default=NETWORKS, help=f"(default: {' '.join(NETWORKS)})")
-    parser.add_argument("--data", type=Path, required=True, help="folder or archive of the data set")
+    parser.add_argument("--data", type=Path, help="folder or archive (default: the data set in data/store)")
     parser.add_argument("--task", default="traffic_sign", help="a file in data/tasks (default: %(default)s)")
     parser.add_argument("--preset", default="cpu", help="what else a training needs to know (default: %(default)s)")
     parser.add_argument("--epochs", type=int, default=10, help="of each training (default: %(default)s)")
@@ -170,7 +170,7 @@ def main(arguments: list[str]) -> int:
             dataclasses.replace(task.preset(options.preset), epochs=options.epochs, frames=options.frames, seed=seed)
             for seed in options.seeds
         ]
-        source = open_source(options.data, task)
+        source = open_source(options.data, task) if options.data else find_source(task, options.store)
         options.output.mkdir(parents=True, exist_ok=True)
         command = f"python -m model.compare --preset {options.preset}"
         command += f" --epochs {options.epochs} --frames {options.frames}"

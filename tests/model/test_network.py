@@ -4,6 +4,7 @@ import dataclasses
 import io
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -98,7 +99,9 @@ def test_distillation_weighs_each_example_and_follows_label_and_teacher() -> Non
 
 
 def test_jpeg_in_the_augmentation_is_like_that_of_a_file(pictures: npt.NDArray[np.uint8]) -> None:
-    nothing = {field.name: (1.0, 1.0) if isinstance(field.default, tuple) else 0.0 for field in fields(Ranges)}
+    nothing: dict[str, Any] = {
+        field.name: (1.0, 1.0) if isinstance(field.default, tuple) else 0.0 for field in fields(Ranges)
+    }
     ranges = Ranges(**{**nothing, "margin": (0.0, 0.0), "jpeg": (30.0, 30.0), "jpeg_probability": 1.1})
     whole = np.tile(np.array([[0.0, 0.0, 1.0, 1.0]], np.float32), (64, 1))
     ours = keras.ops.convert_to_numpy(Augment(ranges)(pictures, whole, training=True)).astype(float)
