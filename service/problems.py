@@ -48,17 +48,21 @@ class Problem(Exception):
     members: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
 
-    def response(self) -> Response:
-        """Return the answer for the client."""
+    def body(self) -> dict[str, Any]:
+        """Return the members of RFC 9457 in JSON types."""
         kind = KINDS[self.kind]
-        body = {
+        return {
             "type": f"urn:traffic-sign:problem:{self.kind}",
             "title": kind.title,
             "status": kind.status,
             "detail": self.detail,
             **self.members,
         }
-        return Response(json.dumps(body), kind.status, self.headers, content_type="application/problem+json")
+
+    def response(self) -> Response:
+        """Return the answer for the client."""
+        status = KINDS[self.kind].status
+        return Response(json.dumps(self.body()), status, self.headers, content_type="application/problem+json")
 
 
 def register(app: Flask) -> None:

@@ -16,7 +16,7 @@ from data.prepare import prepare
 from data.source import Example, Source
 from data.task import Task
 from model.classifier import Classifier
-from service.app import MAX_BODY_BYTES
+from service.payloads import MAX_BATCH, MAX_BATCH_BYTES, MAX_BODY_BYTES
 from tests.conftest import SHIPPED, awkward_pictures, drawing, encoded
 from tests.data.test_images import png_header
 
@@ -166,6 +166,34 @@ def test_explanation_points_at_the_sign(service: str) -> None:
     assert heatmap.max() == 1
     assert heatmap[:, :middle].sum() > heatmap[:, middle:].sum()
     assert "heatmap" not in post(service, STOP).json()
+
+
+def batch(service: str, pictures: list[tuple[str, bytes]], query: str = "") -> requests.Response:
+    files = [("image", picture) for picture in pictures]
+    return requests.post(f"{service}/predict_traffic_sign/batch{query}", files=files, timeout=60)
+
+
+def test_batch_is_answered_in_order_and_failures_harm_nobody(service: str) -> None:
+    pictures = [(f"{index}.png", encoded(drawing(index))) for index in (14, 17, 12)]
+    sent = [pictures[0], ("text.png", b"no picture"), *pictures[1:], ("empty.png", b"")]
+    results = batch(service, sent, "?top_k=2&explain=true").json()["results"]
+    assert [result["filename"] for result in results] == [name for name, _ in sent]
+    assert [result["problem"]["status"] for result in results if "problem" in result] == [422, 400]
+    predictions = [result["prediction"] for result in results if "prediction" in result]
+    alone = [post(service, payload, query="?top_k=2&explain=true").json() for _, payload in pictures]
+    assert predictions == alone
+
+
+def test_batches_beyond_the_limits_are_refused(service: str) -> None:
+    assert len(batch(service, [("s.png", STOP)] * MAX_BATCH).json()["results"]) == MAX_BATCH
+    assert_problem(
+        batch(service, [("s.png", STOP)] * (MAX_BATCH + 1)), 413, "too_large", f"at most {MAX_BATCH} pictures"
+    )
+    large = [("s.png", bytes(MAX_BYTES))] * (MAX_BATCH_BYTES // MAX_BYTES + 1)
+    assert_problem(batch(service, large), 413, "too_large", f"{MAX_BATCH_BYTES:,} bytes in all")
+    url = f"{service}/predict_traffic_sign/batch"
+    assert_problem(requests.post(url, data=STOP, timeout=5), 415, "unsupported_type", "one field `image` for each")
+    assert_problem(requests.post(url, files={"photo": STOP}, timeout=5), 400, "nothing_sent", "`image`")
 
 
 def test_urls_are_not_offered_yet(service: str) -> None:

@@ -1,0 +1,84 @@
+"""From a request to the bytes of the pictures in it, in whichever of the ways they were sent."""
+
+import base64
+
+from flask import request
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+
+from data.images import MAX_BYTES, MEDIA_TYPES
+from service import problems
+from service.problems import Problem
+
+RAW_TYPES = frozenset({*MEDIA_TYPES, "image/jpg", "application/octet-stream"})
+FORM = "multipart/form-data"
+# A picture in base64 takes a third more than its bytes; the rest is room for the JSON or multipart around it.
+MAX_BODY_BYTES = MAX_BYTES * 4 // 3 + 64 * 1024
+MAX_BATCH = 256
+MAX_BATCH_BYTES = 64 * 1024**2
+
+
+def read_picture() -> bytes:
+    """Return the bytes of the one picture in the request: raw, in a form or in JSON.
+
+    Raises:
+        Problem: there is none, it is too large, or it was sent in a way that is not offered.
+    """
+    payload: bytes
+    if request.mimetype == FORM:
+        file = request.files.get("image")
+        if file is None:
+            raise Problem("nothing_sent", "The form has no file in the field `image`.")
+        payload = file.read()
+    elif request.mimetype == "application/json":
+        payload = _from_json()
+    elif request.mimetype in RAW_TYPES:
+        payload = request.get_data(cache=False)
+    elif not request.mimetype and not request.content_length:
+        raise Problem("nothing_sent", "The request has no body.")
+    else:
+        accepted = ", ".join(sorted(RAW_TYPES | {FORM, "application/json"}))
+        sent = request.mimetype or "no content type"
+        raise Problem("unsupported_type", f"Send one of {accepted}; this request has {sent}.")
+    if len(payload) > MAX_BYTES:
+        raise Problem("too_large", problems.TOO_LARGE)
+    return payload
+
+
+def read_pictures() -> list[tuple[str, bytes]]:
+    """Return name and bytes of each picture in a form, in the order of its fields `image`.
+
+    Raises:
+        Problem: no form, none in it, or more than `MAX_BATCH` or `MAX_BATCH_BYTES`.
+    """
+    request.max_content_length = request.max_form_memory_size = MAX_BATCH_BYTES
+    request.max_form_parts = None  # counted below, with an answer that says so
+    if request.mimetype != FORM:
+        raise Problem("unsupported_type", f"Send {FORM} with one field `image` for each picture.")
+    try:
+        files = request.files.getlist("image")
+    except RequestEntityTooLarge as error:
+        raise Problem("too_large", f"A batch may have at most {MAX_BATCH_BYTES:,} bytes in all.") from error
+    if not files:
+        raise Problem("nothing_sent", "The form has no file in the field `image`.")
+    if len(files) > MAX_BATCH:
+        raise Problem("too_large", f"A batch may have at most {MAX_BATCH} pictures, not {len(files)}.")
+    return [(file.filename or "", file.read()) for file in files]
+
+
+def _from_json() -> bytes:
+    try:
+        body = request.get_json()
+    except RecursionError as error:
+        raise Problem("bad_request", "The JSON is nested too deeply.") from error
+    except BadRequest as error:
+        raise Problem("bad_request", "The body is not JSON.") from error
+    if not isinstance(body, dict) or len(body.keys() & {"image", "url"}) != 1:
+        raise Problem("bad_request", 'The JSON must be {"image": "<base64>"}.')
+    if "url" in body:
+        raise Problem("not_implemented", "Fetching images by URL is not offered by this version; send the image.")
+    if not isinstance(body["image"], str):
+        raise Problem("bad_request", "`image` must be a string in base64.")
+    try:
+        return base64.b64decode(body["image"], validate=True)
+    except ValueError as error:
+        raise Problem("bad_request", f"`image` is not base64: {error}.") from error

@@ -1,0 +1,48 @@
+"""Classify pictures from the command line, without a server: `python -m service.predict IMAGE…`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from data.errors import ImageError
+from model.artifact import ARTIFACTS
+from model.classifier import Classifier
+from model.errors import ArtifactError
+from service.answers import as_sentence, encode
+
+
+def main(arguments: list[str]) -> int:
+    """Print an answer for each picture; return 1 if there is none for one of them, else 0."""
+    parser = argparse.ArgumentParser(prog="python -m service.predict", description=__doc__)
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="file of a picture")
+    parser.add_argument("--top-k", type=int, default=5, help="alternatives to list (default: %(default)s)")
+    parser.add_argument("--explain", action="store_true", help="add the heat map, with --json")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON for each picture")
+    parser.add_argument("--artifact", type=Path, default=ARTIFACTS / "traffic_sign", help="folder of the classifier")
+    options = parser.parse_args(arguments)
+    try:
+        classifier = Classifier.load(options.artifact)
+    except ArtifactError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    status = 0
+    for path in options.images:
+        try:
+            [prediction] = classifier.predict([path.read_bytes()], explain=options.explain)
+        except (OSError, ImageError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            print(f"{path}: {as_sentence(ValueError(reason))}", file=sys.stderr)
+            status = 1
+            continue
+        answer = encode(prediction, classifier.card, options.top_k, explain=options.explain)
+        if options.json:
+            print(json.dumps({"file": str(path), **answer}, ensure_ascii=False))
+        else:
+            others = "; ".join(f"{each['class_name']} {each['probability']:.1%}" for each in answer["alternatives"][1:])
+            print(f"{path}: {answer['class_name']} ({answer['probability']:.1%}, {answer['verdict']}), then {others}")
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
