@@ -11,6 +11,7 @@ from model.classifier import Classifier
 from model.progress import training_folder
 from service import problems
 from service.answers import as_sentence, encode
+from service.fetch import Fetcher
 from service.payloads import MAX_BODY_BYTES, read_picture, read_pictures
 from service.problems import Problem
 from service.readiness import Readiness
@@ -35,6 +36,7 @@ def create_app(settings: Settings) -> Flask:
     if readiness.has_artifact():
         readiness.load()
     app.extensions["readiness"] = readiness
+    app.extensions["fetcher"] = Fetcher() if settings.allow_urls else None
     app.extensions["openapi"] = yaml.safe_load(OPENAPI_FILE.read_text(encoding="utf-8"))
     problems.register(app)
     app.register_blueprint(routes)

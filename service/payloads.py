@@ -2,11 +2,12 @@
 
 import base64
 
-from flask import request
+from flask import current_app, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
 from data.images import MAX_BYTES, MEDIA_TYPES
 from service import problems
+from service.fetch import Fetcher
 from service.problems import Problem
 
 RAW_TYPES = frozenset({*MEDIA_TYPES, "image/jpg", "application/octet-stream"})
@@ -73,12 +74,16 @@ def _from_json() -> bytes:
     except BadRequest as error:
         raise Problem("bad_request", "The body is not JSON.") from error
     if not isinstance(body, dict) or len(body.keys() & {"image", "url"}) != 1:
-        raise Problem("bad_request", 'The JSON must be {"image": "<base64>"}.')
-    if "url" in body:
-        raise Problem("not_implemented", "Fetching images by URL is not offered by this version; send the image.")
-    if not isinstance(body["image"], str):
-        raise Problem("bad_request", "`image` must be a string in base64.")
+        raise Problem("bad_request", 'The JSON must be {"image": "<base64>"} or {"url": "<address>"}.')
+    [(name, value)] = [(name, body[name]) for name in ("image", "url") if name in body]
+    if not isinstance(value, str):
+        raise Problem("bad_request", f"`{name}` must be a string.")
+    if name == "url":
+        fetcher: Fetcher | None = current_app.extensions["fetcher"]
+        if fetcher is None:
+            raise Problem("not_implemented", "This service does not fetch images by URL; send the image.")
+        return fetcher.fetch(value)
     try:
-        return base64.b64decode(body["image"], validate=True)
+        return base64.b64decode(value, validate=True)
     except ValueError as error:
         raise Problem("bad_request", f"`image` is not base64: {error}.") from error

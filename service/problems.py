@@ -27,6 +27,8 @@ KINDS = {
     "method_not_allowed": Kind(405, "This address does not take this method"),
     "too_large": Kind(413, "The request is too large"),
     "unsupported_type": Kind(415, "This type of content is not accepted"),
+    "url_refused": Kind(400, "This address is not fetched"),
+    "url_failed": Kind(422, "Nothing could be fetched from this address"),
     "unreadable_image": Kind(422, "The image cannot be read"),
     "internal": Kind(500, "Something went wrong in the service"),
     "not_implemented": Kind(501, "This is not offered"),

@@ -34,6 +34,7 @@ class Settings(BaseModel):
         None, description="folder of the classifier; by default `model/artifacts/` and the task"
     )
     store: Path | None = Field(None, description="folder of data and checkpoints; by default `data/store`")
+    allow_urls: bool = Field(False, description="fetch images that a request names by URL, from public addresses only")
     train: bool = Field(True, description="train at the first start if there is no classifier")
 
     @property

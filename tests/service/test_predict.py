@@ -196,7 +196,7 @@ def test_batches_beyond_the_limits_are_refused(service: str) -> None:
     assert_problem(requests.post(url, files={"photo": STOP}, timeout=5), 400, "nothing_sent", "`image`")
 
 
-def test_urls_are_not_offered_yet(service: str) -> None:
+def test_urls_are_not_fetched_unless_that_is_allowed(service: str) -> None:
     body = json.dumps({"url": "http://example.org/sign.png"}).encode()
     assert_problem(post(service, body, "application/json"), 501, "not_implemented", "URL")
 

@@ -1,0 +1,160 @@
+"""Fetch a picture from an address that a stranger names, without reaching anything that is not public.
+
+A name is resolved once, every address of it must be public, and the connection goes to one that was checked, so a name
+that changes its mind in between gains nothing. Redirects are followed by hand, each checked in the same way. Neither
+proxies nor credentials are taken from the environment, and one deadline holds for everything after the resolution.
+"""
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from urllib.parse import quote, urljoin, urlsplit
+
+from data.images import MAX_BYTES
+from service.problems import TOO_LARGE, Problem
+
+PORTS = {"http": 80, "https": 443}
+MAX_REDIRECTS = 3
+MAX_URL = 2048  # characters
+TIMEOUT_S = 5.0
+CHUNK = 64 * 1024
+SAFE = "/%:@!$&'()*+,;=?~-._"  # what stands in a URL as it is
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # NAT64: the last 32 bits are an IPv4 address
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """Return the addresses of a host as text; OSError if it has none."""
+    return [str(answer[4][0]) for answer in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+
+
+def is_public(address: Address) -> bool:
+    """Say whether an address is that of a host on the public internet; one that is wrapped in it decides."""
+    if isinstance(address, ipaddress.IPv6Address):
+        inner = address.ipv4_mapped or address.sixtofour
+        if address in TRANSLATED:
+            inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(inner)
+    return address.is_global and not address.is_multicast and not address.is_reserved
+
+
+@dataclass(frozen=True)
+class Fetcher:
+    """Fetches pictures.
+
+    `resolve` turns host and port into addresses, `allowed` says which of them may be reached, `ports` are the ports
+    that may be, or None for all; `timeout_s` is for a whole fetch but the resolution.
+    """
+
+    resolve: Callable[[str, int], Sequence[str]] = resolve
+    allowed: Callable[[Address], bool] = is_public
+    ports: frozenset[int] | None = frozenset(PORTS.values())
+    timeout_s: float = TIMEOUT_S
+
+    def fetch(self, url: str) -> bytes:
+        """Return what lies at a URL, at most `MAX_BYTES`.
+
+        Raises:
+            Problem: `url_refused` if the address may not be fetched, `url_failed` if it cannot be, `too_large`.
+        """
+        deadline = time.monotonic() + self.timeout_s
+        for _ in range(MAX_REDIRECTS + 1):
+            body, target = self._get(url, deadline)
+            if target is None:
+                return body
+            url = urljoin(url, target)
+        raise Problem("url_failed", f"The address leads to more than {MAX_REDIRECTS} others.")
+
+    def _get(self, url: str, deadline: float) -> tuple[bytes, str | None]:
+        """Return the body, or the address that is told instead."""
+        scheme, host, port, path = self._checked(url)
+        try:
+            with self._connected(scheme, host, port, deadline) as connection:
+                connection.request("GET", path, headers={"Accept": "image/*", "Connection": "close"})
+                with closing(connection.getresponse()) as response:
+                    if response.status in REDIRECTS:
+                        return b"", response.getheader("Location") or ""
+                    body = _read(response, host)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if time.monotonic() >= deadline:
+                raise Problem("url_failed", f"{host} took longer than {self.timeout_s:g} s.") from error
+            raise Problem("url_failed", f"{host} cannot be reached or does not speak HTTP.") from error
+        if time.monotonic() >= deadline:
+            raise Problem("url_failed", f"{host} took longer than {self.timeout_s:g} s.")
+        return body, None
+
+    def _checked(self, url: str) -> tuple[str, str, int, str]:
+        """Return scheme, host, port and path with query of a URL that may be fetched, its address not yet checked."""
+        try:
+            parts = urlsplit(url)
+            host, port = (parts.hostname or "").encode("idna").decode(), parts.port or PORTS.get(parts.scheme, 0)
+        except ValueError as error:
+            raise Problem("url_refused", "The address is no URL.") from error
+        if len(url) > MAX_URL or any(ord(letter) <= ord(" ") for letter in url):
+            raise Problem("url_refused", f"The address has blanks or more than {MAX_URL} characters.")
+        if parts.scheme not in PORTS or not host:
+            raise Problem("url_refused", "Only addresses that begin with http:// or https:// are fetched.")
+        if parts.username is not None or parts.password is not None:
+            raise Problem("url_refused", "Addresses with a user name are not fetched.")
+        if self.ports is not None and port not in self.ports:
+            raise Problem("url_refused", f"Only the ports {sorted(self.ports)} are fetched from, not {port}.")
+        path, query = (quote(part, safe=SAFE) for part in (parts.path or "/", parts.query))
+        return parts.scheme, host, port, f"{path}?{query}" if query else path
+
+    @contextmanager
+    def _connected(self, scheme: str, host: str, port: int, deadline: float) -> Iterator[http.client.HTTPConnection]:
+        """Connect to a checked address, and cut the connection at the deadline whatever it is doing then."""
+        try:
+            addresses = [ipaddress.ip_address(address) for address in self.resolve(host, port)]
+        except OSError as error:
+            raise Problem("url_failed", f"There is no host {host}.") from error
+        if not addresses or not all(map(self.allowed, addresses)):
+            raise Problem("url_refused", f"{host} is not a public address.")
+        left = max(deadline - time.monotonic(), 0.001)
+        sock = socket.create_connection((str(addresses[0]), port), timeout=left)
+        open_sockets = [sock]
+
+        def cut() -> None:
+            with suppress(OSError):
+                open_sockets[-1].shutdown(socket.SHUT_RDWR)
+
+        timer = threading.Timer(max(deadline - time.monotonic(), 0), cut)
+        timer.daemon = True
+        timer.start()
+        try:
+            if scheme == "https":
+                context = ssl.create_default_context()
+                wrapped = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
+                open_sockets.append(wrapped)
+                wrapped.do_handshake()
+            connection = http.client.HTTPConnection(host, port)  # for the header Host; it is connected already
+            connection.default_port = PORTS[scheme]
+            connection.sock = open_sockets[-1]
+            yield connection
+        finally:
+            timer.cancel()
+            open_sockets[-1].close()
+
+
+def _read(response: http.client.HTTPResponse, host: str) -> bytes:
+    if response.status != http.HTTPStatus.OK:
+        raise Problem("url_failed", f"{host} answers with the status {response.status}.")
+    if response.getheader("Content-Encoding", "identity") != "identity":
+        raise Problem("url_failed", f"{host} sends the image compressed, though it was asked not to.")
+    promised, body = response.length or 0, bytearray()
+    while chunk := response.read1(CHUNK):
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise Problem("too_large", TOO_LARGE)
+    if len(body) < promised:
+        raise Problem("url_failed", f"{host} ended the connection before the end of the image.")
+    return bytes(body)

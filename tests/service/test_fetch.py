@@ -1,0 +1,213 @@
+"""Fetching by URL, from servers on loopback; names are resolved by a table, and nothing leaves this machine."""
+
+import gzip
+import ipaddress
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import requests
+
+from data.images import MAX_BYTES
+from service.fetch import Address, Fetcher, is_public, resolve
+from service.problems import Problem
+from tests.conftest import drawing, encoded, start_service
+
+STOP = encoded(drawing())
+STRANGER = "10.0.0.7"
+
+
+class Pictures(BaseHTTPRequestHandler):
+    """Answers by path, well and badly."""
+
+    released = threading.Event()
+
+    def do_GET(self) -> None:
+        name = self.path.strip("/").partition("?")[0]
+        if name == "sign.png":
+            self.answer(200, STOP)
+        elif name == "host":
+            self.answer(200, self.headers["Host"].encode())
+        elif name.startswith("hop"):
+            self.answer(302, b"", location=f"/hop{int(name[3:]) - 1}" if name != "hop0" else "/sign.png")
+        elif name == "inward":
+            self.answer(302, b"", location=f"http://inside:{self.headers['Host'].rpartition(':')[2]}/sign.png")
+        elif name == "file":
+            self.answer(302, b"", location="file:///etc/passwd")
+        elif name == "bomb":
+            self.answer(200, gzip.compress(bytes(50_000_000)), encoding="gzip")
+        elif name == "cut":
+            self.answer(200, STOP[:-10], length=len(STOP))
+        elif name == "endless":
+            self.endless()
+        elif name == "slow":
+            self.send_response(200)
+            self.end_headers()
+            while not self.released.wait(0.05):
+                self.wfile.write(b"a")
+        else:
+            self.answer(404, b"")
+
+    def answer(
+        self, status: int, body: bytes, length: int | None = None, location: str = "", encoding: str = "identity"
+    ) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.send_header("Content-Encoding", encoding)
+        self.send_header("Location", location)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def endless(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+        while not self.released.is_set():
+            self.wfile.write(bytes(1_000_000))
+
+    def handle(self) -> None:
+        with suppress(ConnectionError):  # when the fetcher has enough
+            super().handle()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """The port of a server on loopback."""
+    Pictures.released.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1]
+        Pictures.released.set()
+        server.shutdown()
+        thread.join()
+
+
+def stub(host: str, _port: int) -> list[str]:
+    """Resolve names of a small internet."""
+    addresses = {"outside": ["127.0.0.1"], "inside": [STRANGER], "both": ["127.0.0.1", STRANGER]}
+    if host not in addresses:
+        raise OSError("no such host")
+    return addresses[host]
+
+
+def on_loopback(address: Address) -> bool:
+    """Stand in for the check of public addresses: of all addresses only loopback may be reached in these tests."""
+    return address.is_loopback
+
+
+FETCHER = Fetcher(resolve=stub, allowed=on_loopback, ports=None, timeout_s=1.0)
+
+
+def refusal(url: str, fetcher: Fetcher = FETCHER) -> Problem:
+    with pytest.raises(Problem) as caught:
+        fetcher.fetch(url)
+    return caught.value
+
+
+def test_picture_is_fetched_from_its_host_by_the_checked_address(port: int) -> None:
+    assert FETCHER.fetch(f"http://outside:{port}/sign.png?a=b") == STOP
+    assert FETCHER.fetch(f"http://outside:{port}/host") == f"outside:{port}".encode()
+
+
+def test_three_redirects_are_followed_and_no_more(port: int) -> None:
+    assert FETCHER.fetch(f"http://outside:{port}/hop2") == STOP
+    assert "more than 3" in refusal(f"http://outside:{port}/hop3").detail
+
+
+@pytest.mark.parametrize("path", ["inward", "file"])
+def test_redirects_inward_are_refused(port: int, path: str) -> None:
+    assert refusal(f"http://outside:{port}/{path}").kind == "url_refused"
+
+
+def test_host_with_any_address_that_is_not_public_is_refused(port: int) -> None:
+    for host in ("inside", "both"):
+        problem = refusal(f"http://{host}:{port}/sign.png")
+        assert (problem.kind, problem.detail) == ("url_refused", f"{host} is not a public address.")
+
+
+def test_name_that_changes_its_mind_gains_nothing(port: int) -> None:
+    """A name that is public when it is checked and private when it is asked again is asked once only."""
+    answers = [["127.0.0.1"], [STRANGER]]
+    fetcher = Fetcher(resolve=lambda *_: answers.pop(0), allowed=on_loopback, ports=None)
+    assert fetcher.fetch(f"http://rebinding:{port}/sign.png") == STOP
+    assert answers == [[STRANGER]]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("ftp://outside/a", "file:///etc/passwd", "gopher://outside", "outside/sign.png", "//outside", "http://", ""),
+        *("http://user@outside/", "http://:secret@outside/", "http://[::1", "http://outside:99999/", "http://a b/"),
+        *("http://outside/\r\nHost: inside", f"http://outside/{'a' * 3000}", "javascript:alert(1)"),
+    ],
+)
+def test_what_is_no_address_of_a_picture_is_refused(url: str) -> None:
+    assert refusal(url).kind == "url_refused"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "localhost", "2130706433", "0x7f000001", "0177.0.0.1", "0x7f.1", "127.1", "0", "0.0.0.0"),  # noqa: S104
+        *("10.1.2.3", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "224.0.0.1", "255.255.255.255"),
+        *("[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:a9fe:a9fe]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]"),
+        *("[fe80::1]", "[fd00::1]", "[ff02::1]", "[::7f00:1]"),
+    ],
+)
+def test_every_spelling_of_an_address_inside_is_refused(host: str) -> None:
+    """By the resolver of this machine, which knows decimal, octal and hexadecimal; addresses need no network."""
+    problem = refusal(f"http://{host}/latest/meta-data/", Fetcher(resolve=resolve))
+    assert problem.kind in {"url_refused", "url_failed"}
+    assert problem.detail.endswith(("is not a public address.", f"There is no host {host.strip('[]')}."))
+
+
+def test_public_addresses_are_public_wrapped_or_not() -> None:
+    for text in ("8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::"):
+        assert is_public(ipaddress.ip_address(text)), text
+
+
+def test_only_the_ports_of_the_web_are_fetched_from(port: int) -> None:
+    fetcher = Fetcher(resolve=stub, allowed=on_loopback)
+    assert "Only the ports [80, 443]" in refusal(f"http://outside:{port}/sign.png", fetcher).detail
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "reason"),
+    [
+        ("missing", "url_failed", "status 404"),
+        ("bomb", "url_failed", "compressed"),
+        ("cut", "url_failed", "before the end"),
+        ("endless", "too_large", f"{MAX_BYTES:,} bytes"),
+        ("slow", "url_failed", "longer than 1 s"),
+    ],
+)
+def test_bad_answers_are_refused(port: int, path: str, kind: str, reason: str) -> None:
+    problem = refusal(f"http://outside:{port}/{path}")
+    assert problem.kind == kind
+    assert reason in problem.detail
+
+
+def test_proxies_of_the_environment_are_not_used(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setitem(os.environ, name, "http://127.0.0.1:9")
+    assert FETCHER.fetch(f"http://outside:{port}/sign.png") == STOP
+
+
+def test_service_refuses_to_reach_inside(port: int) -> None:
+    with start_service(allow_urls="true") as service:
+        for url in (f"http://127.0.0.1:{port}/sign.png", "http://localhost/", "http://169.254.169.254/"):
+            answer = requests.post(
+                f"{service}/predict_traffic_sign",
+                data=json.dumps({"url": url}),
+                headers={"Content-Type": "application/json"},
+                timeout=10,
+            )
+            assert answer.status_code == 400
+            assert answer.json()["type"].endswith(":url_refused")
