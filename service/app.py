@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, current_app, jsonify, request
 from data.errors import ImageError
 from model.classifier import Classifier
 from model.progress import training_folder
-from service import problems
+from service import headers, problems
 from service.answers import as_sentence, encode
 from service.fetch import Fetcher
 from service.payloads import MAX_BODY_BYTES, read_picture, read_pictures
@@ -38,6 +38,7 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["readiness"] = readiness
     app.extensions["fetcher"] = Fetcher() if settings.allow_urls else None
     app.extensions["openapi"] = yaml.safe_load(OPENAPI_FILE.read_text(encoding="utf-8"))
+    headers.register(app)
     problems.register(app)
     app.register_blueprint(routes)
     return app

@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import Flask, Response, json
+from flask import Flask, Response, g, json
 from werkzeug.exceptions import HTTPException
 
 from data.images import MAX_BYTES
@@ -84,5 +84,5 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def answer_bug(error: Exception) -> Response:
-        _log.error("unexpected error", exc_info=error)
+        _log.error("unexpected error in request %s", g.get("request_id"), exc_info=error)
         return Problem("internal", "The service met an unexpected error; its log says more.").response()

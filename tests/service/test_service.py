@@ -44,6 +44,21 @@ def test_every_status_of_a_problem_is_in_the_contract() -> None:
     assert {kind.status for kind in KINDS.values()} - {404, 405, 500} <= described
 
 
+def test_answer_carries_the_id_of_the_request(service: str) -> None:
+    ours = requests.get(f"{service}/healthz", headers={"X-Request-ID": "order-66"}, timeout=5)
+    assert ours.headers["X-Request-ID"] == "order-66"
+    for sent in ("", "a b", "x" * 200):
+        made = requests.get(f"{service}/nowhere", headers={"X-Request-ID": sent}, timeout=5).headers["X-Request-ID"]
+        assert re.fullmatch("[0-9a-f]{32}", made)
+
+
+def test_answers_cannot_be_taken_for_pages(service: str) -> None:
+    for path in ("/healthz", "/nowhere"):
+        headers = requests.get(service + path, timeout=5).headers
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Content-Security-Policy"].startswith("default-src 'none'")
+
+
 @pytest.mark.parametrize(
     ("method", "path", "payload"),
     [
