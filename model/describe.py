@@ -12,6 +12,7 @@ from model.artifact import Card, read_artifact
 from model.errors import ModelError
 
 TEMPLATE = "describe.md"
+HARDEST = 5  # corruptions that are named where it says what fails
 
 
 def describe(card: Card) -> str:

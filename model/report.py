@@ -94,8 +94,8 @@ def _measured_on(card: Card, figures: dict[str, Any], prepared: Prepared) -> Ite
         yield "Examples", f"{accuracy['examples']:,} pictures in {accuracy['groups']:,} groups; a group is one object"
     else:
         yield "Examples", f"{accuracy['examples']:,} pictures; which of them show the same object is not known"
-    for name, value in figures.get("measured", {}).items():
-        yield f"Measured {name}", value
+    if "measured" in figures:
+        yield "Protocol", figures["measured"]["protocol"]
     if own and "split" in card.data:
         yield "Split", str(card.data["split"])
 

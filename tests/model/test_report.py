@@ -95,7 +95,7 @@ def test_hostile_names_are_shown_as_text(card: Card, figures: dict[str, Any], pr
     mistakes = [{**mistake, "group": HOSTILE} for mistake in figures["mistakes"]]
     refusal = {HOSTILE: figures["refusal"]["lawns"]}
     page = render_report(
-        card, {**figures, "mistakes": mistakes, "refusal": refusal, "measured": {"data": HOSTILE}}, prepared
+        card, {**figures, "mistakes": mistakes, "refusal": refusal, "measured": {"protocol": HOSTILE}}, prepared
     )
     assert "<script" not in page
     assert f"3{ESCAPED}" in page
