@@ -30,7 +30,11 @@ def describe(card: Card) -> str:
     worst = sorted(
         (row for row in card.metrics["held_out"]["per_class"] if row["errors"]), key=lambda row: -row["errors"]
     )
-    return environment.get_template(TEMPLATE).render(card=card, held_out=card.metrics["held_out"], worst=worst)
+    corrupted = card.metrics["accuracy_under_corruption"]
+    by_accuracy = sorted((row[-1], name) for name, row in corrupted.items() if name not in ("examples", "mean"))
+    hardest = [f"{name} {accuracy:.0%}" for accuracy, name in by_accuracy[:HARDEST]]
+    template = environment.get_template(TEMPLATE)
+    return template.render(card=card, held_out=held_out, worst=worst, hardest=hardest)
 
 
 def main(arguments: list[str]) -> int:
