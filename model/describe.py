@@ -27,9 +27,8 @@ def describe(card: Card) -> str:
     )
     environment.filters["percent"] = lambda value, digits=2: f"{100 * value:.{digits}f} %"
     environment.filters["number"] = lambda value: f"{value:,}"
-    worst = sorted(
-        (row for row in card.metrics["held_out"]["per_class"] if row["errors"]), key=lambda row: -row["errors"]
-    )
+    held_out = card.metrics["held_out"]
+    worst = sorted((row for row in held_out["per_class"] if row["errors"]), key=lambda row: -row["errors"])
     corrupted = card.metrics["accuracy_under_corruption"]
     by_accuracy = sorted((row[-1], name) for name, row in corrupted.items() if name not in ("examples", "mean"))
     hardest = [f"{name} {accuracy:.0%}" for accuracy, name in by_accuracy[:HARDEST]]
