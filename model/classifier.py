@@ -112,7 +112,7 @@ class Classifier:
             ImageError: one of them is not a picture that can be read; nothing is returned for the others.
         """
         size = self.card.input_size
-        return [self._prediction(decode(payload, size), explain=explain) for payload in payloads]
+        return [self.classify(decode(payload, size), explain=explain) for payload in payloads]
 
     def run(self, pixels: npt.NDArray[np.uint8]) -> Scores:
         """Run the network on decoded pictures.
@@ -121,20 +121,22 @@ class Classifier:
             pixels: shape (n, height, width, 3), uint8 in [0, 255], of the card's input size.
 
         Raises:
-            ValueError: another size, which LiteRT would take and answer wrongly.
+            ValueError: another size.
         """
-        if pixels.shape[1:] != (*self.card.input_size, 3):
-            raise ValueError(f"pictures of {self.card.input_size} are needed, not of {pixels.shape[1:]}")
-        run = self._runner()
         logits = np.empty((len(pixels), len(self.card.labels)), np.float32)
         similarity = np.empty(len(pixels), np.float32)
         for row, picture in enumerate(pixels):
-            outputs = run(pixels=picture[None])
+            outputs = self._invoke(picture)
             logits[row], similarity[row] = outputs["logits"][0], outputs["similarity"][0]
         return Scores(logits, similarity)
 
-    def _prediction(self, picture: npt.NDArray[np.uint8], *, explain: bool) -> Prediction:
-        outputs = self._runner()(pixels=picture[None])
+    def classify(self, picture: npt.NDArray[np.uint8], *, explain: bool = False) -> Prediction:
+        """Classify one decoded picture, shape (height, width, 3), uint8, of the card's input size.
+
+        Raises:
+            ValueError: another size.
+        """
+        outputs = self._invoke(picture)
         logits, calibration = outputs["logits"][0], self.card.calibration
         probabilities = calibration.probabilities(logits)
         verdict = calibration.verdict(
@@ -144,6 +146,12 @@ class Classifier:
         return Prediction(
             self.card.labels, probabilities, verdict, None if maps is None else maps[0, :, :, logits.argmax()]
         )
+
+    def _invoke(self, picture: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
+        if picture.shape != (*self.card.input_size, 3):  # LiteRT would take it, and answer wrongly
+            raise ValueError(f"a picture of {self.card.input_size} is needed, not of {picture.shape}")
+        outputs: dict[str, npt.NDArray[np.float32]] = self._runner()(pixels=picture[None])
+        return outputs
 
     def _runner(self) -> Any:
         """Return this thread's interpreter: LiteRT allows one thread to use one, and one at a time."""

@@ -7,11 +7,13 @@ import yaml
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
 
 from data.errors import ImageError
+from data.images import decode
 from model.classifier import Classifier
 from model.progress import training_folder
 from service import headers, problems
 from service.answers import as_sentence, encode
 from service.fetch import Fetcher
+from service.metrics import Metrics
 from service.payloads import MAX_BODY_BYTES, read_picture, read_pictures
 from service.problems import Problem
 from service.readiness import Readiness
@@ -23,8 +25,12 @@ DEFAULT_TOP_K = 5
 routes = Blueprint("routes", __name__)
 
 
-def create_app(settings: Settings) -> Flask:
+def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     """Make the application. The classifier is loaded now if there is one, else when it has been trained.
+
+    Args:
+        settings: of the service.
+        metrics: what counts; by default this process counts for itself.
 
     Raises:
         ArtifactError: there is a classifier, but it cannot be used.
@@ -36,6 +42,8 @@ def create_app(settings: Settings) -> Flask:
     if readiness.has_artifact():
         readiness.load()
     app.extensions["readiness"] = readiness
+    app.extensions["metrics"] = metrics or Metrics()
+    app.after_request(_count)
     app.extensions["fetcher"] = Fetcher() if settings.allow_urls else None
     app.extensions["openapi"] = yaml.safe_load(OPENAPI_FILE.read_text(encoding="utf-8"))
     headers.register(app)
@@ -93,6 +101,17 @@ def readyz() -> dict[str, str]:
     return {"status": "ready", "version": _classifier().card.version}
 
 
+@routes.get("/metrics")
+def metrics() -> Response:
+    """Show what was counted, in the text format of Prometheus."""
+    counts: Metrics = current_app.extensions["metrics"]
+    readiness: Readiness = current_app.extensions["readiness"]
+    card = readiness.card()
+    counts.model = {"task": card.task, "version": card.version} if card else {}
+    counts.progress = readiness.progress()
+    return Response(counts.render(), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
 @routes.get("/openapi.json")
 def openapi() -> Response:
     """Show the contract."""
@@ -102,11 +121,24 @@ def openapi() -> Response:
 def _answer(classifier: Classifier, payload: bytes, top_k: int, *, explain: bool) -> dict[str, Any]:
     if not payload:
         raise Problem("nothing_sent", "The image is empty (0 bytes).")
+    counts: Metrics = current_app.extensions["metrics"]
     try:
-        [prediction] = classifier.predict([payload], explain=explain)
+        with counts.stage("decode"):
+            pixels = decode(payload, classifier.card.input_size)
     except ImageError as error:
         raise Problem("unreadable_image", as_sentence(error)) from error
-    return encode(prediction, classifier.card, top_k, explain=explain)
+    with counts.stage("infer"):
+        prediction = classifier.classify(pixels, explain=explain)
+    with counts.stage("encode"):
+        answer = encode(prediction, classifier.card, top_k, explain=explain)
+    counts.count_prediction(prediction.class_index, prediction.verdict, prediction.probability)
+    return answer
+
+
+def _count(response: Response) -> Response:
+    counts: Metrics = current_app.extensions["metrics"]
+    counts.count_request(request.path, response.status_code)
+    return response
 
 
 def _classifier() -> Classifier:

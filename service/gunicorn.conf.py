@@ -11,6 +11,7 @@ from typing import Any
 
 from model.artifact import CARD_FILE, read_artifact
 from model.errors import ArtifactError
+from service import metrics
 from service.settings import SettingsError, read_settings
 from service.trainer import start_training
 
@@ -27,6 +28,7 @@ worker_class = "gthread"
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 — a disk could stall the heartbeat
 control_socket_disable = True  # it would want a home folder
 
+_metrics = metrics.shared = metrics.Metrics(workers)
 _training: "subprocess.Popen[bytes] | None" = None
 
 
@@ -51,6 +53,17 @@ def when_ready(server: Any) -> None:
     if _settings.train and not (_settings.artifact_folder / CARD_FILE).exists():
         server.log.info("no classifier in %s: training one", _settings.artifact_folder)
         _training = start_training(_settings)
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Choose where the worker is to count: in a row that no living one uses."""
+    taken = {other.metrics_row for other in server.WORKERS.values()}
+    worker.metrics_row = next(row for row in range(_metrics.rows) if row not in taken)
+
+
+def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001
+    """Let the worker count there."""
+    _metrics.take_row(worker.metrics_row)
 
 
 def on_exit(server: Any) -> None:  # noqa: ARG001

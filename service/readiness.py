@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.artifact import CARD_FILE
+from model.artifact import CARD_FILE, Card
 from model.classifier import Classifier
 from model.errors import ArtifactError
 from model.progress import Progress, is_training, read_progress
@@ -46,6 +46,14 @@ class Readiness:
             return self.load()
         except ArtifactError as error:
             raise _problem(str(error)) from error
+
+    def card(self) -> Card | None:
+        """Return the card of the classifier in use, if there is one."""
+        return None if self._classifier is None else self._classifier.card
+
+    def progress(self) -> Progress | None:
+        """Return how far a training is, if one goes on."""
+        return read_progress(self._training) if is_training(self._training) else None
 
     def load(self) -> Classifier:
         """Load the classifier if that has not been done, and run it once so that the first request is not slow.

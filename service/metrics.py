@@ -1,0 +1,153 @@
+"""What the service counts, over all its workers, for Prometheus.
+
+The master makes one table before it forks; it lies in memory that all share, and each worker adds to a row of its own.
+So nothing is locked between processes, nothing is written to files, and what a worker has counted outlives it.
+"""
+
+import mmap
+import threading
+import time
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import numpy as np
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import generate_latest
+from prometheus_client.registry import Collector, CollectorRegistry
+
+from model.progress import Progress
+
+ROUTES: Final = ("/predict_traffic_sign", "/predict_traffic_sign/batch", "other")
+STATUSES: Final = (200, 400, 401, 404, 405, 413, 415, 422, 429, 500, 501, 503)
+STAGES: Final = ("decode", "infer", "encode")
+VERDICTS: Final = ("confident", "unsure", "not_recognised")
+SECONDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+PROBABILITIES: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
+MAX_CLASSES: Final = 256
+SPARE_ROWS: Final = 64  # for workers that live at the same time as their successors
+
+
+def _histogram(name: str, bounds: tuple[float, ...]) -> list[tuple[str, str]]:
+    return [(name, str(bound)) for bound in bounds] + [(name, "+Inf"), (name, "sum")]
+
+
+_SERIES: Final = [
+    *(("requests", route, str(status)) for route in ROUTES for status in STATUSES),
+    *(series for stage in STAGES for series in _histogram(stage, SECONDS)),
+    *_histogram("probability", PROBABILITIES),
+    *(("verdict", verdict) for verdict in VERDICTS),
+    *(("class", str(index)) for index in range(MAX_CLASSES)),
+]
+_COLUMN: Final = {series: column for column, series in enumerate(_SERIES)}
+
+
+class Metrics(Collector):
+    """A table of counts, shared by all processes that are forked after it was made.
+
+    `model` holds labels of the classifier in use, empty as long as there is none; `progress` is that of a training.
+
+    Args:
+        workers: how many processes are to count at the same time.
+    """
+
+    def __init__(self, workers: int = 1) -> None:
+        rows = workers + SPARE_ROWS
+        memory = mmap.mmap(-1, rows * len(_SERIES) * 8)
+        self._table = np.frombuffer(memory, np.float64).reshape(rows, len(_SERIES))
+        self._row = self._table[0]
+        self._lock = threading.Lock()  # between the threads of a process
+        self.model: dict[str, str] = {}
+        self.progress: Progress | None = None
+
+    @property
+    def rows(self) -> int:
+        """How many processes can count at the same time."""
+        return len(self._table)
+
+    def take_row(self, row: int) -> None:
+        """Count in this row from now on; no other living process may."""
+        self._row = self._table[row]
+
+    def count_request(self, route: str, status: int) -> None:
+        """Count an answer."""
+        self._add("requests", route if route in ROUTES else "other", str(status if status in STATUSES else 500))
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count how long a stage, one of `STAGES`, takes, if it succeeds."""
+        began = time.perf_counter()
+        yield
+        self._observe(name, SECONDS, time.perf_counter() - began)
+
+    def count_prediction(self, class_index: int, verdict: str, probability: float) -> None:
+        """Count an answer about a picture."""
+        self._add("class", str(min(class_index, MAX_CLASSES - 1)))
+        self._add("verdict", verdict)
+        self._observe("probability", PROBABILITIES, probability)
+
+    def render(self) -> bytes:
+        """Return everything in the text format of Prometheus."""
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(self)
+        return generate_latest(registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield everything, added up over the workers."""
+        totals = self._table.sum(axis=0)
+
+        def total(*series: str) -> float:
+            return float(totals[_COLUMN[series]])
+
+        requests = CounterMetricFamily("sign_requests", "Answers by route and status.", labels=("route", "status"))
+        for route in ROUTES:
+            for status in STATUSES:
+                if count := total("requests", route, str(status)):
+                    requests.add_metric((route, str(status)), count)
+        yield requests
+        seconds = HistogramMetricFamily("sign_stage_seconds", "Time of each stage of an answer.", labels=("stage",))
+        for stage in STAGES:
+            seconds.add_metric((stage,), self._buckets(totals, stage, SECONDS), total(stage, "sum"))
+        yield seconds
+        yield HistogramMetricFamily(
+            "sign_probability",
+            "Largest calibrated probability of each answer.",
+            buckets=self._buckets(totals, "probability", PROBABILITIES),
+            sum_value=total("probability", "sum"),
+        )
+        verdicts = CounterMetricFamily("sign_verdicts", "Answers by verdict.", labels=("verdict",))
+        for verdict in VERDICTS:
+            verdicts.add_metric((verdict,), total("verdict", verdict))
+        yield verdicts
+        classes = CounterMetricFamily("sign_classes", "Answers by the most probable class.", labels=("class_index",))
+        for index in range(MAX_CLASSES):
+            if count := total("class", str(index)):
+                classes.add_metric((str(index),), count)
+        yield classes
+        model = GaugeMetricFamily("sign_model", "The classifier in use.", labels=tuple(self.model))
+        if self.model:
+            model.add_metric(tuple(self.model.values()), 1)
+        yield model
+        if self.progress is not None:
+            yield GaugeMetricFamily("sign_training_epochs", "Finished epochs.", value=self.progress.epoch or 0)
+            yield GaugeMetricFamily("sign_training_epochs_wanted", "All epochs.", value=self.progress.epochs or 0)
+
+    def _add(self, *series: str, amount: float = 1.0) -> None:
+        with self._lock:
+            self._row[_COLUMN[series]] += amount
+
+    def _observe(self, name: str, bounds: tuple[float, ...], value: float) -> None:
+        place = bisect_left(bounds, value)
+        self._add(name, str(bounds[place]) if place < len(bounds) else "+Inf")
+        self._add(name, "sum", amount=value)
+
+    @staticmethod
+    def _buckets(
+        totals: "np.ndarray[tuple[int], np.dtype[np.float64]]", name: str, bounds: tuple[float, ...]
+    ) -> list[tuple[str, float]]:
+        names = [*map(str, bounds), "+Inf"]
+        return list(zip(names, np.cumsum([totals[_COLUMN[name, bound]] for bound in names]).tolist(), strict=True))
+
+
+shared: Metrics | None = None  # what gunicorn's master made for its workers

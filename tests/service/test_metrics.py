@@ -1,0 +1,56 @@
+"""What the service counts, asked of a real gunicorn with several workers."""
+
+import os
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from service.metrics import Metrics
+from tests.conftest import drawing, encoded, start_service
+
+STOP = encoded(drawing())
+
+
+def read(text: str) -> dict[tuple[str, str], float]:
+    """Return the samples by name and by their labels, joined."""
+    families = text_string_to_metric_families(text)
+    samples = (sample for family in families for sample in family.samples)
+    return {(sample.name, " ".join(sample.labels.values())): sample.value for sample in samples}
+
+
+def test_counts_of_all_workers_add_up_whoever_is_asked() -> None:
+    with start_service(workers=2) as service:
+        for payload, times in ((STOP, 30), (b"no picture", 5)):
+            for _ in range(times):  # each over a connection of its own, so that both workers get some
+                headers = {"Content-Type": "image/png"}
+                requests.post(f"{service}/predict_traffic_sign", data=payload, headers=headers, timeout=10)
+        files = [("image", ("stop.png", STOP))] * 3
+        requests.post(f"{service}/predict_traffic_sign/batch", files=files, timeout=10)
+        for _ in range(4):
+            samples = read(requests.get(f"{service}/metrics", timeout=10).text)
+            assert samples["sign_requests_total", "/predict_traffic_sign 200"] == 30
+            assert samples["sign_requests_total", "/predict_traffic_sign 422"] == 5
+            assert samples["sign_requests_total", "/predict_traffic_sign/batch 200"] == 1
+            assert samples["sign_classes_total", "14"] == 33
+            assert sum(value for (name, _), value in samples.items() if name == "sign_verdicts_total") == 33
+            for stage in ("decode", "infer", "encode"):
+                assert samples["sign_stage_seconds_count", stage] == 33
+                assert 0 < samples["sign_stage_seconds_sum", stage] < 33
+        assert any(name == "sign_model" for name, _ in samples)
+
+
+def test_what_a_worker_has_counted_outlives_it() -> None:
+    metrics = Metrics(workers=2)
+    child = os.fork()
+    if not child:
+        metrics.take_row(1)
+        metrics.count_prediction(14, "confident", 0.97)
+        os._exit(0)
+    os.waitpid(child, 0)
+    metrics.count_prediction(14, "unsure", 0.55)
+    samples = read(metrics.render().decode())
+    assert samples["sign_classes_total", "14"] == 2
+    assert samples["sign_probability_count", ""] == 2
+    assert samples["sign_probability_sum", ""] == 0.97 + 0.55
+    assert samples["sign_probability_bucket", "0.6"] == 1
+    assert samples["sign_probability_bucket", "+Inf"] == 2
