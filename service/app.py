@@ -10,7 +10,7 @@ from data.errors import ImageError
 from data.images import decode
 from model.classifier import Classifier
 from model.progress import training_folder
-from service import headers, problems
+from service import access, headers, problems
 from service.answers import as_sentence, encode
 from service.fetch import Fetcher
 from service.metrics import Metrics
@@ -47,6 +47,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     app.extensions["fetcher"] = Fetcher() if settings.allow_urls else None
     app.extensions["openapi"] = yaml.safe_load(OPENAPI_FILE.read_text(encoding="utf-8"))
     headers.register(app)
+    access.register(app, settings.keys)
     problems.register(app)
     app.register_blueprint(routes)
     return app

@@ -23,6 +23,7 @@ class Kind:
 KINDS = {
     "bad_request": Kind(400, "The request is not understood"),
     "nothing_sent": Kind(400, "No image was sent"),
+    "unauthorised": Kind(401, "A key is needed"),
     "not_found": Kind(404, "There is nothing at this address"),
     "method_not_allowed": Kind(405, "This address does not take this method"),
     "too_large": Kind(413, "The request is too large"),

@@ -34,8 +34,16 @@ class Settings(BaseModel):
         None, description="folder of the classifier; by default `model/artifacts/` and the task"
     )
     store: Path | None = Field(None, description="folder of data and checkpoints; by default `data/store`")
+    api_keys: str = Field(
+        "", repr=False, description="keys with commas between; if any, a request for a prediction needs one"
+    )
     allow_urls: bool = Field(False, description="fetch images that a request names by URL, from public addresses only")
     train: bool = Field(True, description="train at the first start if there is no classifier")
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys, none if everybody may ask."""
+        return frozenset(key for key in map(str.strip, self.api_keys.split(",")) if key)
 
     @property
     def artifact_folder(self) -> Path:

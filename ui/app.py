@@ -21,7 +21,7 @@ VERDICTS = {
 def client() -> Client:
     """Return the connection to the service, the same for all visitors."""
     settings = read_settings()
-    return Client(str(settings.service_url), settings.timeout_s)
+    return Client(str(settings.service_url), settings.timeout_s, settings.api_key)
 
 
 def main() -> None:

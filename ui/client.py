@@ -76,9 +76,11 @@ class Client:
 
     Args:
         base_url: its address; timeout_s: how long to wait for it to accept a connection, and for an answer.
+        api_key: a key of the service, if it asks for one.
     """
 
-    def __init__(self, base_url: str, timeout_s: float) -> None:
+    def __init__(self, base_url: str, timeout_s: float, api_key: str = "") -> None:
+        self._api_key = api_key
         self._base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
 
@@ -88,7 +90,7 @@ class Client:
         Raises:
             Unreachable, NotReady, Refused: see the module.
         """
-        headers = {"Content-Type": "application/octet-stream"}
+        headers = {"Content-Type": "application/octet-stream", "X-API-Key": self._api_key}
         answer = self._ask("POST", "/predict_traffic_sign", data=payload, headers=headers)
         names = ("class_index", "class_name", "description", "sign_number", "probability", "verdict")
         with self._understanding():

@@ -18,6 +18,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     service_url: HttpUrl = Field(HttpUrl("http://localhost:9696"), description="where the prediction service is")
+    api_key: str = Field("", repr=False, description="the page's key, if the service asks for one")
     timeout_s: float = Field(10.0, gt=0, description="seconds to wait for an answer of the service")
 
 

@@ -22,8 +22,11 @@ from service.app import OPENAPI_FILE, create_app
 from service.problems import KINDS
 from service.settings import PREFIX, Settings, SettingsError, read_settings
 from tests.conftest import ROOT, SHIPPED, drawing, encoded, free_port, start_service
+from ui.client import Client, Refused
 from ui.settings import Settings as PageSettings
 
+STOP = encoded(drawing())
+FILES = [("image", ("stop.png", STOP))]
 CONTRACT = yaml.safe_load(OPENAPI_FILE.read_text(encoding="utf-8"))
 
 
@@ -50,6 +53,21 @@ def test_answer_carries_the_id_of_the_request(service: str) -> None:
     for sent in ("", "a b", "x" * 200):
         made = requests.get(f"{service}/nowhere", headers={"X-Request-ID": sent}, timeout=5).headers["X-Request-ID"]
         assert re.fullmatch("[0-9a-f]{32}", made)
+
+
+def test_predictions_need_a_key_where_there_are_keys() -> None:
+    def status(route: str, key: str | None) -> int:
+        headers = {} if key is None else {"X-API-Key": key}
+        return requests.post(service + route, files=FILES, headers=headers, timeout=5).status_code
+
+    with start_service(api_keys="first-key, second-key") as service:
+        for route in ("/predict_traffic_sign", "/predict_traffic_sign/batch"):
+            assert [status(route, key) for key in (None, "", "first-key, second-key", "Second-key")] == [401] * 4
+            assert [status(route, key) for key in ("first-key", "second-key")] == [200] * 2
+        assert requests.get(f"{service}/readyz", timeout=5).status_code == 200
+        assert Client(service, 5.0, "first-key").predict(STOP).class_index == 14
+        with pytest.raises(Refused, match="Send a key"):
+            Client(service, 5.0).predict(STOP)
 
 
 def test_answers_cannot_be_taken_for_pages(service: str) -> None:
