@@ -1,6 +1,8 @@
 """The classifier in use, or what keeps it from being ready."""
 
+import logging
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from model.progress import Progress, is_training, read_progress
 from service.problems import Problem
 
 RETRY_AFTER_S = 5
+LOOK_INTERVAL_S = 1.0
 STAGES = {
     "download": "the data set is being fetched",
     "prepare": "the pictures are being read",
@@ -20,13 +23,18 @@ STAGES = {
 }
 
 
+_log = logging.getLogger(__name__)
+
+
 class Readiness:
-    """Loads the classifier as soon as its artifact is there, and explains its absence until then."""
+    """Loads the classifier as soon as its artifact is there or replaced, and explains its absence until then."""
 
     def __init__(self, artifact: Path, training: Path) -> None:
         self._artifact, self._training = artifact, training
         self._lock = threading.Lock()
         self._classifier: Classifier | None = None
+        self._stamp: tuple[int, int] | None = None
+        self._next_look = 0.0
 
     def has_artifact(self) -> bool:
         """Say whether there is an artifact, be it good or damaged."""
@@ -39,6 +47,7 @@ class Readiness:
             Problem: `not_ready`, with the progress of the training if there is one.
         """
         if self._classifier is not None:
+            self._look_for_newer()
             return self._classifier
         if not self.has_artifact():
             raise self._not_ready()
@@ -63,10 +72,42 @@ class Readiness:
         """
         with self._lock:
             if self._classifier is None:
-                classifier = Classifier.load(self._artifact)
-                classifier.run(np.zeros((1, *classifier.card.input_size, 3), np.uint8))
-                self._classifier = classifier
+                self._stamp = self._read_stamp()
+                self._classifier = self._load_warm()
             return self._classifier
+
+    def _look_for_newer(self) -> None:
+        """Take a new artifact into use, if there is one; the old one stays if it cannot be used.
+
+        One thread looks, and no more often than every `LOOK_INTERVAL_S`; the others go on with what there is.
+        """
+        if time.monotonic() < self._next_look or not self._lock.acquire(blocking=False):
+            return
+        try:
+            self._next_look = time.monotonic() + LOOK_INTERVAL_S
+            stamp = self._read_stamp()
+            if stamp is None or stamp == self._stamp:
+                return
+            self._stamp = stamp
+            self._classifier = self._load_warm()
+            _log.warning("classifier %s is in use now", self._classifier.card.version)
+        except ArtifactError as error:
+            _log.error("the new classifier cannot be used, the old one stays in use: %s", error)
+        finally:
+            self._lock.release()
+
+    def _read_stamp(self) -> tuple[int, int] | None:
+        """Return what changes whenever an artifact is replaced, or None while there is none."""
+        try:
+            state = (self._artifact / CARD_FILE).stat()
+        except FileNotFoundError:
+            return None
+        return state.st_ino, state.st_mtime_ns
+
+    def _load_warm(self) -> Classifier:
+        classifier = Classifier.load(self._artifact)
+        classifier.run(np.zeros((1, *classifier.card.input_size, 3), np.uint8))
+        return classifier
 
     def _not_ready(self) -> Problem:
         progress = read_progress(self._training)

@@ -1,5 +1,6 @@
 """The other routes, the contract, the settings, and how the service starts."""
 
+import dataclasses
 import re
 import shutil
 import socket
@@ -16,10 +17,11 @@ import requests
 import yaml
 from openapi_spec_validator import validate
 
-from model.artifact import read_artifact
+from model.artifact import read_artifact, write_artifact
 from model.progress import Progress, training_folder, training_lock, write_progress
 from service.app import OPENAPI_FILE, create_app
 from service.problems import KINDS
+from service.readiness import LOOK_INTERVAL_S
 from service.settings import PREFIX, Settings, SettingsError, read_settings
 from tests.conftest import ROOT, SHIPPED, drawing, encoded, free_port, start_service
 from ui.client import Client, Refused
@@ -68,6 +70,35 @@ def test_predictions_need_a_key_where_there_are_keys() -> None:
         assert Client(service, 5.0, "first-key").predict(STOP).class_index == 14
         with pytest.raises(Refused, match="Send a key"):
             Client(service, 5.0).predict(STOP)
+
+
+def test_new_artifact_is_taken_into_use_without_a_failed_request_and_a_bad_one_is_not(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
+    card, inference = read_artifact(folder)
+    network = (folder / "model.keras").read_bytes()
+
+    def replace(version: str) -> None:
+        write_artifact(
+            folder, dataclasses.replace(card, version=version), inference, lambda path: path.write_bytes(network)
+        )
+
+    with start_service(artifact=folder, workers=2) as service:
+        client = Client(service, 5.0)
+        for version in ("second", "third"):
+            replace(version)
+            seen = {version: 0}
+            while seen[version] < 20:  # both workers will have changed
+                assert client.predict(STOP).class_index == 14
+                answer = requests.get(f"{service}/readyz", timeout=5).json()["version"]
+                seen = {version: seen[version] + 1 if answer == version else 0}
+        bad = Path(shutil.copytree(folder, tmp_path / "bad"))
+        (bad / "model.tflite").write_bytes(b"damaged")
+        folder.rename(tmp_path / "third")
+        bad.rename(folder)
+        deadline = time.monotonic() + 3 * LOOK_INTERVAL_S
+        while time.monotonic() < deadline:
+            assert client.predict(STOP).class_index == 14
+        assert requests.get(f"{service}/readyz", timeout=5).json()["version"] == "third"
 
 
 def test_answers_cannot_be_taken_for_pages(service: str) -> None:
