@@ -152,6 +152,8 @@ def _card(table: dict[str, Any]) -> Card:
         raise ValueError(f"files are {sorted(table['files'])}")
     if not {"examples", "errors", "accuracy", "accuracy_interval_95"} <= set(table["metrics"]["held_out"]):
         raise ValueError("metrics.held_out lacks figures")
+    if not {"name", "fingerprint", "groups_held_out"} <= set(table["data"]) or "settings" not in table["training"]:
+        raise ValueError("data or training lacks facts")
     return Card(**{**table, "input_size": (height, width), "labels": labels, "calibration": calibration})
 
 

@@ -54,6 +54,8 @@ def find_backbone(name: str) -> tuple[str, dict[str, float]]:
         raise TrainingError(f"there is no network {name!r}; known: residual:WIDTHS, plain, {', '.join(SCALES)}")
     if not colon:
         return kind, {}
+    if not kind.startswith("MobileNet"):
+        raise TrainingError(f"{name!r}: only MobileNets have a width multiplier")
     if not re.fullmatch(r"[0-9]*\.?[0-9]+", multiplier) or not float(multiplier):
         raise TrainingError(f"{name!r}: the width multiplier after the colon is a positive number")
     return kind, {"alpha": float(multiplier)}

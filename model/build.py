@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import importlib
-import json
 import platform
 import shutil
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from data.task import Task, Training
 from model.artifact import FORMAT_VERSION, Card, write_artifact
 from model.calibrate import UNCALIBRATED, choose_calibration, choose_temperature, softmax
 from model.classifier import Classifier
+from model.comparison import differing_settings
 from model.corrupt import corrupt_mildly
 from model.errors import TrainingError
 from model.evaluate import evaluate, make_outlier_sets
@@ -95,8 +95,8 @@ def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, re
 
 def _check_same(recipe: Recipe, measured: Card, prepared: Prepared) -> None:
     """See that figures may be taken over from a measured classifier: it differs only in what was held out."""
-    theirs, ours = measured.training["settings"], describe_settings(recipe.settings)
-    differing = [name for name in ours if name != "validation" and _json(ours[name]) != _json(theirs.get(name))]
+    theirs = measured.training["settings"]
+    differing = differing_settings(describe_settings(recipe.settings), theirs, free=("validation",))
     same = {
         "task": (measured.task, recipe.task.name),
         "input size": (measured.input_size, recipe.task.input_size),
@@ -109,10 +109,6 @@ def _check_same(recipe: Recipe, measured: Card, prepared: Prepared) -> None:
         raise TrainingError(f"the figures of classifier {measured.version} cannot be taken over: {differing} differ")
     if not theirs["validation"]:
         raise TrainingError(f"classifier {measured.version} has no figures of its own: it held nothing out")
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value)  # so that a tuple of settings equals the list of a card
 
 
 def _progress(epoch: Epoch) -> tuple[Progress, float]:

@@ -78,7 +78,9 @@ def choose_calibration(
     probability = softmax(logits / temperature).max(axis=1)
     order = np.argsort(-probability, kind="stable")
     error = np.cumsum(logits.argmax(axis=1)[order] != truth[order]) / np.arange(1, len(order) + 1)
-    accurate = np.flatnonzero(error[: max(1, int(TRUSTED * len(order)))] <= CONFIDENT_ERROR)
+    ends = np.append(np.diff(probability[order]) < 0, True)  # equal probabilities stand on one side of a limit
+    most = max(1, int(TRUSTED * len(order)))
+    accurate = np.flatnonzero((error[:most] <= CONFIDENT_ERROR) & ends[:most])
     confident = probability[order[accurate[-1]]] if len(accurate) else NEVER
     return Calibration(temperature, float(known), alike, float(confident))
 

@@ -15,7 +15,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from data.errors import DataError
@@ -98,11 +98,11 @@ def compare(
             raise TrainingError(
                 f"two files of weights for {each.network} have the same name; rename one: {each.weights}"
             )
-    from model.network import check_network  # Keras takes seconds to import
+    from model.network import build_network  # Keras takes seconds to import
     from model.train import describe_settings
 
     for each in trainings:
-        check_network(each)
+        build_network(task.input_size, len(task.labels), each)
     for folder, card in read_cards(output).items():
         theirs = card.training["settings"]
         if folder in wanted:
@@ -150,6 +150,17 @@ def _write_table(output: Path) -> list[Row]:
     return rows
 
 
+def _from(least: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers that are not less."""
+
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+        return int(text)
+
+    return read
+
+
 def main(arguments: list[str]) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m model.compare", description=__doc__)
@@ -157,9 +168,11 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--data", type=Path, help="folder or archive (default: the data set in data/store)")
     parser.add_argument("--task", default="traffic_sign", help="a file in data/tasks (default: %(default)s)")
     parser.add_argument("--preset", default="cpu", help="what else a training needs to know (default: %(default)s)")
-    parser.add_argument("--epochs", type=int, default=10, help="of each training (default: %(default)s)")
-    parser.add_argument("--frames", type=int, default=6, help="of each track, 0 for all (default: %(default)s)")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0], help="each holds out other tracks (default: 0)")
+    parser.add_argument("--epochs", type=_from(1), default=10, help="of each training (default: %(default)s)")
+    parser.add_argument("--frames", type=_from(0), default=6, help="of each track, 0 for all (default: %(default)s)")
+    parser.add_argument(
+        "--seeds", type=_from(0), nargs="+", default=[0], help="each holds out other tracks (default: 0)"
+    )
     parser.add_argument("--output", type=Path, default=COMPARISON, help="(default: data/store/comparison)")
     parser.add_argument("--store", type=Path, default=STORE, help="where decoded pictures are kept")
     options = parser.parse_args(arguments)

@@ -146,8 +146,11 @@ def read_comparison(folder: Path) -> list[Network]:
         if differing:
             raise TrainingError(f"{path} does not compare with {first}: {', '.join(differing)} differ")
     found: dict[tuple[str, str], list[Card]] = defaultdict(list)
-    for card in cards.values():
-        found[name_network(card.training["settings"])].append(card)
+    for path, card in cards.items():
+        alike = found[name_network(card.training["settings"])]
+        if alike and differing_settings(alike[0].training["settings"], card.training["settings"], free=("seed",)):
+            raise TrainingError(f"{path} begins with other weights of the same name than another seed of it")
+        alike.append(card)
     networks = [
         Network(name, weights, tuple(sorted(cards, key=_seed))) for (name, weights), cards in sorted(found.items())
     ]

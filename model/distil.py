@@ -1,36 +1,35 @@
 """Learning from a larger network's answers besides the labels (Hinton et al. 2015)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import keras
 from keras import ops
 
-from data.task import Task, Training
+from data.task import Task
 from model.artifact import NETWORK_FILE, read_artifact
 from model.errors import TrainingError
 
 SOFTNESS = 2.0  # the temperature at which teacher and student are compared
 
 
-def load_teacher(folder: str, task: Task, settings: Training, fingerprint: str) -> keras.Model:
+def load_teacher(folder: str, task: Task, origin: str, held_out: Collection[str]) -> keras.Model:
     """Load the network of an artifact for learning from it.
 
     Args:
         folder: the artifact.
-        task, settings: those of the student; fingerprint: of the data that it learns from.
+        task: the student's.
+        origin: of the data that the student learns from; held_out: the groups of it that it is measured on.
 
     Raises:
         ArtifactError: there is no good artifact.
         TrainingError: the teacher is not for this task, or has seen examples that the student is measured on.
     """
     card, _ = read_artifact(Path(folder))
-    theirs = card.training["settings"]
-    same_split = (theirs["validation"], theirs["seed"]) == (settings.validation, settings.seed)
-    if settings.validation and not same_split and card.data["fingerprint"] == fingerprint:
+    if card.data["name"] == origin and set(held_out) - set(card.data["groups_held_out"]):
         raise TrainingError(
-            f"{folder}: this teacher has seen examples that are held out here; it must hold out the same"
+            f"{folder}: this teacher has seen examples that are held out here; it must hold them out too"
         )
     teacher = keras.models.load_model(Path(folder, NETWORK_FILE))
     shapes = teacher.input_shape[1:], teacher.output_shape[1:]

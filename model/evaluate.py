@@ -81,7 +81,8 @@ def evaluate(classifier: Classifier, task: Task, prepared: Prepared, outliers: d
 def held_out(card: Card, prepared: Prepared) -> Prepared:
     """Return the examples that a classifier was not trained on: all, unless they are of the set it was trained on.
 
-    Groups are known by their names, so a part of that set, or the same pictures in other files, are recognised too.
+    Groups are known by their names, so a part of that set, or the same set with other files, is recognised too;
+    pictures without groups, as in folders of their class, cannot be.
 
     Raises:
         EvaluationError: none is left.

@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers
 
 from data.task import Training
-from model.backbones import backbone_features, find_backbone, plain_features
+from model.backbones import backbone_features, plain_features
 
 OWN, PLAIN = "residual", "plain"  # other names are those of keras.applications
 EMBEDDING = 128  # channels of the features before the last layer
@@ -46,16 +46,6 @@ def build_network(input_size: tuple[int, int], class_count: int, settings: Train
     x = layers.SpatialDropout2D(settings.dropout, name="dropout")(x)
     x = layers.Conv2D(class_count, 1, dtype="float32", name="class_maps")(x)
     return keras.Model(pixels, layers.GlobalAveragePooling2D(dtype="float32", name="logits")(x), name="sign_network")
-
-
-def check_network(settings: Training) -> None:
-    """See that there is a network of the name in the settings, without building it.
-
-    Raises:
-        TrainingError: there is none.
-    """
-    if settings.network not in (OWN, PLAIN):
-        find_backbone(settings.network)
 
 
 def residual_features(x: Any, widths: Sequence[int]) -> Any:

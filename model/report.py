@@ -85,11 +85,11 @@ def _measured_on(card: Card, figures: dict[str, Any], prepared: Prepared) -> Ite
     accuracy = figures["accuracy"]
     yield "Classifier", f"{card.title}, version {card.version}, trained on {card.trained_on}"
     own = prepared.grouped and prepared.origin == card.data["name"]
-    yield (
-        "Data",
-        f"{prepared.origin}; "
-        + ("the part of its own data set that was held out from training" if own else "not what it was trained on"),
-    )
+    if own:
+        whence = "the part of its own data set that was held out from training"
+    else:
+        whence = "another one than it was trained on" if prepared.grouped else "not known to be what it was trained on"
+    yield "Data", f"{prepared.origin}; {whence}"
     if accuracy["grouped"]:
         yield "Examples", f"{accuracy['examples']:,} pictures in {accuracy['groups']:,} groups; a group is one object"
     else:

@@ -94,7 +94,11 @@ def train(
         validation = _Lessons.of_signs(task, prepared, validation_rows, power=0.0)
         held_out = validation.inputs, validation.targets
     steps = -(-len(training.targets) // settings.batch_size)
-    model, augment = compile_model(task, settings, precision, steps, prepared.fingerprint)
+    teacher = None
+    if settings.teacher:
+        groups = np.unique(prepared.groups[validation_rows]).tolist()
+        teacher = load_teacher(settings.teacher, task, prepared.origin, groups)
+    model, augment = compile_model(task, settings, precision, steps, teacher)
     progress = _Progress(report, settings, steps, augment, checkpoint)
     finished = progress.resume(model)
     model.fit(
@@ -201,7 +205,7 @@ def _network(task: Task, settings: Training) -> keras.Model:
 
 
 def compile_model(
-    task: Task, settings: Training, precision: str, steps: int, fingerprint: str = ""
+    task: Task, settings: Training, precision: str, steps: int, teacher: keras.Model | None = None
 ) -> tuple[keras.Model, Augment]:
     """Put distortions, network, loss and optimizer together.
 
@@ -209,7 +213,7 @@ def compile_model(
         task, settings: what to build.
         precision: a Keras dtype policy; it stays set.
         steps: of one epoch, for the schedule of the learning rate.
-        fingerprint: of the data, if there is a teacher.
+        teacher: a network to learn from too.
 
     Returns:
         A model that is ready to fit and its distortions. It maps pixels and boxes to logits (batch, classes), and with
@@ -224,11 +228,10 @@ def compile_model(
     loss = keras.losses.CategoricalCrossentropy(
         from_logits=True,
         label_smoothing=settings.label_smoothing,
-        reduction=None if settings.teacher else "sum_over_batch_size",
+        reduction=None if teacher else "sum_over_batch_size",
     )
     accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
-    if settings.teacher:
-        teacher = load_teacher(settings.teacher, task, settings, fingerprint)
+    if teacher:
         outputs = keras.ops.concatenate([outputs, teacher(seen)], axis=1)
         loss, accuracy = distilled(loss, settings.distillation), student_accuracy()
     model = keras.Model([pixels, boxes], outputs)

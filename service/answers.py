@@ -35,7 +35,6 @@ def encode(prediction: Prediction, card: Card, top_k: int, *, explain: bool = Fa
     return answer
 
 
-def as_sentence(error: Exception) -> str:
+def as_sentence(text: str) -> str:
     """Return the message of an error as a sentence for a person."""
-    text = str(error)
     return f"{text[0].upper()}{text[1:]}."

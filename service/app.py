@@ -7,14 +7,14 @@ import yaml
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
 
 from data.errors import ImageError
-from data.images import decode
+from data.images import MAX_BYTES, decode
 from model.classifier import Classifier
 from model.progress import training_folder
 from service import access, headers, problems
 from service.answers import as_sentence, encode
 from service.fetch import Fetcher
 from service.metrics import Metrics
-from service.payloads import MAX_BODY_BYTES, read_picture, read_pictures
+from service.payloads import MAX_BATCH_PIXELS, MAX_BODY_BYTES, count_pixels, read_picture, read_pictures
 from service.problems import Problem
 from service.readiness import Readiness
 from service.settings import Settings
@@ -69,13 +69,17 @@ def predict_batch() -> dict[str, Any]:
     top_k = _top_k(len(classifier.card.labels))
     explain = _explain()
 
-    def result(name: str, payload: bytes) -> dict[str, Any]:
+    results: list[dict[str, Any]] = []
+    pixels = 0
+    for name, payload in read_pictures():
         try:
-            return {"filename": name, "prediction": _answer(classifier, payload, top_k, explain=explain)}
+            pixels += count_pixels(payload)
+            if pixels > MAX_BATCH_PIXELS:
+                raise Problem("too_large", f"The pictures of this batch have more than {MAX_BATCH_PIXELS:,} pixels.")
+            results.append({"filename": name, "prediction": _answer(classifier, payload, top_k, explain=explain)})
         except Problem as problem:
-            return {"filename": name, "problem": problem.body()}
-
-    return {"results": [result(name, payload) for name, payload in read_pictures()]}
+            results.append({"filename": name, "problem": problem.body()})
+    return {"results": results}
 
 
 @routes.get("/model")
@@ -122,12 +126,14 @@ def openapi() -> Response:
 def _answer(classifier: Classifier, payload: bytes, top_k: int, *, explain: bool) -> dict[str, Any]:
     if not payload:
         raise Problem("nothing_sent", "The image is empty (0 bytes).")
+    if len(payload) > MAX_BYTES:
+        raise Problem("too_large", problems.TOO_LARGE)
     counts: Metrics = current_app.extensions["metrics"]
     try:
         with counts.stage("decode"):
             pixels = decode(payload, classifier.card.input_size)
     except ImageError as error:
-        raise Problem("unreadable_image", as_sentence(error)) from error
+        raise Problem("unreadable_image", as_sentence(str(error))) from error
     with counts.stage("infer"):
         prediction = classifier.classify(pixels, explain=explain)
     with counts.stage("encode"):
@@ -149,7 +155,7 @@ def _classifier() -> Classifier:
 
 def _top_k(class_count: int) -> int:
     text = request.args.get("top_k", str(DEFAULT_TOP_K))
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= class_count):
+    if not (len(text) <= 9 and text.isascii() and text.isdigit() and 1 <= int(text) <= class_count):
         raise Problem("bad_request", f"top_k must be a whole number from 1 to {class_count}, not {text!r}.")
     return int(text)
 

@@ -2,7 +2,8 @@
 
 A name is resolved once, every address of it must be public, and the connection goes to one that was checked, so a name
 that changes its mind in between gains nothing. Redirects are followed by hand, each checked in the same way. Neither
-proxies nor credentials are taken from the environment, and one deadline holds for everything after the resolution.
+proxies nor credentials are taken from the environment, and one deadline holds for all of it, though a slow resolver is
+given up only when it answers.
 """
 
 import http.client
@@ -27,6 +28,11 @@ CHUNK = 64 * 1024
 SAFE = "/%:@!$&'()*+,;=?~-._"  # what stands in a URL as it is
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # NAT64: the last 32 bits are an IPv4 address
+UNICAST = ipaddress.IPv6Network("2000::/3")  # all that is handed out for the public internet
+# What `is_global` lets through, or did in older versions of Python: special uses, documentation, and hosts of clouds.
+REFUSED = tuple(
+    map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24", "168.63.129.16/32", "3fff::/20", "2001::/23"))
+)
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -44,7 +50,10 @@ def is_public(address: Address) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
-    return address.is_global and not address.is_multicast and not address.is_reserved
+        if address not in UNICAST:
+            return False
+    special = address.is_multicast or address.is_reserved or any(address in network for network in REFUSED)
+    return address.is_global and not special
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ class Fetcher:
     """Fetches pictures.
 
     `resolve` turns host and port into addresses, `allowed` says which of them may be reached, `ports` are the ports
-    that may be, or None for all; `timeout_s` is for a whole fetch but the resolution.
+    that may be, or None for all; `timeout_s` is for a whole fetch.
     """
 
     resolve: Callable[[str, int], Sequence[str]] = resolve
@@ -71,7 +80,10 @@ class Fetcher:
             body, target = self._get(url, deadline)
             if target is None:
                 return body
-            url = urljoin(url, target)
+            try:
+                url = urljoin(url, target)
+            except ValueError as error:
+                raise Problem("url_failed", "The address leads to one that is no URL.") from error
         raise Problem("url_failed", f"The address leads to more than {MAX_REDIRECTS} others.")
 
     def _get(self, url: str, deadline: float) -> tuple[bytes, str | None]:
@@ -81,9 +93,9 @@ class Fetcher:
             with self._connected(scheme, host, port, deadline) as connection:
                 connection.request("GET", path, headers={"Accept": "image/*", "Connection": "close"})
                 with closing(connection.getresponse()) as response:
-                    if response.status in REDIRECTS:
-                        return b"", response.getheader("Location") or ""
-                    body = _read(response, host)
+                    if response.status in REDIRECTS and response.getheader("Location"):
+                        return b"", response.getheader("Location")
+                    body = _read(response, host, deadline)
         except (OSError, http.client.HTTPException, ValueError) as error:
             if time.monotonic() >= deadline:
                 raise Problem("url_failed", f"{host} took longer than {self.timeout_s:g} s.") from error
@@ -94,20 +106,20 @@ class Fetcher:
 
     def _checked(self, url: str) -> tuple[str, str, int, str]:
         """Return scheme, host, port and path with query of a URL that may be fetched, its address not yet checked."""
+        if len(url) > MAX_URL or any(ord(letter) <= ord(" ") for letter in url):
+            raise Problem("url_refused", f"The address has blanks or more than {MAX_URL} characters.")
         try:
             parts = urlsplit(url)
+            path, query = (quote(part, safe=SAFE) for part in (parts.path or "/", parts.query))
             host, port = (parts.hostname or "").encode("idna").decode(), parts.port or PORTS.get(parts.scheme, 0)
         except ValueError as error:
             raise Problem("url_refused", "The address is no URL.") from error
-        if len(url) > MAX_URL or any(ord(letter) <= ord(" ") for letter in url):
-            raise Problem("url_refused", f"The address has blanks or more than {MAX_URL} characters.")
         if parts.scheme not in PORTS or not host:
             raise Problem("url_refused", "Only addresses that begin with http:// or https:// are fetched.")
         if parts.username is not None or parts.password is not None:
             raise Problem("url_refused", "Addresses with a user name are not fetched.")
         if self.ports is not None and port not in self.ports:
             raise Problem("url_refused", f"Only the ports {sorted(self.ports)} are fetched from, not {port}.")
-        path, query = (quote(part, safe=SAFE) for part in (parts.path or "/", parts.query))
         return parts.scheme, host, port, f"{path}?{query}" if query else path
 
     @contextmanager
@@ -129,8 +141,8 @@ class Fetcher:
 
         timer = threading.Timer(max(deadline - time.monotonic(), 0), cut)
         timer.daemon = True
-        timer.start()
         try:
+            timer.start()
             if scheme == "https":
                 context = ssl.create_default_context()
                 wrapped = context.wrap_socket(sock, server_hostname=host, do_handshake_on_connect=False)
@@ -145,7 +157,7 @@ class Fetcher:
             open_sockets[-1].close()
 
 
-def _read(response: http.client.HTTPResponse, host: str) -> bytes:
+def _read(response: http.client.HTTPResponse, host: str, deadline: float) -> bytes:
     if response.status != http.HTTPStatus.OK:
         raise Problem("url_failed", f"{host} answers with the status {response.status}.")
     if response.getheader("Content-Encoding", "identity") != "identity":
@@ -153,6 +165,8 @@ def _read(response: http.client.HTTPResponse, host: str) -> bytes:
     promised, body = response.length or 0, bytearray()
     while chunk := response.read1(CHUNK):
         body += chunk
+        if time.monotonic() >= deadline:
+            raise TimeoutError
         if len(body) > MAX_BYTES:
             raise Problem("too_large", TOO_LARGE)
     if len(body) < promised:

@@ -5,8 +5,8 @@ import base64
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
-from data.images import MAX_BYTES, MEDIA_TYPES
-from service import problems
+from data.errors import ImageError
+from data.images import MAX_BYTES, MEDIA_TYPES, read_size
 from service.fetch import Fetcher
 from service.problems import Problem
 
@@ -16,6 +16,7 @@ FORM = "multipart/form-data"
 MAX_BODY_BYTES = MAX_BYTES * 4 // 3 + 64 * 1024
 MAX_BATCH = 256
 MAX_BATCH_BYTES = 64 * 1024**2
+MAX_BATCH_PIXELS = 512_000_000  # some seconds of decoding
 
 
 def read_picture() -> bytes:
@@ -40,8 +41,6 @@ def read_picture() -> bytes:
         accepted = ", ".join(sorted(RAW_TYPES | {FORM, "application/json"}))
         sent = request.mimetype or "no content type"
         raise Problem("unsupported_type", f"Send one of {accepted}; this request has {sent}.")
-    if len(payload) > MAX_BYTES:
-        raise Problem("too_large", problems.TOO_LARGE)
     return payload
 
 
@@ -52,18 +51,30 @@ def read_pictures() -> list[tuple[str, bytes]]:
         Problem: no form, none in it, or more than `MAX_BATCH` or `MAX_BATCH_BYTES`.
     """
     request.max_content_length = request.max_form_memory_size = MAX_BATCH_BYTES
-    request.max_form_parts = None  # counted below, with an answer that says so
+    request.max_form_parts = MAX_BATCH + 1
     if request.mimetype != FORM:
         raise Problem("unsupported_type", f"Send {FORM} with one field `image` for each picture.")
     try:
         files = request.files.getlist("image")
     except RequestEntityTooLarge as error:
-        raise Problem("too_large", f"A batch may have at most {MAX_BATCH_BYTES:,} bytes in all.") from error
+        limits = f"{MAX_BATCH} pictures and {MAX_BATCH_BYTES:,} bytes in all"
+        raise Problem("too_large", f"A batch may have at most {limits}.") from error
+    if "image" in request.form:
+        raise Problem("bad_request", "Each field `image` must be a file, with a name.")
     if not files:
         raise Problem("nothing_sent", "The form has no file in the field `image`.")
     if len(files) > MAX_BATCH:
         raise Problem("too_large", f"A batch may have at most {MAX_BATCH} pictures, not {len(files)}.")
     return [(file.filename or "", file.read()) for file in files]
+
+
+def count_pixels(payload: bytes) -> int:
+    """Return how many pixels a picture has by its header; none if it is no picture that can be read."""
+    try:
+        height, width = read_size(payload)
+    except ImageError:
+        return 0
+    return height * width
 
 
 def _from_json() -> bytes:

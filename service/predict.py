@@ -21,6 +21,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", action="store_true", help="print one line of JSON for each picture")
     parser.add_argument("--artifact", type=Path, default=ARTIFACTS / "traffic_sign", help="folder of the classifier")
     options = parser.parse_args(arguments)
+    if options.explain and not options.json:
+        parser.error("--explain needs --json")
+    if options.top_k < 1:
+        parser.error("--top-k is 1 or more")
     try:
         classifier = Classifier.load(options.artifact)
     except ArtifactError as error:
@@ -31,16 +35,17 @@ def main(arguments: list[str]) -> int:
         try:
             [prediction] = classifier.predict([path.read_bytes()], explain=options.explain)
         except (OSError, ImageError) as error:
-            reason = error.strerror if isinstance(error, OSError) else error
-            print(f"{path}: {as_sentence(ValueError(reason))}", file=sys.stderr)
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            print(f"{path}: {as_sentence(reason or str(error))}", file=sys.stderr)
             status = 1
             continue
         answer = encode(prediction, classifier.card, options.top_k, explain=options.explain)
         if options.json:
             print(json.dumps({"file": str(path), **answer}, ensure_ascii=False))
         else:
-            others = "; ".join(f"{each['class_name']} {each['probability']:.1%}" for each in answer["alternatives"][1:])
-            print(f"{path}: {answer['class_name']} ({answer['probability']:.1%}, {answer['verdict']}), then {others}")
+            others = [f"{each['class_name']} {each['probability']:.1%}" for each in answer["alternatives"][1:]]
+            then = f", then {'; '.join(others)}" if others else ""
+            print(f"{path}: {answer['class_name']} ({answer['probability']:.1%}, {answer['verdict']}){then}")
     return status
 
 

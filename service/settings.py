@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from data.source import STORE
 from model.artifact import ARTIFACTS
@@ -39,6 +39,13 @@ class Settings(BaseModel):
     )
     allow_urls: bool = Field(False, description="fetch images that a request names by URL, from public addresses only")
     train: bool = Field(True, description="train at the first start if there is no classifier")
+
+    @field_validator("api_keys")
+    @classmethod
+    def _hold_a_key(cls, value: str) -> str:
+        if value and not value.replace(",", "").strip():
+            raise ValueError("holds no key; leave the variable out to let everybody ask")
+        return value
 
     @property
     def keys(self) -> frozenset[str]:

@@ -103,7 +103,15 @@ def test_student_learns_from_a_teacher(finished: tuple[Path, str], tmp_path: Pat
     result = init(*options, "--artifact", tmp_path / "student", "--teacher", store / "artifact")
     assert result.returncode == 0, result.stderr
     assert re.findall(r"epoch (\d)/2.*validation accuracy", result.stdout + result.stderr) == ["1", "2"]
-    assert read_artifact(tmp_path / "student")[0].training["command"].endswith("--teacher TEACHER --retrain")
+    training = read_artifact(tmp_path / "student")[0].training
+    assert training["command"].endswith("--teacher TEACHER --retrain")
+    assert training["settings"]["teacher"] == read_artifact(store / "artifact")[0].version
+    card = json.loads((store / "artifact" / "card.json").read_text())
+    card["data"]["groups_held_out"].pop()
+    (store / "artifact" / "card.json").write_text(json.dumps(card))
+    result = init(*options, "--artifact", tmp_path / "student", "--teacher", store / "artifact")
+    assert result.returncode == 1
+    assert "this teacher has seen examples that are held out here" in result.stderr
     result = init(*options, "--artifact", tmp_path / "student", "--teacher", store)
     assert result.returncode == 1
     assert f"{store}: there is no classifier" in result.stderr

@@ -80,6 +80,14 @@ def test_first_answer_being_wrong_does_not_make_confident_ones_wrong_too_often()
     assert np.sum(truth[confident]) <= 0.001 * np.sum(confident)
 
 
+def test_answers_of_equal_probability_share_their_verdict() -> None:
+    logits = np.stack([np.full(1000, 60), np.zeros(1000)], axis=1).astype(np.float32)
+    truth = np.zeros(1000, np.int64)
+    truth[-10:] = 1
+    calibration = choose_calibration(1.0, logits, np.linspace(0, 1, 1000), truth)
+    assert calibration.verdict(1.0, np.inf, 1.0) == "unsure"
+
+
 @pytest.mark.parametrize(
     ("probability", "energy", "similarity", "verdict"),
     [

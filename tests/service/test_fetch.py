@@ -7,6 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -36,6 +37,8 @@ class Pictures(BaseHTTPRequestHandler):
             self.answer(302, b"", location=f"/hop{int(name[3:]) - 1}" if name != "hop0" else "/sign.png")
         elif name == "inward":
             self.answer(302, b"", location=f"http://inside:{self.headers['Host'].rpartition(':')[2]}/sign.png")
+        elif name == "nowhere":
+            self.answer(302, b"", location="http://[")
         elif name == "file":
             self.answer(302, b"", location="file:///etc/passwd")
         elif name == "bomb":
@@ -102,7 +105,8 @@ def on_loopback(address: Address) -> bool:
     return address.is_loopback
 
 
-FETCHER = Fetcher(resolve=stub, allowed=on_loopback, ports=None, timeout_s=1.0)
+FETCHER = Fetcher(resolve=stub, allowed=on_loopback, ports=None, timeout_s=30.0)
+HASTY = replace(FETCHER, timeout_s=1.0)
 
 
 def refusal(url: str, fetcher: Fetcher = FETCHER) -> Problem:
@@ -145,6 +149,7 @@ def test_name_that_changes_its_mind_gains_nothing(port: int) -> None:
     [
         *("ftp://outside/a", "file:///etc/passwd", "gopher://outside", "outside/sign.png", "//outside", "http://", ""),
         *("http://user@outside/", "http://:secret@outside/", "http://[::1", "http://outside:99999/", "http://a b/"),
+        *("http://outside/\ud800", "http://outside/?\ud800", "http://\ud800/"),
         *("http://outside/\r\nHost: inside", f"http://outside/{'a' * 3000}", "javascript:alert(1)"),
     ],
 )
@@ -158,6 +163,7 @@ def test_what_is_no_address_of_a_picture_is_refused(url: str) -> None:
         *("127.0.0.1", "localhost", "2130706433", "0x7f000001", "0177.0.0.1", "0x7f.1", "127.1", "0", "0.0.0.0"),  # noqa: S104
         *("10.1.2.3", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "224.0.0.1", "255.255.255.255"),
         *("[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:a9fe:a9fe]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]"),
+        *("192.0.0.192", "192.88.99.1", "168.63.129.16", "[fec0::1]", "[3fff::1]", "[2001::1]"),
         *("[fe80::1]", "[fd00::1]", "[ff02::1]", "[::7f00:1]"),
     ],
 )
@@ -182,6 +188,7 @@ def test_only_the_ports_of_the_web_are_fetched_from(port: int) -> None:
     ("path", "kind", "reason"),
     [
         ("missing", "url_failed", "status 404"),
+        ("nowhere", "url_failed", "no URL"),
         ("bomb", "url_failed", "compressed"),
         ("cut", "url_failed", "before the end"),
         ("endless", "too_large", f"{MAX_BYTES:,} bytes"),
@@ -189,7 +196,7 @@ def test_only_the_ports_of_the_web_are_fetched_from(port: int) -> None:
     ],
 )
 def test_bad_answers_are_refused(port: int, path: str, kind: str, reason: str) -> None:
-    problem = refusal(f"http://outside:{port}/{path}")
+    problem = refusal(f"http://outside:{port}/{path}", HASTY if path == "slow" else FETCHER)
     assert problem.kind == kind
     assert reason in problem.detail
 

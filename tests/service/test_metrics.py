@@ -43,9 +43,11 @@ def test_what_a_worker_has_counted_outlives_it() -> None:
     metrics = Metrics(workers=2)
     child = os.fork()
     if not child:
-        metrics.take_row(1)
-        metrics.count_prediction(14, "confident", 0.97)
-        os._exit(0)
+        try:
+            metrics.take_row(1)
+            metrics.count_prediction(14, "confident", 0.97)
+        finally:
+            os._exit(0)
     os.waitpid(child, 0)
     metrics.count_prediction(14, "unsure", 0.55)
     samples = read(metrics.render().decode())

@@ -186,12 +186,16 @@ def test_batch_is_answered_in_order_and_failures_harm_nobody(service: str) -> No
 
 def test_batches_beyond_the_limits_are_refused(service: str) -> None:
     assert len(batch(service, [("s.png", STOP)] * MAX_BATCH).json()["results"]) == MAX_BATCH
-    assert_problem(
-        batch(service, [("s.png", STOP)] * (MAX_BATCH + 1)), 413, "too_large", f"at most {MAX_BATCH} pictures"
-    )
+    assert_problem(batch(service, [("s.png", STOP)] * (MAX_BATCH + 1)), 413, "too_large", f"{MAX_BATCH} pictures")
     large = [("s.png", bytes(MAX_BYTES))] * (MAX_BATCH_BYTES // MAX_BYTES + 1)
     assert_problem(batch(service, large), 413, "too_large", f"{MAX_BATCH_BYTES:,} bytes in all")
+    flat = encoded(Image.new("L", (8000, 8000)))
+    problems = [result.get("problem") for result in batch(service, [("flat.png", flat)] * 9).json()["results"]]
+    assert problems[:8] == [None] * 8
+    assert "512,000,000 pixels" in problems[8]["detail"]
     url = f"{service}/predict_traffic_sign/batch"
+    text = requests.post(url, files=[("image", (None, b"a")), ("image", ("stop.png", STOP))], timeout=5)
+    assert_problem(text, 400, "bad_request", "must be a file")
     assert_problem(requests.post(url, data=STOP, timeout=5), 415, "unsupported_type", "one field `image` for each")
     assert_problem(requests.post(url, files={"photo": STOP}, timeout=5), 400, "nothing_sent", "`image`")
 

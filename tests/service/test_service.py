@@ -57,6 +57,13 @@ def test_answer_carries_the_id_of_the_request(service: str) -> None:
         assert re.fullmatch("[0-9a-f]{32}", made)
 
 
+def test_batch_is_what_the_contract_says(service: str) -> None:
+    files = [*FILES, ("image", ("text.png", b"no picture"))]
+    answer = requests.post(f"{service}/predict_traffic_sign/batch", files=files, timeout=5).json()
+    content = CONTRACT["paths"]["/predict_traffic_sign/batch"]["post"]["responses"]["200"]["content"]
+    jsonschema.validate(answer, {**content["application/json"]["schema"], "components": CONTRACT["components"]})
+
+
 def test_predictions_need_a_key_where_there_are_keys() -> None:
     def status(route: str, key: str | None) -> int:
         headers = {} if key is None else {"X-API-Key": key}
@@ -113,6 +120,7 @@ def test_answers_cannot_be_taken_for_pages(service: str) -> None:
     [
         ("POST", "/predict_traffic_sign", encoded(drawing())),
         ("POST", "/predict_traffic_sign", b"no picture"),
+        ("POST", "/predict_traffic_sign?explain=true", encoded(drawing())),
         ("GET", "/model", None),
         ("GET", "/model/labels", None),
         ("GET", "/healthz", None),
@@ -122,7 +130,7 @@ def test_answers_cannot_be_taken_for_pages(service: str) -> None:
 def test_answers_are_what_the_contract_says(service: str, method: str, path: str, payload: bytes | None) -> None:
     headers = {"Content-Type": "application/octet-stream"}
     response = requests.request(method, service + path, data=payload, headers=headers, timeout=5)
-    described = CONTRACT["paths"][path][method.lower()]["responses"][str(response.status_code)]
+    described = CONTRACT["paths"][path.partition("?")[0]][method.lower()]["responses"][str(response.status_code)]
     while "$ref" in described:
         described = CONTRACT["components"]["responses"][described["$ref"].rsplit("/", 1)[1]]
     schema = described["content"][response.headers["Content-Type"]]["schema"]
