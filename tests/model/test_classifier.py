@@ -55,6 +55,18 @@ def test_prediction_lists_the_most_probable_classes_first(classifier: Classifier
     assert prediction.probabilities.sum() == pytest.approx(1, abs=1e-5)
 
 
+def test_signs_are_more_like_what_was_learnt_than_noise_is(classifier: Classifier) -> None:
+    signs = np.stack([np.asarray(drawing(index, size=48)) for index in range(43)])
+    noise = np.random.default_rng(0).integers(0, 256, signs.shape).astype(np.uint8)
+    assert np.median(classifier.run(signs).similarity) > classifier.run(noise).similarity.max()
+    assert np.median(classifier.run(signs).energy) > classifier.run(noise).energy.max()
+
+
+def test_pictures_of_another_size_are_refused(classifier: Classifier) -> None:
+    with pytest.raises(ValueError, match="a picture of"):
+        classifier.run(np.zeros((1, 96, 96, 3), np.uint8))
+
+
 def test_several_pictures_are_answered_in_order(classifier: Classifier) -> None:
     payloads = [encoded(drawing(class_index)) for class_index in (14, 13, 12)]
     together = [prediction.class_index for prediction in classifier.predict(payloads)]

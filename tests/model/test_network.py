@@ -77,9 +77,9 @@ def test_what_serves_says_the_same_and_knows_what_it_was_trained_on(
     assert np.allclose(answers["logits"], network.predict(pictures, verbose=0), atol=1e-5)
     assert np.allclose(answers["class_maps"].mean(axis=(1, 2)), answers["logits"], atol=1e-5)
     assert answers["similarity"].shape == (64,)
-    noise = np.random.default_rng(0).integers(0, 256, (64, 48, 48, 3)).astype(np.uint8)
-    strange = serving_network(network, pictures, classes).predict(noise, verbose=0)
-    assert np.median(answers["similarity"]) > np.median(strange["similarity"])
+    alone = serving_network(network, pictures, np.arange(64)).predict(pictures, verbose=0)
+    assert np.allclose(alone["similarity"], 1, atol=1e-3)  # each one is a class of its own, and its prototype
+    assert answers["similarity"].mean() < 0.9
 
 
 def test_distillation_weighs_each_example_and_follows_label_and_teacher() -> None:
