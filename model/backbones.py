@@ -107,7 +107,8 @@ def load_weights(network: keras.Model, path: Path) -> None:
     def collect(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
             *_, layer, weight = name.split("/")
-            found[RENAMED.get(layer, layer), weight.removesuffix(":0")] = item[()]
+            weight = weight.removesuffix(":0").removeprefix("depthwise_")  # as older versions of Keras say
+            found[RENAMED.get(layer, layer), weight] = item[()]
 
     try:
         with h5py.File(path) as file:

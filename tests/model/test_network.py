@@ -57,8 +57,9 @@ def test_weights_of_a_file_are_taken_by_the_names_of_layers(task: Task, tmp_path
     with h5py.File(tmp_path / "weights.h5", "w") as file:
         for layer in first.layers:
             name = "Conv1_bn" if layer.name == "bn_Conv1" else layer.name
+            prefix = "depthwise_" if isinstance(layer, keras.layers.DepthwiseConv2D) else ""
             for weight, value in zip(layer.weights, layer.get_weights(), strict=True):
-                file[f"model_weights/sequential_1/{name}/{weight.name}:0"] = value
+                file[f"model_weights/sequential_1/{name}/{prefix}{weight.name}:0"] = value
     second = build_network(
         (48, 48), 43, settings(task, network="MobileNetV2:0.35", weights=str(tmp_path / "weights.h5"))
     )
