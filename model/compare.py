@@ -170,6 +170,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--preset", default="cpu", help="what else a training needs to know (default: %(default)s)")
     parser.add_argument("--epochs", type=_from(1), default=10, help="of each training (default: %(default)s)")
     parser.add_argument("--frames", type=_from(0), default=6, help="of each track, 0 for all (default: %(default)s)")
+    parser.add_argument("--batch-size", type=_from(1), default=64, help="(default: %(default)s)")
     parser.add_argument(
         "--seeds", type=_from(0), nargs="+", default=[0], help="each holds out other tracks (default: 0)"
     )
@@ -180,13 +181,19 @@ def main(arguments: list[str]) -> int:
     try:
         task = load_task(options.task)
         settings = [
-            dataclasses.replace(task.preset(options.preset), epochs=options.epochs, frames=options.frames, seed=seed)
+            dataclasses.replace(
+                task.preset(options.preset),
+                epochs=options.epochs,
+                frames=options.frames,
+                batch_size=options.batch_size,
+                seed=seed,
+            )
             for seed in options.seeds
         ]
         source = open_source(options.data, task) if options.data else find_source(task, options.store)
         options.output.mkdir(parents=True, exist_ok=True)
         command = f"python -m model.compare --preset {options.preset}"
-        command += f" --epochs {options.epochs} --frames {options.frames}"
+        command += f" --epochs {options.epochs} --frames {options.frames} --batch-size {options.batch_size}"
         rows = compare(task, source, options.networks, settings, options.output, options.store, command)
     except (DataError, ModelError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

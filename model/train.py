@@ -26,6 +26,7 @@ from model.checkpoint import load_checkpoint, save_checkpoint
 from model.distil import distilled, load_teacher, student_accuracy
 from model.network import build_network
 
+AVERAGED = 0.15  # share of all steps that the mean of the weights may span
 WHOLE_SIGN = np.array([[0.1, 0.1, 0.9, 0.9]], np.float32)  # the box of what has none: margins as in GTSRB
 
 
@@ -243,7 +244,8 @@ def compile_model(
         ),
         weight_decay=settings.weight_decay,
         use_ema=True,
-        ema_momentum=settings.ema_momentum,
+        # In a short training the mean must not reach back to the random weights of its beginning.
+        ema_momentum=min(settings.ema_momentum, 1 - 1 / max(1.0, AVERAGED * total)),
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     model.compile(optimizer, loss, metrics=[accuracy], jit_compile=keras.backend.backend() == "jax")
