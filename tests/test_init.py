@@ -37,7 +37,14 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[ob
     """A store in which a training on drawn signs was stopped after its first epoch, and its arguments."""
     store = tmp_path_factory.mktemp("store")
     arguments = ["--data", "drawn", "--preset", "quick", "--store", store, "--artifact", store / "artifact"]
-    with subprocess.Popen(command(*arguments), cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+    # Whoever runs the tests in the background of a shell has them ignore the signal that is sent below.
+    with subprocess.Popen(
+        command(*arguments),
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("epoch 1/2"):
