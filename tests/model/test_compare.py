@@ -76,7 +76,8 @@ def test_table_and_file_have_a_row_for_each_network_with_mean_and_deviation(comp
 def test_card_names_the_command_without_paths_of_this_machine(comparison: Comparison) -> None:
     text = (comparison.output / "residual-8,16-seed1" / "card.json").read_text()
     assert json.loads(text)["training"]["command"] == (
-        "python -m model.compare --preset quick --epochs 1 --frames 0 --batch-size 64 --seeds 1 --data PATH residual:8,16"
+        "python -m model.compare --preset quick --epochs 1 --frames 0 --batch-size 64 "
+        "--seeds 1 --data PATH residual:8,16"
     )
     assert str(comparison.data) not in text
 
