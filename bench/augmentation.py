@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from data.outliers import draw_signs
 from data.task import load_task
-from model.train import choose_precision, compile_model
+from model.train import WHOLE_SIGN, choose_precision, compile_model
 
 ROUNDS = 12
 WARM_UP = 2
@@ -23,11 +23,11 @@ WARM_UP = 2
 def main(arguments: list[str]) -> int:
     """Print the share, its spread and the time of a step."""
     task = load_task("traffic_sign")
-    settings = task.training[arguments[0] if arguments else "cpu"]
+    settings = task.preset(arguments[0] if arguments else "cpu")
     model, augment = compile_model(task, settings, choose_precision(), steps=100)
     class_index = np.arange(settings.batch_size) % len(task.labels)
     pixels = draw_signs(task.input_size, class_index, seed=0)
-    boxes = np.tile(np.array([[0.1, 0.1, 0.9, 0.9]], np.float32), (len(pixels), 1))
+    boxes = np.tile(WHOLE_SIGN, (len(pixels), 1))
     targets = np.eye(len(task.labels), dtype=np.float32)[class_index]
     distort = tf.function(lambda *batch: augment(*batch, training=True))
     batch = {"pixels": pixels, "boxes": boxes}

@@ -82,10 +82,6 @@ def _cycle_and_footpath(sketch: Sketch) -> None:
     figure.bicycle(sketch.placed(3.2, 10.0, scale=0.93), WHITE)
 
 
-def _number(digits: str, colour: Colour, sketch: Sketch) -> None:
-    figure.speed(sketch, digits, colour)
-
-
 def _small_number(digits: str, sketch: Sketch) -> None:
     figure.speed(sketch.placed(25, 33, scale=0.5), digits)
 
@@ -202,11 +198,15 @@ _INVENTED: Final[dict[str, Drawing]] = {
     "warning-motorcycle": partial(warns, figure.motorcycle),
     "warning-50": partial(warns, partial(_small_number, "50")),
     **{
-        f"minimum-{number}": partial(requires, partial(_number, f"{number}", WHITE)) for number in (30, 50, 60, 80, 100)
+        f"minimum-{number}": partial(requires, partial(figure.speed, digits=f"{number}", colour=WHITE))
+        for number in (30, 50, 60, 80, 100)
     },
-    **{f"end-of-limit-{number}": partial(ends, partial(_number, f"{number}", GREY)) for number in (30, 50, 120)},
+    **{
+        f"end-of-limit-{number}": partial(ends, partial(figure.speed, digits=f"{number}", colour=GREY))
+        for number in (30, 50, 120)
+    },
     **{f"end-of-{name}": partial(ends, _FIGURES[name]) for name in ("truck", "motorcycle", "worker", "deer")},
-    "end-of-minimum-50": partial(_crossed_out, partial(requires, partial(_number, "50", WHITE))),
+    "end-of-minimum-50": partial(_crossed_out, partial(requires, partial(figure.speed, digits="50", colour=WHITE))),
     "red-disc": partial(_plain_plate, RED),
     "blue-bar": _blue_bar,
     "blue-disc": partial(_plain_plate, BLUE),

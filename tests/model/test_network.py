@@ -19,9 +19,10 @@ from model.distil import distilled
 from model.errors import TrainingError
 from model.network import build_network, multiply_adds
 from model.serving import serving_network
+from model.train import WHOLE_SIGN
 from tests.conftest import drawing, encoded
 
-BOXES = np.tile(np.array([[0.1, 0.1, 0.9, 0.9]], np.float32), (64, 1))
+BOXES = np.tile(WHOLE_SIGN, (64, 1))
 
 
 @pytest.fixture(scope="module")
