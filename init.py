@@ -14,6 +14,7 @@ from data.errors import DataError
 from data.source import DRAWN, STORE, Source, download, find_source, open_source
 from data.task import Task, load_task
 from model.artifact import ARTIFACTS, CARD_FILE, Card, read_artifact
+from model.command import run
 from model.errors import ModelError
 from model.progress import Progress, Reporter, training_folder, training_lock, write_progress
 
@@ -23,7 +24,8 @@ DRAWN_SEED = 0
 def main(arguments: list[str]) -> int:
     """Run the command; return its exit status."""
     options = _parse(arguments)
-    try:
+
+    def work() -> int:
         task = load_task(options.task)
         folder = options.artifact or ARTIFACTS / task.name
         if not (folder / CARD_FILE).exists() or options.retrain:
@@ -35,16 +37,9 @@ def main(arguments: list[str]) -> int:
         if options.download:
             _download(task, options)
         print(f"{_summary(card)}\nNothing to do; --retrain makes a new one.")
-    except (DataError, ModelError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except ModuleNotFoundError as error:
-        print(f"error: this needs a package that is not installed ({error.name}): make install", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on after the last whole epoch", file=sys.stderr)
-        return 130
-    return 0
+        return 0
+
+    return run(work)
 
 
 def _parse(arguments: list[str]) -> argparse.Namespace:

@@ -9,6 +9,7 @@ from typing import Any
 from data.errors import TaskError
 
 TASKS = Path(__file__).with_name("tasks")
+OWN, PLAIN = "residual", "plain"  # networks of `model.network`; other names are those of keras.applications
 
 
 @dataclass(frozen=True)

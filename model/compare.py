@@ -18,10 +18,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from data.errors import DataError
 from data.source import STORE, Source, find_source, open_source
-from data.task import Task, Training, load_task
+from data.task import OWN, PLAIN, Task, Training, load_task
 from model.artifact import CARD_FILE
+from model.command import run
 from model.comparison import (
     COMPARISON,
     RANDOM,
@@ -33,10 +33,9 @@ from model.comparison import (
     render_table,
     summarise,
 )
-from model.errors import ModelError, TrainingError
+from model.errors import TrainingError
 from model.progress import Reporter, training_folder, training_lock
 
-OWN, PLAIN = "residual", "plain"
 TABLE_FILE = "comparison.json"
 NETWORKS = ("residual:32,64,128,256", "residual:16,32,64,128", "plain", "MobileNetV2:0.35")
 
@@ -178,7 +177,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--store", type=Path, default=STORE, help="where decoded pictures are kept")
     options = parser.parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # only errors: what TensorFlow says otherwise is for its makers
-    try:
+
+    def work() -> int:
         task = load_task(options.task)
         settings = [
             dataclasses.replace(
@@ -195,17 +195,10 @@ def main(arguments: list[str]) -> int:
         command = f"python -m model.compare --preset {options.preset}"
         command += f" --epochs {options.epochs} --frames {options.frames} --batch-size {options.batch_size}"
         rows = compare(task, source, options.networks, settings, options.output, options.store, command)
-    except (DataError, ModelError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except ModuleNotFoundError as error:
-        print(f"error: this needs a package that is not installed ({error.name}): make install", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("\nstopped; the same command goes on after the last whole epoch", file=sys.stderr)
-        return 130
-    print(render_table(rows))
-    return 0
+        print(render_table(rows))
+        return 0
+
+    return run(work)
 
 
 if __name__ == "__main__":

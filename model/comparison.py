@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.source import STORE
-from data.task import Task
+from data.task import OWN, Task
 from model.artifact import CARD_FILE, Card, read_artifact
 from model.errors import ArtifactError, TrainingError
 
@@ -110,8 +110,8 @@ def name_network(settings: Mapping[str, Any]) -> tuple[str, str]:
     Settings may name a file of weights by its path or, in a card, by its name and digest.
     """
     name = settings["network"]
-    if name == "residual":
-        name = f"residual:{','.join(map(str, settings['widths']))}"
+    if name == OWN:
+        name = f"{OWN}:{','.join(map(str, settings['widths']))}"
     return name, Path(settings["weights"]).stem or RANDOM
 
 

@@ -7,10 +7,9 @@ import keras
 import numpy as np
 from keras import layers
 
-from data.task import Training
+from data.task import OWN, PLAIN, Training
 from model.backbones import backbone_features, plain_features
 
-OWN, PLAIN = "residual", "plain"  # other names are those of keras.applications
 EMBEDDING = 128  # channels of the features before the last layer
 
 
