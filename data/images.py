@@ -31,6 +31,7 @@ MAX_BYTES = 20 * 1024 * 1024  # a 50-megapixel JPEG of a telephone is about 15 M
 MAX_PIXELS = 64_000_000  # 192 MB as RGB; the largest common telephone sensors give 48 to 50 million
 LARGE_PIXELS = 10_000_000  # 40 MB as RGBA
 MIN_SIDE = 8  # below this no sign can be told from another; GTSRB's smallest image is 25 wide
+MAX_SCANS = 64  # of a JPEG, each of which may touch all pixels; encoders write up to about twenty
 GROUND = (255, 255, 255)  # under transparent pixels: what picture viewers show
 DRAFT_FACTOR = 4  # JPEGs are decoded at a reduced scale only if still this much larger than the target
 
@@ -59,6 +60,59 @@ _one_large_picture = threading.Lock()
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, right and bottom excluded
 
 
+class Picture:
+    """One picture whose header has been read and found fit to decode; no pixel has been decoded yet.
+
+    Attributes:
+        height, width: in pixels, as the file holds them, before EXIF orientation.
+
+    Raises:
+        ImageError: empty, not one of the formats, damaged, too large or too small.
+    """
+
+    def __init__(self, payload: bytes) -> None:
+        self._image = _open(payload)
+        self.width, self.height = self._image.size
+
+    def upright_size(self) -> tuple[int, int]:
+        """Return (height, width) in pixels with EXIF orientation applied.
+
+        Raises:
+            ImageError: the orientation cannot be read.
+        """
+        with _damage_named():  # a PNG may hold its orientation behind the pixels
+            turned = self._image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
+        return (self.width, self.height) if turned else (self.height, self.width)
+
+    def decode(self, size: tuple[int, int], box: Box | None = None) -> npt.NDArray[np.uint8]:
+        """Decode the picture, once, as the function `decode` says.
+
+        Raises:
+            ImageError: damaged or truncated.
+            ValueError: the box does not lie inside the picture.
+        """
+        height, width = size
+        image = self._image
+        # A box is given in pixels of the full resolution, so that is what must be decoded.
+        if box is None and image.format == "JPEG" and min(image.size) >= DRAFT_FACTOR * max(size):
+            image.draft(None, (DRAFT_FACTOR * width, DRAFT_FACTOR * height))
+        large = image.width * image.height > LARGE_PIXELS
+        with _one_large_picture if large else nullcontext():
+            with _damage_named():
+                image.load()
+                upright = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+                image = _plain(image)
+                if upright is not None:
+                    image = image.transpose(upright)
+            if box is not None:
+                if not lies_inside(box, (image.height, image.width)):
+                    raise ValueError(f"the box {box} does not lie inside the {image.width} × {image.height} pixels")
+                image = image.crop(box)
+            with _damage_named():
+                # The ground comes after the size, so that it need not be as large as the picture.
+                return np.asarray(_on_ground(image.resize((width, height), Image.Resampling.BILINEAR)))
+
+
 def decode(payload: bytes, size: tuple[int, int], box: Box | None = None) -> npt.NDArray[np.uint8]:
     """Decode one picture to RGB pixels of a given size.
 
@@ -80,26 +134,7 @@ def decode(payload: bytes, size: tuple[int, int], box: Box | None = None) -> npt
         ImageError: empty, not one of the formats, damaged, truncated, too large or too small.
         ValueError: the box does not lie inside the picture.
     """
-    height, width = size
-    image = _open(payload)
-    # A box is given in pixels of the full resolution, so that is what must be decoded.
-    if box is None and image.format == "JPEG" and min(image.size) >= DRAFT_FACTOR * max(size):
-        image.draft(None, (DRAFT_FACTOR * width, DRAFT_FACTOR * height))
-    large = image.width * image.height > LARGE_PIXELS
-    with _one_large_picture if large else nullcontext():
-        with _damage_named():
-            image.load()
-            upright = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
-            image = _plain(image)
-            if upright is not None:
-                image = image.transpose(upright)
-        if box is not None:
-            if not lies_inside(box, (image.height, image.width)):
-                raise ValueError(f"the box {box} does not lie inside the {image.width} × {image.height} pixels")
-            image = image.crop(box)
-        with _damage_named():
-            # The ground comes after the size, so that it need not be as large as the picture.
-            return np.asarray(_on_ground(image.resize((width, height), Image.Resampling.BILINEAR)))
+    return Picture(payload).decode(size, box)
 
 
 def read_size(payload: bytes) -> tuple[int, int]:
@@ -108,10 +143,7 @@ def read_size(payload: bytes) -> tuple[int, int]:
     Raises:
         ImageError: as for `decode`, as far as the header shows it.
     """
-    image = _open(payload)
-    with _damage_named():  # a PNG may hold its orientation behind the pixels
-        turned = image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
-    return (image.width, image.height) if turned else (image.height, image.width)
+    return Picture(payload).upright_size()
 
 
 def lies_inside(box: Box, size: tuple[int, int]) -> bool:
@@ -151,6 +183,8 @@ def _open(payload: bytes) -> Image.Image:
         raise ImageError(f"the picture has {extent} pixels; at most {MAX_PIXELS:,} in all are read")
     if min(image.size) < MIN_SIDE:
         raise ImageError(f"the picture has {extent} pixels; each side must have {MIN_SIDE} at least")
+    if image.format == "JPEG" and (scans := payload.count(b"\xff\xda")) > MAX_SCANS:
+        raise ImageError(f"the picture is a JPEG in {scans:,} scans; at most {MAX_SCANS} are read")
     if image.mode == "F":
         raise ImageError("the picture has floating-point samples, whose range is not known")
     return image

@@ -22,7 +22,6 @@ from data.render import (
     draw_scene,
     draw_seen,
     ends,
-    limit,
     priority_road,
     prohibits,
     requires,
@@ -222,10 +221,6 @@ _INVENTED: Final[dict[str, Drawing]] = {
 }
 
 _TRAINING: Final[dict[str, Drawing]] = {
-    **{
-        f"limit-{number}": partial(limit, f"{number}")
-        for number in (5, 10, 15, 25, 35, 45, 55, 65, 75, 85, 95, 110, 140)
-    },
     **_INVENTED,
     "end-of-limit-70": partial(ends, partial(figure.speed, digits="70", colour=GREY)),
     "end-of-30-zone": _end_of_30_zone,
@@ -249,7 +244,6 @@ _TRAINING: Final[dict[str, Drawing]] = {
     "crosswind": partial(warns, figure.wind_sock),
 }
 _TESTING: Final[dict[str, Drawing]] = {
-    **{f"limit-{number}": partial(limit, f"{number}") for number in (40, 90, 130)},
     "end-of-limit-100": partial(ends, partial(figure.speed, digits="100", colour=GREY)),
     "no-stopping": partial(_parking_rule, (45.0, -45.0)),
     "width-limit": partial(prohibits, _width),
@@ -264,7 +258,7 @@ _TESTING: Final[dict[str, Drawing]] = {
 _DRAWINGS: Final = {**_TRAINING, **_TESTING}
 
 TRAINING: Final[tuple[str, ...]] = tuple(_TRAINING)
-TESTING: Final[tuple[str, ...]] = tuple(_TESTING)  # never to be trained with
+TESTING: Final[tuple[str, ...]] = tuple(_TESTING)  # never to be trained with by what is measured
 
 
 def draw_other_sign(name: str, size: int) -> Image.Image:

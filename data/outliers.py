@@ -15,7 +15,7 @@ from PIL import Image
 
 from data.images import decode
 from data.other_signs import draw_empty_scene, draw_other_example
-from data.render import draw_example
+from data.render import draw_example, draw_seen, limit
 from data.task import Task
 
 Pixels = npt.NDArray[np.uint8]
@@ -63,6 +63,12 @@ def draw_other_signs(size: tuple[int, int], names: Sequence[str], count: int, se
     """
     rngs = [np.random.default_rng((seed, number)) for number in range(count)]
     return _stack([draw_other_example(names[n % len(names)], rng)[0] for n, rng in enumerate(rngs)], size)
+
+
+def draw_numbers(size: tuple[int, int], numbers: Sequence[str], seed: int) -> Pixels:
+    """Draw speed limits with given numbers as a camera may see them; shape (n, height, width, 3), uint8."""
+    rngs = [np.random.default_rng((seed, number)) for number in range(len(numbers))]
+    return _stack([draw_seen(partial(limit, digits), rng)[0] for digits, rng in zip(numbers, rngs, strict=True)], size)
 
 
 def draw_scenes(size: tuple[int, int], count: int, seed: int) -> Pixels:

@@ -103,11 +103,18 @@ def _write(source: Source, size: tuple[int, int], roi: bool, folder: Path, progr
         with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes without holding the interpreter lock
             for row, decoded in enumerate(progress(pool.map(work, source.examples), len(source.examples))):
                 pixels[row] = decoded
-        np.save(temporary / "pixels.npy", pixels)
+        _save(temporary / "pixels.npy", pixels)
         temporary.rename(folder)
     except BaseException:
         shutil.rmtree(temporary)
         raise
+
+
+def _save(path: Path, pixels: Decoded) -> None:
+    """Write what `numpy.load` reads; `numpy.save` would not say why a disk takes no more."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(pixels))
+        file.write(pixels.data)
 
 
 def _fractions(example: Example) -> tuple[float, float, float, float]:

@@ -9,16 +9,19 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from data import numbers
 from data.errors import DataError, ImageError, SourceError
 from data.images import decode
+from data.numbers import renumber_some
 from data.other_signs import TESTING
-from data.outliers import draw_other_signs, draw_scenes, mirror, turn
+from data.outliers import draw_numbers, draw_other_signs, draw_scenes, mirror, turn
 from data.prepare import Prepared, prepare
 from data.source import STORE, open_labelled, read_pictures
 from data.task import Task, load_task
@@ -98,20 +101,26 @@ def held_out(card: Card, prepared: Prepared) -> Prepared:
 def make_outlier_sets(task: Task, prepared: Prepared) -> dict[str, Pixels]:
     """Return pictures that are none of the classes, by kind: changed examples, other signs and empty scenes.
 
-    The numbers (limits of 40, 90 and 130, an end of 100) and the other signs are those that no training sees, though it
-    sees other numbers on the same plates if it learns from outliers; mirrored and turned signs and scenes are then of
-    the kinds that it sees, made from other examples.
+    Of what learns from outliers, a measured classifier has seen mirrored and turned signs, scenes, and the other
+    limits of German roads (5, 10, 40, 90, 110, 130 km/h), here made from other examples. The other signs and the
+    numbers called unseen it has never seen.
     """
     mirrored = prepared.pixels[np.isin(prepared.class_index, task.outliers.mirrored)]
     turned = prepared.pixels[np.isin(prepared.class_index, task.outliers.turned)]
     sets = {"mirrored": mirror(mirrored), "turned": turn(turned, 1)}
     if task.outliers.drawn:
-        numbers = [name for name in TESTING if name.startswith(("limit-", "end-of-limit-"))]
-        others = [name for name in TESTING if name not in numbers]
-        sets["unseen numbers"] = draw_other_signs(task.input_size, numbers, DRAWN, SEED)
-        sets["unseen other signs"] = draw_other_signs(task.input_size, others, DRAWN, SEED)
+        sets["other limits"] = _numbered(task, prepared, numbers.OTHER)
+        sets["unseen numbers"] = _numbered(task, prepared, numbers.TESTING)
+        sets["unseen other signs"] = draw_other_signs(task.input_size, TESTING, DRAWN, SEED)
         sets["empty scenes"] = draw_scenes(task.input_size, DRAWN, SEED)
     return {kind: pixels for kind, pixels in sets.items() if len(pixels)}
+
+
+def _numbered(task: Task, prepared: Prepared, digits: Sequence[str]) -> Pixels:
+    """Return speed limits with these numbers, half of them drawn, half written on the examples' plates."""
+    wanted = [digits[n % len(digits)] for n in range(DRAWN // 2)]
+    written = renumber_some(prepared.pixels, prepared.boxes, prepared.class_index, wanted, SEED)
+    return np.concatenate([draw_numbers(task.input_size, wanted, SEED), written])
 
 
 def decode_pictures(location: Path, size: tuple[int, int]) -> Pixels:

@@ -13,9 +13,10 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from data import numbers, other_signs
 from data.images import DECODER_VERSION
-from data.other_signs import TRAINING
-from data.outliers import draw_other_signs, draw_scenes, draw_signs, make_outliers
+from data.numbers import KNOWN, choose_numbers, renumber_some
+from data.outliers import draw_numbers, draw_other_signs, draw_scenes, draw_signs, make_outliers
 from data.prepare import Prepared
 from data.render import DRAWING_VERSION
 from data.split import split_by_group, take_some_of_each
@@ -163,28 +164,47 @@ class _Lessons:
     def with_outliers(self, task: Task, class_index: npt.NDArray[np.int64], settings: Training) -> "_Lessons":
         """Add pictures that are none of the classes; the right answer to them is flat (Hendrycks et al. 2019).
 
-        Where some of them are drawn, drawings of the classes are added too: being drawn must not mean being none.
+        Where some of them are drawn, drawings of the classes are added too: being drawn must not mean being none. The
+        same holds for numbers written on photographs.
         """
         count = round(settings.outliers * len(self.pixels))
         if not count:
             return self
-        classes, drawings = np.empty(0, np.int64), np.empty((0, *task.input_size, 3), np.uint8)
-        made = []
+        signs, classes, made = np.empty((0, *task.input_size, 3), np.uint8), np.empty(0, np.int64), []
         if task.outliers.drawn:
-            made.append(draw_other_signs(task.input_size, TRAINING, 4 * count // 10, settings.seed))
-            made.append(draw_scenes(task.input_size, count // 10, settings.seed))
-            classes = np.arange(count // 3) % len(task.labels)
-            drawings = draw_signs(task.input_size, classes, settings.seed)
+            # What is trained on everything has nothing to be measured on, and learns from the signs of the test too.
+            everything = not settings.validation
+            names = other_signs.TRAINING + other_signs.TESTING if everything else other_signs.TRAINING
+            rng = np.random.default_rng(settings.seed)
+            drawn, written = (choose_numbers(share, rng, testing=everything) for share in (3 * count // 20,) * 2)
+            made = [
+                draw_other_signs(task.input_size, names, count // 4, settings.seed),
+                draw_numbers(task.input_size, drawn, settings.seed),
+                draw_scenes(task.input_size, count // 10, settings.seed),
+                renumber_some(self.pixels, self.boxes, class_index, written, settings.seed),
+            ]
+            signs, classes = self._drawn_signs(task, class_index, count, settings.seed)
         made.append(make_outliers(task, self.pixels, class_index, count - sum(map(len, made)), settings.seed))
         flat = np.full((sum(map(len, made)), len(task.labels)), 1 / len(task.labels), np.float32)
         targets = np.concatenate([self.targets, flat, np.eye(len(task.labels), dtype=np.float32)[classes]])
         added = len(targets) - len(self.targets)
         return _Lessons(
-            pixels=np.concatenate([self.pixels, *made, drawings]),
+            pixels=np.concatenate([self.pixels, *made, signs]),
             boxes=np.concatenate([self.boxes, np.tile(WHOLE_SIGN, (added, 1))]),
             targets=targets,
             weights=np.concatenate([self.weights, np.ones(added, np.float32)]),
         )
+
+    def _drawn_signs(
+        self, task: Task, class_index: npt.NDArray[np.int64], count: int, seed: int
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """Drawings of the classes and photographs with a number of the classes written on, and what they show."""
+        classes = np.arange(count // 3) % len(task.labels)
+        digits = [list(KNOWN)[n % len(KNOWN)] for n in range(count // 10)]
+        written = renumber_some(self.pixels, self.boxes, class_index, digits, seed + 1)
+        known = np.array([KNOWN[number] for number in digits[: len(written)]], np.int64)
+        signs = np.concatenate([draw_signs(task.input_size, classes, seed), written])
+        return signs, np.concatenate([classes, known])
 
 
 def choose_precision() -> str:
@@ -274,7 +294,8 @@ def checkpoint_key(task: Task, settings: Training, prepared: Prepared) -> str:
         describe_settings(settings),
         dataclasses.asdict(Ranges()),
         dataclasses.asdict(task.outliers),
-        [DRAWING_VERSION, TRAINING, task.input_size, len(task.labels), sorted(task.data.excluded_groups)],
+        [DRAWING_VERSION, numbers.VERSION, other_signs.TRAINING, other_signs.TESTING],
+        [task.input_size, len(task.labels), sorted(task.data.excluded_groups)],
         [prepared.fingerprint, DECODER_VERSION, choose_precision(), keras.backend.backend(), keras.__version__],
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

@@ -193,6 +193,15 @@ BASES = [encoded(SIGN, kind) for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "
 BASES += [encoded(SIGN, kind, exif=EXIF) for kind in ("PNG", "JPEG", "WEBP")]
 
 
+def test_jpeg_in_too_many_scans_is_refused() -> None:
+    """Each scan of a progressive JPEG may touch all its pixels, so a small file may take minutes."""
+    picture = encoded(Image.new("L", (316, 316)), "JPEG", progressive=True)
+    assert decode(picture, SIZE).shape == (*SIZE, 3)
+    scan = picture.index(b"\xff\xda")
+    with pytest.raises(ImageError, match="scans"):
+        decode(picture[:scan] + 100 * picture[scan:-2], SIZE)
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of tags that Pillow leaves out
 @settings(max_examples=300, deadline=None)
 @given(

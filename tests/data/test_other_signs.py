@@ -23,7 +23,7 @@ def on_white(sign: Image.Image) -> npt.NDArray[np.float64]:
 def test_the_families_have_no_sign_in_common() -> None:
     assert len(set(EVERY_NAME)) == len(TRAINING) + len(TESTING)
     assert len(TRAINING) >= 20
-    assert len(TESTING) >= 12
+    assert len(TESTING) >= 10
 
 
 @pytest.mark.parametrize("name", EVERY_NAME)
@@ -121,5 +121,5 @@ def test_no_outline_stays_in_the_mean_of_many_empty_scenes() -> None:
         return float((mean[:, :, 0] / mean[:, :, 2])[4:-4, 4:-4].std())
 
     scenes = spread([draw_empty_scene(np.random.default_rng(seed), 32) for seed in range(300)])
-    signs = spread([draw_other_example("limit-5", np.random.default_rng(seed), 32)[0] for seed in range(300)])
+    signs = spread([draw_other_example("weight-limit", np.random.default_rng(seed), 32)[0] for seed in range(300)])
     assert scenes < signs / 2

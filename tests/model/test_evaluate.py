@@ -61,9 +61,15 @@ def test_command_measures_accuracy_refusal_and_robustness(tmp_path: Path) -> Non
     figures = json.loads((tmp_path / "figures.json").read_text())
     assert figures["accuracy"]["examples"] == 43
     assert f"{figures['accuracy']['accuracy']:.3%}" in result.stdout
-    assert {"mirrored", "turned", "unseen numbers", "unseen other signs", "empty scenes", "lawns"} == set(
-        figures["refusal"]
-    )
+    assert {
+        "mirrored",
+        "turned",
+        "other limits",
+        "unseen numbers",
+        "unseen other signs",
+        "empty scenes",
+        "lawns",
+    } == set(figures["refusal"])
     assert set(CORRUPTIONS) < set(figures["accuracy_under_corruption"])
     assert "lawns" in (tmp_path / "report.html").read_text()
 
