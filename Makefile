@@ -14,10 +14,10 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format train train-quick model-card compare bench-training samples screenshots notebooks test-system lock chromium install
+.PHONY: help run test test-faults check audit format train train-quick model-card compare bench bench-short bench-training wrk samples screenshots notebooks test-system lock chromium install
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 run: $(RUN_GROUPS:%=$(VENV)/%.installed) ## Start the service and the page
 	@service=http://localhost:$${SERVICE_PORT:-9696}; page=http://localhost:$${STREAMLIT_SERVER_PORT:-8501}; \
@@ -30,11 +30,20 @@ run: $(RUN_GROUPS:%=$(VENV)/%.installed) ## Start the service and the page
 test: install chromium ## Install what tests need, and run all of them
 	$(BIN)/python -m pytest
 
-check: install ## Lint, check formats, types and imports
+test-faults: install ## Try the service and the training with faults in large numbers, and print what was lost
+	FAULTS=full $(BIN)/python -m pytest tests/faults
+
+check: install ## Lint, check formats, types and imports, and audit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory audit
+
+audit: install ## Look up known weaknesses of what is deployed, where the network allows
+	@report=$$($(BIN)/pip-audit --disable-pip --progress-spinner off -r requirements/service.txt -r requirements/ui.txt 2>&1); \
+	echo "$$report" | grep -E '^(Found|No known)' || echo "the audit could not be made here"; \
+	if grep -q '^Found' <<< "$$report"; then echo "$$report"; exit 1; fi
 
 format: install ## Format the code
 	$(BIN)/ruff check --fix-only .
@@ -54,6 +63,22 @@ compare: $(VENV)/train.installed ## Train several networks on the same tracks an
 
 bench-training: $(VENV)/train.installed ## Print what share of a training step the distortions take
 	$(BIN)/python -m bench.augmentation
+
+bench: .venv-bench/installed wrk ## Compare the service with the bare work, with its predecessor and with other ways to serve
+	.venv-bench/bin/python -m bench.serve $(if $(DATA),--data $(DATA))
+
+bench-short: install wrk ## The same in seconds: the service, the bare work and plain Flask
+	$(BIN)/python -m bench.serve --short --rounds 1 --seconds 1
+
+wrk: # the load generator of the distribution
+	@if command -v wrk > /dev/null; then exit; fi; \
+	if [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet wrk; then exit; fi; \
+	echo "wrk is not installed; sudo apt-get install wrk"; exit 1
+
+.venv-bench/installed: bench/requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
 
 samples: $(VENV)/train.installed ## Draw the sample pictures of the page anew
 	$(BIN)/python -m data.samples ui
@@ -75,7 +100,8 @@ lock: $(VENV)/dev.installed ## Resolve pyproject.toml into requirements/*.txt
 	$(COMPILE) $(GROUPS:%=--extra %) --output-file $$all && \
 	for group in $(GROUPS); do \
 		$(COMPILE) --extra $$group --constraint $$all --generate-hashes --output-file requirements/$$group.txt; \
-	done
+	done && \
+	$(COMPILE) --extra service --extra train --extra bench --constraint $$all --generate-hashes --output-file bench/requirements.txt
 
 chromium: # the browser of the distribution: test tools would download one of their own
 	@if command -v chromium chromium-browser google-chrome > /dev/null; then exit; fi; \
@@ -87,7 +113,7 @@ install: $(GROUPS:%=$(VENV)/%.installed) ## Make the virtual environment with ev
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/%.installed: requirements/%.txt $(VENV)/bin/pip
+$(VENV)/%.installed: requirements/%.txt | $(VENV)/bin/pip
 	@echo "installing $<"
 	@$(INSTALL) -r $<
 	@touch $@

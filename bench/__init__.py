@@ -1,1 +1,1 @@
-"""Measurements that are not tests: ratios within one run."""
+"""Measurements: of the service against other ways to serve, and of the training's input."""

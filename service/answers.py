@@ -1,21 +1,92 @@
-"""What the service says of a prediction, over HTTP and on the command line."""
+"""From the bytes of a picture to what the service says of it: one way, whoever asks."""
 
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
 
+import numpy as np
+import numpy.typing as npt
+
+from data.errors import ImageError
+from data.images import MAX_BYTES, Picture
 from model.artifact import Card
-from model.classifier import Prediction
+from model.classifier import Classifier, Prediction
+from service.problems import TOO_LARGE, Problem
+from service.stages import Stages
+
+DEFAULT_TOP_K: Final = 5
+T = TypeVar("T")
 
 
-def encode(prediction: Prediction, card: Card, top_k: int, *, explain: bool = False) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Options:
+    """What a request may choose: how many alternatives are listed, and whether there is a heat map."""
+
+    top_k: int
+    explain: bool
+
+    @classmethod
+    def of(cls, query: Mapping[str, str], card: Card) -> "Options":
+        """Read the options of a query.
+
+        Raises:
+            Problem: a value that is not allowed.
+        """
+        top_k, explain = query.get("top_k", str(DEFAULT_TOP_K)), query.get("explain", "false")
+        count = len(card.labels)
+        if not (len(top_k) <= 9 and top_k.isascii() and top_k.isdigit() and 1 <= int(top_k) <= count):
+            raise Problem("bad_request", f"top_k must be a whole number from 1 to {count}, not {top_k!r}.")
+        if explain not in ("true", "false"):
+            raise Problem("bad_request", f"explain must be true or false, not {explain!r}.")
+        return cls(int(top_k), explain == "true")
+
+
+def open_picture(payload: bytes) -> Picture:
+    """Read the header of a picture.
+
+    Raises:
+        Problem: it is empty, too large, or no picture that can be read.
+    """
+    if not payload:
+        raise Problem("nothing_sent", "The image is empty (0 bytes).")
+    if len(payload) > MAX_BYTES:
+        raise Problem("too_large", TOO_LARGE)
+    return _readable(lambda: Picture(payload))
+
+
+def decode(picture: Picture, card: Card, stages: Stages) -> npt.NDArray[np.uint8]:
+    """Decode a picture to the input size of a classifier; shape (height, width, 3), uint8.
+
+    Raises:
+        Problem: it is damaged.
+    """
+    stages.begin()
+    pixels = _readable(lambda: picture.decode(card.input_size))
+    stages.end("decode")
+    return pixels
+
+
+def answer(
+    classifier: Classifier, pixels: npt.NDArray[np.uint8], options: Options, stages: Stages
+) -> tuple[dict[str, Any], Prediction]:
+    """Classify decoded pixels; return the answer of the contract in JSON types, and what it was made from."""
+    stages.begin()
+    prediction = classifier.classify(pixels, explain=options.explain)
+    stages.end("infer")
+    body = encode(prediction, classifier.card, options)
+    stages.end("encode")
+    return body, prediction
+
+
+def encode(prediction: Prediction, card: Card, options: Options) -> dict[str, Any]:
     """Return the answer of the contract for one prediction, in JSON types.
 
     Args:
         prediction: what the classifier said; card: its card.
-        top_k: how many alternatives to list.
-        explain: add the heat map.
+        options: how many alternatives to list, and whether to add the heat map.
     """
     label = card.labels[prediction.class_index]
-    answer = {
+    body = {
         "class_index": label.index,
         "class_name": label.name,
         "description": label.description,
@@ -24,17 +95,24 @@ def encode(prediction: Prediction, card: Card, top_k: int, *, explain: bool = Fa
         "verdict": prediction.verdict,
         "alternatives": [
             {"class_index": other.index, "class_name": other.name, "probability": probability}
-            for other, probability in prediction.top(top_k)
+            for other, probability in prediction.top(options.top_k)
         ],
         "model": {"task": card.task, "version": card.version},
     }
-    if explain:
+    if options.explain:
         heatmap = prediction.heatmap
         rows = None if heatmap is None else [[round(float(value), 4) for value in row] for row in heatmap]
-        answer["heatmap"] = rows
-    return answer
+        body["heatmap"] = rows
+    return body
 
 
 def as_sentence(text: str) -> str:
     """Return the message of an error as a sentence for a person."""
     return f"{text[0].upper()}{text[1:]}."
+
+
+def _readable(read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except ImageError as error:
+        raise Problem("unreadable_image", as_sentence(str(error))) from error

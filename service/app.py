@@ -1,85 +1,114 @@
 """The routes."""
 
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+import orjson
 import yaml
 from flask import Blueprint, Flask, Response, current_app, jsonify, request
+from flask_swagger_ui import get_swaggerui_blueprint
 
-from data.errors import ImageError
-from data.images import MAX_BYTES, decode
+from data.images import Picture
 from model.classifier import Classifier
+from model.errors import ArtifactError
 from model.progress import training_folder
-from service import access, headers, problems
-from service.answers import as_sentence, encode
+from service import problems
+from service.answers import Options, answer, decode, open_picture
 from service.fetch import Fetcher
 from service.metrics import Metrics
-from service.payloads import MAX_BATCH_PIXELS, MAX_BODY_BYTES, count_pixels, read_picture, read_pictures
+from service.payloads import MAX_BATCH_PIXELS, MAX_BODY_BYTES, read_picture, read_pictures
 from service.problems import Problem
 from service.readiness import Readiness
-from service.settings import Settings
+from service.settings import Settings, usable_cores
+from service.stages import HEADER, Stages
 
-OPENAPI_FILE = Path(__file__).with_name("openapi.yaml")
-DEFAULT_TOP_K = 5
+OPENAPI_FILE: Final = Path(__file__).with_name("openapi.yaml")
+BATCH_PART: Final = 16  # pictures of a batch that one thread answers in turn: some milliseconds
+DOCS_POLICY: Final = (
+    "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'none'"
+)
 
+_log = logging.getLogger(__name__)
 routes = Blueprint("routes", __name__)
 
 
 def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
-    """Make the application. The classifier is loaded now if there is one, else when it has been trained.
+    """Make the application, which `service.asgi` guards.
+
+    The classifier is loaded now if there is one, else when it has been trained.
 
     Args:
         settings: of the service.
         metrics: what counts; by default this process counts for itself.
 
-    Raises:
-        ArtifactError: there is a classifier, but it cannot be used.
     """
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of the contract
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
     readiness = Readiness(settings.artifact_folder, training_folder(settings.store_folder, settings.task))
     if readiness.has_artifact():
-        readiness.load()
+        try:
+            readiness.load()
+        except ArtifactError as error:
+            # The master starts with a good one only: it was damaged since, and other workers may still serve.
+            _log.error("the classifier cannot be used: %s", error)
     app.extensions["readiness"] = readiness
     app.extensions["metrics"] = metrics or Metrics()
-    app.after_request(_count)
+    app.extensions["batch_threads"] = ThreadPoolExecutor(usable_cores(), "batch")
     app.extensions["fetcher"] = Fetcher() if settings.allow_urls else None
     app.extensions["openapi"] = yaml.safe_load(OPENAPI_FILE.read_text(encoding="utf-8"))
-    headers.register(app)
-    access.register(app, settings.keys)
     problems.register(app)
     app.register_blueprint(routes)
+    # Swagger UI as a package, with its files in it: nothing is fetched from elsewhere.
+    pages = get_swaggerui_blueprint(
+        "/docs", "/openapi.json", {"app_name": "Traffic sign recognition", "validatorUrl": None}
+    )
+    pages.after_request(_allow_scripts)
+    app.register_blueprint(pages)
     return app
 
 
 @routes.post("/predict_traffic_sign")
-def predict_traffic_sign() -> dict[str, Any]:
+def predict_traffic_sign() -> Response:
     """Classify the picture in the request."""
     classifier = _classifier()
-    top_k = _top_k(len(classifier.card.labels))
-    explain = _explain()
-    return _answer(classifier, read_picture(), top_k, explain=explain)
+    options = Options.of(request.args, classifier.card)
+    stages, counts = Stages(), current_app.extensions["metrics"]
+    return _timed(_answer(classifier, open_picture(read_picture()), options, stages, counts), stages)
 
 
 @routes.post("/predict_traffic_sign/batch")
-def predict_batch() -> dict[str, Any]:
+def predict_batch() -> Response:
     """Classify each picture of a form; one that fails does not harm the others."""
     classifier = _classifier()
-    top_k = _top_k(len(classifier.card.labels))
-    explain = _explain()
-
-    results: list[dict[str, Any]] = []
+    options = Options.of(request.args, classifier.card)
+    names: list[str] = []
+    opened: list[Picture | Problem] = []
     pixels = 0
     for name, payload in read_pictures():
+        names.append(name)
         try:
-            pixels += count_pixels(payload)
+            picture = open_picture(payload)
+            pixels += picture.height * picture.width
             if pixels > MAX_BATCH_PIXELS:
                 raise Problem("too_large", f"The pictures of this batch have more than {MAX_BATCH_PIXELS:,} pixels.")
-            results.append({"filename": name, "prediction": _answer(classifier, payload, top_k, explain=explain)})
+            opened.append(picture)
         except Problem as problem:
-            results.append({"filename": name, "problem": problem.body()})
-    return {"results": results}
+            opened.append(problem)
+    counts: Metrics = current_app.extensions["metrics"]
+    threads: ThreadPoolExecutor = current_app.extensions["batch_threads"]
+    parts = [opened[start : start + BATCH_PART] for start in range(0, len(opened), BATCH_PART)]
+    answers: list[dict[str, Any]] = []
+    everything = Stages()
+    for part, stages in threads.map(lambda part: _answer_part(classifier, part, options, counts), parts):
+        answers += part
+        everything.seconds += stages.seconds
+    results = [{"filename": name, **answer} for name, answer in zip(names, answers, strict=True)]
+    return _timed({"results": results}, everything)
 
 
 @routes.get("/model")
@@ -123,45 +152,44 @@ def openapi() -> Response:
     return jsonify(current_app.extensions["openapi"])
 
 
-def _answer(classifier: Classifier, payload: bytes, top_k: int, *, explain: bool) -> dict[str, Any]:
-    if not payload:
-        raise Problem("nothing_sent", "The image is empty (0 bytes).")
-    if len(payload) > MAX_BYTES:
-        raise Problem("too_large", problems.TOO_LARGE)
-    counts: Metrics = current_app.extensions["metrics"]
-    try:
-        with counts.stage("decode"):
-            pixels = decode(payload, classifier.card.input_size)
-    except ImageError as error:
-        raise Problem("unreadable_image", as_sentence(str(error))) from error
-    with counts.stage("infer"):
-        prediction = classifier.classify(pixels, explain=explain)
-    with counts.stage("encode"):
-        answer = encode(prediction, classifier.card, top_k, explain=explain)
-    counts.count_prediction(prediction.class_index, prediction.verdict, prediction.probability)
-    return answer
+def _answer_part(
+    classifier: Classifier, part: Sequence[Picture | Problem], options: Options, counts: Metrics
+) -> tuple[list[dict[str, Any]], Stages]:
+    """Answer some pictures of a batch, in a thread of its own."""
+    answers: list[dict[str, Any]] = []
+    everything = Stages()
+    for picture in part:
+        stages = Stages()
+        try:
+            if isinstance(picture, Problem):
+                raise picture
+            answers.append({"prediction": _answer(classifier, picture, options, stages, counts)})
+        except Problem as problem:
+            answers.append({"problem": problem.body()})
+        everything.seconds += stages.seconds
+    return answers, everything
 
 
-def _count(response: Response) -> Response:
-    counts: Metrics = current_app.extensions["metrics"]
-    counts.count_request(request.path, response.status_code)
+def _answer(
+    classifier: Classifier, picture: Picture, options: Options, stages: Stages, counts: Metrics
+) -> dict[str, Any]:
+    body, prediction = answer(classifier, decode(picture, classifier.card, stages), options, stages)
+    counts.count_answer(prediction, stages)
+    return body
+
+
+def _timed(body: dict[str, Any], stages: Stages) -> Response:
+    response = Response(orjson.dumps(body), content_type="application/json")
+    response.headers[HEADER] = stages.header()
+    return response
+
+
+def _allow_scripts(response: Response) -> Response:
+    """Let the pages of the documentation run their own scripts and ask this service, and nothing else."""
+    response.headers["Content-Security-Policy"] = DOCS_POLICY
     return response
 
 
 def _classifier() -> Classifier:
     readiness: Readiness = current_app.extensions["readiness"]
     return readiness.classifier()
-
-
-def _top_k(class_count: int) -> int:
-    text = request.args.get("top_k", str(DEFAULT_TOP_K))
-    if not (len(text) <= 9 and text.isascii() and text.isdigit() and 1 <= int(text) <= class_count):
-        raise Problem("bad_request", f"top_k must be a whole number from 1 to {class_count}, not {text!r}.")
-    return int(text)
-
-
-def _explain() -> bool:
-    explain = request.args.get("explain", "false")
-    if explain not in ("true", "false"):
-        raise Problem("bad_request", f"explain must be true or false, not {explain!r}.")
-    return explain == "true"

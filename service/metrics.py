@@ -6,22 +6,25 @@ So nothing is locked between processes, nothing is written to files, and what a 
 
 import mmap
 import threading
-import time
 from bisect import bisect_left
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from model.classifier import Prediction
 from model.progress import Progress
+from service.stages import STAGES, Stages
 
 ROUTES: Final = ("/predict_traffic_sign", "/predict_traffic_sign/batch", "other")
-STATUSES: Final = (200, 400, 401, 404, 405, 413, 415, 422, 429, 500, 501, 503)
-STAGES: Final = ("decode", "infer", "encode")
+STATUSES: Final = (
+    *("200", "204", "206", "304", "308"),
+    *("400", "401", "404", "405", "408", "413", "414", "415", "416", "422", "429", "431"),
+    *("500", "501", "503", "other"),
+)
 VERDICTS: Final = ("confident", "unsure", "not_recognised")
 SECONDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 PROBABILITIES: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
@@ -34,13 +37,27 @@ def _histogram(name: str, bounds: tuple[float, ...]) -> list[tuple[str, str]]:
 
 
 _SERIES: Final = [
-    *(("requests", route, str(status)) for route in ROUTES for status in STATUSES),
+    *(("requests", route, status) for route in ROUTES for status in STATUSES),
     *(series for stage in STAGES for series in _histogram(stage, SECONDS)),
     *_histogram("probability", PROBABILITIES),
     *(("verdict", verdict) for verdict in VERDICTS),
     *(("class", str(index)) for index in range(MAX_CLASSES)),
+    ("waiting",),
+    ("rejected",),
+    ("worker_deaths",),
+    ("ended",),
 ]
 _COLUMN: Final = {series: column for column, series in enumerate(_SERIES)}
+_WAITING: Final = _COLUMN["waiting",]
+_BUCKETS: Final = {name: _COLUMN[name, str(SECONDS[0])] for name in STAGES} | {
+    "probability": _COLUMN["probability", str(PROBABILITIES[0])]
+}  # the first of each histogram
+
+
+def _observed(name: str, bounds: tuple[float, ...], value: float) -> list[tuple[int, float]]:
+    """Return what a value adds to the columns of a histogram."""
+    first = _BUCKETS[name]
+    return [(first + bisect_left(bounds, value), 1.0), (first + len(bounds) + 1, value)]
 
 
 class Metrics(Collector):
@@ -56,7 +73,7 @@ class Metrics(Collector):
         rows = workers + SPARE_ROWS
         memory = mmap.mmap(-1, rows * len(_SERIES) * 8)
         self._table = np.frombuffer(memory, np.float64).reshape(rows, len(_SERIES))
-        self._row = self._table[0]
+        self._row: Any = memoryview(self._table[0])  # its items are written faster than numpy's
         self._lock = threading.Lock()  # between the threads of a process
         self.model: dict[str, str] = {}
         self.progress: Progress | None = None
@@ -68,24 +85,42 @@ class Metrics(Collector):
 
     def take_row(self, row: int) -> None:
         """Count in this row from now on; no other living process may."""
-        self._row = self._table[row]
+        self._row = memoryview(self._table[row])
 
     def count_request(self, route: str, status: int) -> None:
         """Count an answer."""
-        self._add("requests", route if route in ROUTES else "other", str(status if status in STATUSES else 500))
+        known = str(status) if str(status) in STATUSES else "other"
+        series = "requests", route if route in ROUTES else "other", known
+        self._add([(_COLUMN[series], 1.0)])
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """Count how long a stage, one of `STAGES`, takes, if it succeeds."""
-        began = time.perf_counter()
-        yield
-        self._observe(name, SECONDS, time.perf_counter() - began)
+    def set_waiting(self, count: int) -> None:
+        """Say how many requests wait in this process."""
+        self._row[_WAITING] = count
 
-    def count_prediction(self, class_index: int, verdict: str, probability: float) -> None:
-        """Count an answer about a picture."""
-        self._add("class", str(min(class_index, MAX_CLASSES - 1)))
-        self._add("verdict", verdict)
-        self._observe("probability", PROBABILITIES, probability)
+    def count_rejected(self) -> None:
+        """Count a request that found no place to wait."""
+        self._add([(_COLUMN["rejected",], 1.0)])
+
+    def end_row(self) -> None:
+        """Note that this process ends as it should."""
+        self._row[_COLUMN["ended",]] = 1
+
+    def close_row(self, row: int) -> None:
+        """Let a row be used anew; count a death if its process left no note of its end."""
+        if not self._table[row, _COLUMN["ended",]]:
+            self._add([(_COLUMN["worker_deaths",], 1.0)])
+        self._table[row, [_COLUMN["ended",], _COLUMN["waiting",]]] = 0
+
+    def count_answer(self, prediction: Prediction, stages: Stages) -> None:
+        """Count an answer about a picture, and how long its stages took."""
+        amounts = [
+            (_COLUMN["class", str(min(prediction.class_index, MAX_CLASSES - 1))], 1.0),
+            (_COLUMN["verdict", prediction.verdict], 1.0),
+            *_observed("probability", PROBABILITIES, prediction.probability),
+        ]
+        for name, seconds in stages.seconds:
+            amounts += _observed(name, SECONDS, seconds)
+        self._add(amounts)
 
     def render(self) -> bytes:
         """Return everything in the text format of Prometheus."""
@@ -103,8 +138,8 @@ class Metrics(Collector):
         requests = CounterMetricFamily("sign_requests", "Answers by route and status.", labels=("route", "status"))
         for route in ROUTES:
             for status in STATUSES:
-                if count := total("requests", route, str(status)):
-                    requests.add_metric((route, str(status)), count)
+                if count := total("requests", route, status):
+                    requests.add_metric((route, status), count)
         yield requests
         seconds = HistogramMetricFamily("sign_stage_seconds", "Time of each stage of an answer.", labels=("stage",))
         for stage in STAGES:
@@ -125,6 +160,11 @@ class Metrics(Collector):
             if count := total("class", str(index)):
                 classes.add_metric((str(index),), count)
         yield classes
+        yield GaugeMetricFamily("sign_requests_waiting", "Requests that wait for an answer.", value=total("waiting"))
+        yield CounterMetricFamily(
+            "sign_requests_rejected", "Requests that found no place to wait.", value=total("rejected")
+        )
+        yield CounterMetricFamily("sign_worker_deaths", "Workers that ended unasked.", value=total("worker_deaths"))
         model = GaugeMetricFamily("sign_model", "The classifier in use.", labels=tuple(self.model))
         if self.model:
             model.add_metric(tuple(self.model.values()), 1)
@@ -133,14 +173,11 @@ class Metrics(Collector):
             yield GaugeMetricFamily("sign_training_epochs", "Finished epochs.", value=self.progress.epoch or 0)
             yield GaugeMetricFamily("sign_training_epochs_wanted", "All epochs.", value=self.progress.epochs or 0)
 
-    def _add(self, *series: str, amount: float = 1.0) -> None:
+    def _add(self, amounts: list[tuple[int, float]]) -> None:
+        """Add amounts to columns of this process."""
         with self._lock:
-            self._row[_COLUMN[series]] += amount
-
-    def _observe(self, name: str, bounds: tuple[float, ...], value: float) -> None:
-        place = bisect_left(bounds, value)
-        self._add(name, str(bounds[place]) if place < len(bounds) else "+Inf")
-        self._add(name, "sum", amount=value)
+            for column, amount in amounts:
+                self._row[column] += amount
 
     @staticmethod
     def _buckets(

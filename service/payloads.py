@@ -5,8 +5,7 @@ import base64
 from flask import current_app, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 
-from data.errors import ImageError
-from data.images import MAX_BYTES, MEDIA_TYPES, read_size
+from data.images import MAX_BYTES, MEDIA_TYPES
 from service.fetch import Fetcher
 from service.problems import Problem
 
@@ -16,6 +15,7 @@ FORM = "multipart/form-data"
 MAX_BODY_BYTES = MAX_BYTES * 4 // 3 + 64 * 1024
 MAX_BATCH = 256
 MAX_BATCH_BYTES = 64 * 1024**2
+BATCH_TOO_LARGE = f"A batch may have at most {MAX_BATCH} pictures and {MAX_BATCH_BYTES:,} bytes in all."
 MAX_BATCH_PIXELS = 512_000_000  # some seconds of decoding
 
 
@@ -57,8 +57,7 @@ def read_pictures() -> list[tuple[str, bytes]]:
     try:
         files = request.files.getlist("image")
     except RequestEntityTooLarge as error:
-        limits = f"{MAX_BATCH} pictures and {MAX_BATCH_BYTES:,} bytes in all"
-        raise Problem("too_large", f"A batch may have at most {limits}.") from error
+        raise Problem("too_large", BATCH_TOO_LARGE) from error
     if "image" in request.form:
         raise Problem("bad_request", "Each field `image` must be a file, with a name.")
     if not files:
@@ -66,15 +65,6 @@ def read_pictures() -> list[tuple[str, bytes]]:
     if len(files) > MAX_BATCH:
         raise Problem("too_large", f"A batch may have at most {MAX_BATCH} pictures, not {len(files)}.")
     return [(file.filename or "", file.read()) for file in files]
-
-
-def count_pixels(payload: bytes) -> int:
-    """Return how many pixels a picture has by its header; none if it is no picture that can be read."""
-    try:
-        height, width = read_size(payload)
-    except ImageError:
-        return 0
-    return height * width
 
 
 def _from_json() -> bytes:

@@ -1,13 +1,15 @@
 """Every way a request can fail, in one table, answered as RFC 9457 `application/problem+json`."""
 
+import json
 import logging
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import Flask, Response, g, json
+from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from data.images import MAX_BYTES
+from service.headers import REQUEST_ID
 
 _log = logging.getLogger(__name__)
 
@@ -31,10 +33,19 @@ KINDS = {
     "url_refused": Kind(400, "This address is not fetched"),
     "url_failed": Kind(422, "Nothing could be fetched from this address"),
     "unreadable_image": Kind(422, "The image cannot be read"),
+    "timeout": Kind(408, "The request did not come to its end in time"),
+    "too_busy": Kind(429, "The service is too busy"),
+    "too_many": Kind(429, "Too many requests from one client"),
+    "address_too_long": Kind(414, "The address is too long"),
+    "headers_too_large": Kind(431, "The headers are too large"),
     "internal": Kind(500, "Something went wrong in the service"),
     "not_implemented": Kind(501, "This is not offered"),
     "not_ready": Kind(503, "No classifier is ready yet"),
+    "not_counted": Kind(503, "Requests cannot be counted now"),
+    "too_many_connections": Kind(503, "Too many connections are open"),
 }
+MEDIA_TYPE = "application/problem+json"
+BUG = "The service met an unexpected error; its log says more."
 TOO_LARGE = f"An image may have at most {MAX_BYTES:,} bytes, and a form holds nothing else."
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_type"}
 
@@ -62,10 +73,18 @@ class Problem(Exception):
             **self.members,
         }
 
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return KINDS[self.kind].status
+
+    def encoded(self) -> bytes:
+        """Return the body as it is sent, of type `MEDIA_TYPE`."""
+        return json.dumps(self.body()).encode()
+
     def response(self) -> Response:
-        """Return the answer for the client."""
-        status = KINDS[self.kind].status
-        return Response(json.dumps(self.body()), status, self.headers, content_type="application/problem+json")
+        """Return the answer of the application."""
+        return Response(self.encoded(), self.status, self.headers, content_type=MEDIA_TYPE)
 
 
 def register(app: Flask) -> None:
@@ -85,5 +104,5 @@ def register(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def answer_bug(error: Exception) -> Response:
-        _log.error("unexpected error in request %s", g.get("request_id"), exc_info=error)
-        return Problem("internal", "The service met an unexpected error; its log says more.").response()
+        _log.error("unexpected error", exc_info=error, extra={"request_id": request.headers.get(REQUEST_ID)})
+        return Problem("internal", BUG).response()

@@ -35,6 +35,7 @@ class Readiness:
         self._classifier: Classifier | None = None
         self._stamp: tuple[int, int] | None = None
         self._next_look = 0.0
+        self._fault = ""  # of the artifact, if it could not be loaded
 
     def has_artifact(self) -> bool:
         """Say whether there is an artifact, be it good or damaged."""
@@ -51,10 +52,13 @@ class Readiness:
             return self._classifier
         if not self.has_artifact():
             raise self._not_ready()
+        if self._fault and time.monotonic() < self._next_look:  # reading it takes time, so not for every request
+            raise _problem(self._fault)
         try:
             return self.load()
         except ArtifactError as error:
-            raise _problem(str(error)) from error
+            self._fault, self._next_look = str(error), time.monotonic() + LOOK_INTERVAL_S
+            raise _problem(self._fault) from error
 
     def card(self) -> Card | None:
         """Return the card of the classifier in use, if there is one."""

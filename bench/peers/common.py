@@ -1,0 +1,34 @@
+"""What the peers share: where they listen, the classifier in its forms, and how short they answer."""
+
+import json
+import os
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from model.artifact import ARTIFACTS
+from model.classifier import Classifier, Prediction
+
+PORT: Final = int(os.environ.get("BENCH_PORT", "9700"))
+ARTIFACT: Final = Path(os.environ.get("BENCH_ARTIFACT", ARTIFACTS / "traffic_sign"))
+CONVERTED: Final = Path(os.environ.get("BENCH_CONVERTED", "bench/results/converted"))  # the network in other formats
+
+
+def classifier() -> Classifier:
+    """Return our classifier, loaded."""
+    return Classifier.load(ARTIFACT)
+
+
+def summary(prediction: Prediction) -> bytes:
+    """Return class and probability as JSON."""
+    return json.dumps({"class_index": prediction.class_index, "probability": prediction.probability}).encode()
+
+
+def of_logits(logits: "np.ndarray[tuple[int], np.dtype[np.float32]]") -> dict[str, float | int]:
+    """Return class and probability for the logits (classes,) of one picture, as other engines give them."""
+    exponentials = np.exp(logits - logits.max())
+    return {
+        "class_index": int(logits.argmax()),
+        "probability": float(exponentials.max() / exponentials.sum()),
+    }

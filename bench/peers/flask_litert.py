@@ -1,0 +1,16 @@
+"""Our classifier in a plain Flask application, on gunicorn's threads."""
+
+from flask import Flask, Response, request
+
+from bench.peers.common import classifier, summary
+from data.images import decode
+
+app = Flask(__name__)
+_classifier = classifier()
+
+
+@app.post("/predict_traffic_sign")
+def predict() -> Response:
+    """Classify the picture in the body."""
+    pixels = decode(request.get_data(), _classifier.card.input_size)
+    return Response(summary(_classifier.classify(pixels)), content_type="application/json")

@@ -1,0 +1,35 @@
+"""Our classifier behind LitServe."""
+
+import base64
+from typing import Any
+
+import litserve
+
+from bench.peers.common import PORT, classifier
+from data.images import decode
+
+
+class Api(litserve.LitAPI):
+    """Decodes and classifies one picture for each request."""
+
+    def setup(self, device: str) -> None:  # noqa: ARG002
+        """Load the classifier in the process that uses it."""
+        self.classifier = classifier()
+
+    async def decode_request(self, request: dict[str, str]) -> bytes:
+        """Return the bytes of the picture, which come in base64: LitServe takes JSON and forms only."""
+        return base64.b64decode(request["image"])
+
+    async def predict(self, payload: bytes) -> dict[str, Any]:
+        """Classify a picture."""
+        prediction = self.classifier.classify(decode(payload, self.classifier.card.input_size))
+        return {"class_index": prediction.class_index, "probability": prediction.probability}
+
+    async def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
+        """Return the answer as it is."""
+        return output
+
+
+if __name__ == "__main__":
+    api = Api(api_path="/predict_traffic_sign", enable_async=True)
+    litserve.LitServer(api, accelerator="cpu").run(host="127.0.0.1", port=PORT, generate_client_file=False)
