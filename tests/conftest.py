@@ -87,6 +87,14 @@ def wait_for(url: str, process: "subprocess.Popen[str]", status: int = 200) -> N
     pytest.fail(f"{url} did not answer with {status} within {START_TIMEOUT_S:g} s")
 
 
+def wait_until(condition: Callable[[], bool], timeout_s: float = START_TIMEOUT_S) -> None:
+    """Wait until something holds; fail if it does not in time."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+
+
 @contextmanager
 def running(command: list[str], environment: dict[str, str]) -> "Iterator[subprocess.Popen[str]]":
     """Run a server until the block ends."""
@@ -99,15 +107,26 @@ def running(command: list[str], environment: dict[str, str]) -> "Iterator[subpro
 
 
 @contextmanager
-def start_service(status: int = 200, **settings: object) -> Iterator[str]:
-    """Run gunicorn as users do, wait until /readyz has this status, and give its address."""
+def start_process(status: int = 200, **settings: object) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
+    """Run gunicorn as users do, wait until /readyz has this status, and give its address and its master process.
+
+    A name in capitals is a variable that is not a setting of the service.
+    """
     port = settings.pop("port", free_port())
     environment = {"SERVICE_PORT": str(port), "SERVICE_WORKERS": "1"}
-    environment |= {f"SERVICE_{name.upper()}": str(value) for name, value in settings.items()}
+    for name, value in settings.items():
+        environment[name if name.isupper() else f"SERVICE_{name.upper()}"] = str(value)
     command = [sys.executable, "-m", "gunicorn", "-c", "service/gunicorn.conf.py"]
     with running(command, environment) as process:
         wait_for(f"http://127.0.0.1:{port}/readyz", process, status)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", process
+
+
+@contextmanager
+def start_service(status: int = 200, **settings: object) -> Iterator[str]:
+    """Run gunicorn as users do, wait until /readyz has this status, and give its address."""
+    with start_process(status, **settings) as (url, _):
+        yield url
 
 
 @dataclass(frozen=True)

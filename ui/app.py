@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui.client import Card, Client, NotReady, Prediction, Refused, Unreachable
+from ui.client import Busy, Card, Client, NotAllowed, NotReady, Prediction, Refused, Unreachable
 from ui.settings import SettingsError, read_settings
 
 SAMPLES = Path(__file__).with_name("samples")
@@ -80,6 +80,10 @@ def show_answer(payload: bytes) -> None:
         prediction = client().predict(payload)
     except Refused as error:
         st.error(f"The service does not take this picture. {error}", icon=":material/broken_image:")
+    except NotAllowed as error:
+        st.error(str(error), icon=":material/key_off:")
+    except Busy as error:
+        st.warning(f"The service has too much to do right now. {error}", icon=":material/hourglass_top:")
     except (Unreachable, NotReady):
         wait_for_service()
     else:

@@ -2,6 +2,8 @@
 
 ServiceError
 ├── Unreachable    nothing answers at the address, or not in time
+├── Busy           it has too much to do, or this page has asked too often
+├── NotAllowed     it wants a key that this page does not have
 ├── NotReady       it answers, but has no classifier yet; with the progress of the training
 └── Refused        it does not take this picture; the message says why
 """
@@ -9,9 +11,13 @@ ServiceError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+LONGEST_PAUSE_S: Final = 2  # before a request is sent again
 
 
 class ServiceError(Exception):
@@ -20,6 +26,14 @@ class ServiceError(Exception):
 
 class Unreachable(ServiceError):
     """Nothing answers at the service's address, or not in time."""
+
+
+class Busy(ServiceError):
+    """The service refuses requests for now; the message says why."""
+
+
+class NotAllowed(ServiceError):
+    """The service wants a key that this page does not have."""
 
 
 class NotReady(ServiceError):
@@ -83,12 +97,20 @@ class Client:
         self._api_key = api_key
         self._base_url = base_url.rstrip("/")
         self._timeout_s = timeout_s
+        self._session = requests.Session()
+        # Who is told to come back soon does so, twice; a prediction changes nothing, so it may be asked for again.
+        again = Retry(
+            total=None, connect=0, read=False, redirect=0, other=0, status=2, status_forcelist=(429,),
+            allowed_methods=None, backoff_factor=0.1, retry_after_max=LONGEST_PAUSE_S, raise_on_status=False,
+        )  # fmt: skip
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=again))
 
     def predict(self, payload: bytes) -> Prediction:
         """Classify a picture, the bytes of a whole file.
 
         Raises:
-            Unreachable, NotReady, Refused: see the module.
+            Unreachable, Busy, NotAllowed, NotReady, Refused: see the module.
         """
         headers = {"Content-Type": "application/octet-stream", "X-API-Key": self._api_key}
         answer = self._ask("POST", "/predict_traffic_sign", data=payload, headers=headers)
@@ -101,7 +123,7 @@ class Client:
         """Return what the page needs of the classifier's card.
 
         Raises:
-            Unreachable, NotReady: see the module.
+            Unreachable, Busy, NotReady: see the module.
         """
         answer = self._ask("GET", "/model")
         with self._understanding():
@@ -116,7 +138,7 @@ class Client:
 
     def _ask(self, method: str, path: str, **options: Any) -> Any:
         try:
-            response = requests.request(method, self._base_url + path, timeout=self._timeout_s, **options)
+            response = self._session.request(method, self._base_url + path, timeout=self._timeout_s, **options)
             answer = response.json()
         except requests.Timeout as error:
             raise Unreachable(f"{self._base_url} did not answer within {self._timeout_s:g} s.") from error
@@ -127,6 +149,10 @@ class Client:
         with self._understanding():
             if response.status_code == requests.codes.service_unavailable:
                 raise NotReady(answer["detail"], answer.get("progress"))
+            if response.status_code == requests.codes.unauthorized:
+                raise NotAllowed("The service wants a key, and UI_API_KEY holds none that it knows.")
+            if response.status_code == requests.codes.too_many_requests:
+                raise Busy(answer["detail"])
             if not response.ok:
                 raise Refused(answer["detail"])
         return answer

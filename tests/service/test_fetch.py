@@ -4,11 +4,14 @@ import gzip
 import ipaddress
 import json
 import os
+import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 import requests
@@ -92,9 +95,33 @@ def port() -> Iterator[int]:
         thread.join()
 
 
+@pytest.fixture(scope="module")
+def tls_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, Path]]:
+    """The port of a server that speaks TLS in the name `outside`, and the certificate to trust."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=outside"]
+    names = ["-addext", "subjectAltName=DNS:outside"]
+    subprocess.run([*made, *names, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Pictures) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server.server_address[1], certificate
+        server.shutdown()
+        thread.join()
+
+
 def stub(host: str, _port: int) -> list[str]:
     """Resolve names of a small internet."""
-    addresses = {"outside": ["127.0.0.1"], "inside": [STRANGER], "both": ["127.0.0.1", STRANGER]}
+    addresses = {
+        "outside": ["127.0.0.1"],
+        "inside": [STRANGER],
+        "both": ["127.0.0.1", STRANGER],
+        "namesake": ["127.0.0.1"],
+    }
     if host not in addresses:
         raise OSError("no such host")
     return addresses[host]
@@ -118,6 +145,17 @@ def refusal(url: str, fetcher: Fetcher = FETCHER) -> Problem:
 def test_picture_is_fetched_from_its_host_by_the_checked_address(port: int) -> None:
     assert FETCHER.fetch(f"http://outside:{port}/sign.png?a=b") == STOP
     assert FETCHER.fetch(f"http://outside:{port}/host") == f"outside:{port}".encode()
+
+
+def test_https_is_fetched_only_from_whom_a_trusted_certificate_names(
+    tls_port: tuple[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port, certificate = tls_port
+    assert "cannot be reached" in refusal(f"https://outside:{port}/sign.png").detail  # nobody vouches for it
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert FETCHER.fetch(f"https://outside:{port}/sign.png") == STOP
+    assert FETCHER.fetch(f"https://outside:{port}/host") == f"outside:{port}".encode()
+    assert "cannot be reached" in refusal(f"https://namesake:{port}/sign.png").detail
 
 
 def test_three_redirects_are_followed_and_no_more(port: int) -> None:

@@ -1,12 +1,20 @@
 """What the service counts, asked of a real gunicorn with several workers."""
 
+import json
 import os
+import re
 
+import numpy as np
+import pytest
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
+from model.calibrate import Verdict
+from model.classifier import Prediction
+from model.progress import Progress
 from service.metrics import Metrics
-from tests.conftest import drawing, encoded, start_service
+from service.stages import Stages
+from tests.conftest import ROOT, drawing, encoded, start_service
 
 STOP = encoded(drawing())
 
@@ -39,20 +47,39 @@ def test_counts_of_all_workers_add_up_whoever_is_asked() -> None:
         assert any(name == "sign_model" for name, _ in samples)
 
 
+def prediction(probability: float, verdict: Verdict) -> Prediction:
+    probabilities = np.zeros(43, np.float32)
+    probabilities[14] = probability
+    return Prediction((), probabilities, verdict)
+
+
 def test_what_a_worker_has_counted_outlives_it() -> None:
     metrics = Metrics(workers=2)
     child = os.fork()
     if not child:
         try:
             metrics.take_row(1)
-            metrics.count_prediction(14, "confident", 0.97)
+            metrics.count_answer(prediction(0.97, "confident"), Stages())
         finally:
             os._exit(0)
     os.waitpid(child, 0)
-    metrics.count_prediction(14, "unsure", 0.55)
+    metrics.count_answer(prediction(0.55, "unsure"), Stages())
     samples = read(metrics.render().decode())
     assert samples["sign_classes_total", "14"] == 2
     assert samples["sign_probability_count", ""] == 2
-    assert samples["sign_probability_sum", ""] == 0.97 + 0.55
+    assert samples["sign_probability_sum", ""] == pytest.approx(0.97 + 0.55)
     assert samples["sign_probability_bucket", "0.6"] == 1
     assert samples["sign_probability_bucket", "+Inf"] == 2
+
+
+def test_dashboard_asks_only_for_what_is_counted() -> None:
+    dashboard = json.loads((ROOT / "service" / "monitoring" / "grafana.json").read_text(encoding="utf-8"))
+    queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    asked = set(re.findall(r"sign_\w+", " ".join(queries)))
+    metrics = Metrics()
+    metrics.model, metrics.progress = {"task": "a", "version": "b"}, Progress("train", epoch=1, epochs=2)
+    metrics.count_request("/predict_traffic_sign", 200)
+    metrics.count_answer(prediction(0.97, "confident"), Stages())
+    counted = {name for name, _ in read(metrics.render().decode())}
+    assert asked <= counted
+    assert len(asked) >= 10

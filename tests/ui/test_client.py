@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import requests
 
 from model.artifact import read_artifact
 from model.progress import Progress, training_folder, training_lock, write_progress
 from tests.conftest import SHIPPED, drawing, encoded, free_port, start_service
-from ui.client import Client, NotReady, Refused, Unreachable
+from ui.client import Busy, Client, NotReady, Refused, Unreachable
 
 
 def test_prediction_arrives_as_a_value(service: str) -> None:
@@ -24,6 +25,22 @@ def test_prediction_arrives_as_a_value(service: str) -> None:
 
 def test_card_is_that_of_the_artifact(service: str) -> None:
     assert Client(service, timeout_s=5).card().version == read_artifact(SHIPPED)[0].version
+
+
+def test_who_is_told_to_come_back_soon_does_so_and_is_answered() -> None:
+    with start_service(rate_limit="2/second") as url:
+        client = Client(url, timeout_s=10)
+        assert {client.predict(encoded(drawing())).class_index for _ in range(5)} == {14}
+        answered = requests.get(f"{url}/metrics", timeout=5).text
+    assert 'route="/predict_traffic_sign",status="429"' in answered
+
+
+def test_who_has_asked_too_often_hears_it_soon() -> None:
+    with start_service(rate_limit="1/hour") as url:
+        client = Client(url, timeout_s=10)
+        client.predict(encoded(drawing()))
+        with pytest.raises(Busy, match="At most 1 per 1 hour"):
+            client.predict(encoded(drawing()))
 
 
 def test_refusal_carries_the_reason(service: str) -> None:

@@ -1,0 +1,124 @@
+"""Clients that keep count: every request that was sent is answered, refused or lost."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+ANSWER_S = 30.0  # a request without an answer after so long is lost
+
+
+@dataclass
+class Tally:
+    """What became of the requests of a load: `statuses` counts answers, `latencies_s` are those of the answers 200.
+
+    A connection that the server closes before a request on it has any answer is a matter of course of HTTP: clients
+    try again once, on a new one, since a prediction changes nothing (RFC 9110, section 9.2.2). `retried` counts these,
+    `lost` those that had no answer then either, `refused` those that could not connect.
+    """
+
+    statuses: Counter[int] = field(default_factory=Counter)
+    latencies_s: list[float] = field(default_factory=list)
+    retried: int = 0
+    lost: int = 0
+    refused: int = 0
+
+    @property
+    def sent(self) -> int:
+        """Requests that reached the server, each counted once."""
+        return sum(self.statuses.values()) + self.lost
+
+
+def message(url: str, payload: bytes, path: str = "/predict_traffic_sign") -> bytes:
+    """Return a request with a raw picture."""
+    host = urlsplit(url).netloc
+    head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/octet-stream\r\n"
+    return f"{head}Content-Length: {len(payload)}\r\n\r\n".encode() + payload
+
+
+@contextmanager
+def load(url: str, payloads: Sequence[bytes], connections: int, pause_s: float = 0.0) -> Iterator[Tally]:
+    """Send requests from a thread as long as the block lasts, each connection one after the other.
+
+    When the block ends every connection sees its last request answered, so that nothing is lost by stopping.
+    """
+    tally, stop = Tally(), threading.Event()
+    messages = [message(url, payload) for payload in payloads]
+    thread = threading.Thread(target=lambda: asyncio.run(_load(url, messages, connections, pause_s, tally, stop)))
+    thread.start()
+    try:
+        yield tally
+    finally:
+        stop.set()
+        thread.join(2 * ANSWER_S)
+        assert not thread.is_alive(), "the load did not end"
+
+
+async def _load(
+    url: str, messages: list[bytes], connections: int, pause_s: float, tally: Tally, stop: threading.Event
+) -> None:
+    await asyncio.gather(*(_client(url, messages, number, pause_s, tally, stop) for number in range(connections)))
+
+
+async def _client(
+    url: str, messages: list[bytes], number: int, pause_s: float, tally: Tally, stop: threading.Event
+) -> None:
+    line: _Line | None = None
+    while not stop.is_set():
+        number += 1
+        request = messages[number % len(messages)]
+        began = time.perf_counter()
+        for attempt in (1, 2):
+            try:
+                line = line or await _Line.open(url)
+            except OSError:
+                tally.refused += 1
+                await asyncio.sleep(0.05)
+                break
+            status, stays = await line.ask(request)
+            if not stays:
+                line.close()
+                line = None
+            if status:
+                tally.statuses[status] += 1
+                if status == 200:
+                    tally.latencies_s.append(time.perf_counter() - began)
+                break
+            if attempt == 1:
+                tally.retried += 1
+            else:
+                tally.lost += 1
+        await asyncio.sleep(pause_s)
+    if line:
+        line.close()
+
+
+class _Line:
+    """One connection."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def open(cls, url: str) -> "_Line":
+        parts = urlsplit(url)
+        return cls(*await asyncio.open_connection(parts.hostname, parts.port))
+
+    async def ask(self, request: bytes) -> tuple[int, bool]:
+        """Return the status of the answer, 0 if there is none, and whether the connection stays open."""
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                self._writer.write(request)
+                head = await self._reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+                await self._reader.readexactly(length)
+        except (OSError, EOFError, TimeoutError):
+            return 0, False
+        return int(head[9:12]), b"connection: close" not in head.lower()
+
+    def close(self) -> None:
+        self._writer.close()

@@ -1,0 +1,290 @@
+"""What the service does when clients, machines and people do their worst: real gunicorn, real load."""
+
+import dataclasses
+import itertools
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import requests
+
+from model.artifact import read_artifact, write_artifact
+from tests.conftest import SHIPPED, drawing, encoded, start_process, wait_until
+from tests.data.test_images import png_header
+from tests.faults.client import Tally, load, message
+
+Ledger = list[tuple[str, Tally, str]]
+
+STOP = encoded(drawing(size=48))
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+REFUSED = "the new classifier cannot be used"
+GROWTH_MB = 40  # what Pillow, threads and the allocator may keep of 10,000 damaged pictures
+JUMPING_CLOCK = """
+import pathlib, time
+_now, _offset = time.time, pathlib.Path(__file__).with_name("offset")
+time.time = lambda: _now() + float(_offset.read_text() or 0)
+"""
+
+
+def children(process: "subprocess.Popen[str]") -> list[int]:
+    """Return the workers of a gunicorn."""
+    return [int(pid) for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
+def resident_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+def metric(url: str, name: str) -> float:
+    lines = requests.get(f"{url}/metrics", timeout=5).text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+
+def mutated(seed: int) -> Iterator[bytes]:
+    """Yield damaged pictures without end: flipped bits, cut ends, and the head of one format on another."""
+    rng = np.random.default_rng(seed)
+    pictures = [encoded(drawing(index, 48, index), kind) for kind in FORMATS for index in (1, 14, 38)]
+    for turn in itertools.count():
+        picture = bytearray(pictures[rng.integers(len(pictures))])
+        if turn % 3 == 0:
+            for position in rng.integers(0, len(picture), rng.integers(1, 30)):
+                picture[position] ^= 1 << rng.integers(8)
+        elif turn % 3 == 1:
+            del picture[rng.integers(len(picture)) :]
+        else:
+            other = pictures[rng.integers(len(pictures))]
+            cut = rng.integers(1, 64)
+            picture[:cut] = other[:cut]
+        yield bytes(picture)
+
+
+def test_damaged_pictures(full: bool, ledger: Ledger) -> None:
+    count = 10_000 if full else 700
+    tally = Tally()
+    with start_process(workers=1) as (url, process), requests.Session() as session:
+        [worker] = children(process)
+        headers = {"Content-Type": "application/octet-stream"}
+        for number, payload in enumerate(itertools.islice(mutated(0), count)):
+            answer = session.post(f"{url}/predict_traffic_sign", data=payload, headers=headers, timeout=30)
+            tally.statuses[answer.status_code] += 1
+            if number == count // 5:
+                before = resident_mb(worker)
+        growth = resident_mb(worker) - before
+        assert children(process) == [worker]
+        assert metric(url, "sign_worker_deaths_total") == 0
+    assert set(tally.statuses) <= {200, 400, 422}
+    assert growth < GROWTH_MB
+    ledger.append((f"{count:,} damaged pictures", tally, f"memory grew by {growth:.0f} MB, no worker lost"))
+
+
+def bombs() -> dict[str, tuple[str, bytes]]:
+    """Return bodies that are small and would become large, by name, with their content types."""
+    flat = zlib.compress(bytes(30_000 * 30_000 // 8), 9)
+    chunk = struct.pack(">I", len(flat)) + b"IDAT" + flat + struct.pack(">I", zlib.crc32(b"IDAT" + flat))
+    gif = b"GIF89a" + struct.pack("<HH", 65535, 65535) + b"\xf0\x00\x00" + bytes(6)
+    part = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n\r\n'
+    return {
+        "PNG of 900 megapixels": ("image/png", png_header(30_000, 30_000) + chunk),
+        "GIF of 4,295 megapixels": ("image/gif", gif),
+        "JSON, nested": ("application/json", b"[" * 1_000_000),
+        "20,000 parts": ("multipart/form-data; boundary=x", 20_000 * part + b"--x--\r\n"),
+        "20 MB of nothing": ("image/png", bytes(20_000_000)),
+    }
+
+
+def test_bombs(ledger: Ledger) -> None:
+    tally = Tally()
+    with start_process(workers=1) as (url, process):
+        [worker] = children(process)
+        for name, (kind, body) in bombs().items():
+            before = resident_mb(worker)
+            headers = {"Content-Type": kind}
+            answer = requests.post(f"{url}/predict_traffic_sign", data=body, headers=headers, timeout=30)
+            tally.statuses[answer.status_code] += 1
+            assert 400 <= answer.status_code < 500, name
+            assert resident_mb(worker) - before < 150, name
+        assert children(process) == [worker]
+    ledger.append(("bombs", tally, "no worker lost"))
+
+
+def test_slow_clients_block_nobody(full: bool, ledger: Ledger) -> None:
+    """Half of them never finish their headers, half never their body; meanwhile others are answered."""
+    count = 500 if full else 100
+    with start_process(workers=1) as (url, _):
+        host, port = urlsplit(url).hostname, urlsplit(url).port
+        assert port
+        request = message(url, STOP)
+        slow = [socket.create_connection((host, port), timeout=60) for _ in range(count)]
+        for number, connection in enumerate(slow):
+            connection.sendall(request[: 40 if number % 2 else len(request) // 2])
+        with load(url, [STOP], 4) as tally:
+            wait_until(lambda: tally.statuses[200] > 300)
+        assert set(tally.statuses) == {200}
+        assert tally.lost == 0
+        closed = 0
+        for connection in slow[1::2]:  # those without headers are sent away after some seconds
+            closed += connection.recv(1) == b""
+        assert closed == len(slow[1::2])
+        if full:  # after half a minute those without a body hear why
+            answers = [connection.recv(12) for connection in slow[::2]]
+            assert set(answers) == {b"HTTP/1.1 408"}
+        for connection in slow:
+            connection.close()
+    worst = max(tally.latencies_s) * 1000
+    ledger.append((f"{count} slow clients", tally, f"slowest answer to the others {worst:.0f} ms"))
+
+
+def test_killed_workers_are_replaced_and_counted(full: bool, ledger: Ledger) -> None:
+    kills = 10 if full else 2
+    with start_process(workers=2) as (url, process):
+        with load(url, [STOP], 8) as tally:
+            for number in range(kills):
+                answered = tally.statuses[200]
+                wait_until(lambda: tally.statuses[200] > answered + 50)  # noqa: B023 — used at once
+                victim = children(process)[number % 2]
+                os.kill(victim, signal.SIGKILL)
+                wait_until(lambda: victim not in (now := children(process)) and len(now) == 2)  # noqa: B023
+        deaths = metric(url, "sign_worker_deaths_total")
+    assert deaths == kills
+    assert set(tally.statuses) == {200}
+    assert tally.lost == 0
+    ledger.append((f"{kills} workers killed", tally, f"{deaths:.0f} deaths in the metrics"))
+
+
+def test_damage_and_death_together_leave_the_others_serving(tmp_path: Path) -> None:
+    """The classifier is damaged on the disk while it serves; then a worker dies, and its successor has none."""
+    folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
+    with start_process(workers=2, artifact=folder) as (url, process):
+        with (folder / "model.tflite").open("ab") as file:
+            file.write(b"x")
+        before = children(process)
+        os.kill(before[0], signal.SIGKILL)
+        wait_until(lambda: len(now := children(process)) == 2 and before[0] not in now)
+        statuses: Counter[int] = Counter()
+        while set(statuses) != {200, 503}:
+            headers = {"Content-Type": "image/png"}
+            answer = requests.post(f"{url}/predict_traffic_sign", data=STOP, headers=headers, timeout=5)
+            statuses[answer.status_code] += 1
+            assert sum(statuses.values()) < 500
+            if answer.status_code == 503:
+                assert "model.tflite: is damaged" in answer.json()["detail"]
+        assert process.poll() is None
+
+
+def test_an_end_on_request_loses_nothing(full: bool, ledger: Ledger) -> None:
+    total = Tally()
+    rounds = 5 if full else 1
+    for _ in range(rounds):
+        with start_process(workers=2) as (url, process):
+            with load(url, [STOP], 8, pause_s=0.002) as tally:
+                wait_until(lambda: tally.statuses[200] > 200)
+                process.terminate()
+                assert process.wait(30) == 0
+            total.statuses += tally.statuses
+            total.retried += tally.retried
+            total.lost += tally.lost
+            assert tally.refused > 0  # the load went on after the end
+    assert set(total.statuses) == {200}
+    assert total.lost == 0
+    ledger.append((f"{rounds} × SIGTERM under load", total, "then no connection any more"))
+
+
+def test_a_reload_loses_nothing(full: bool, ledger: Ledger) -> None:
+    reloads = 10 if full else 2
+    with start_process(workers=2) as (url, process):
+        with load(url, [STOP], 8) as tally:
+            for _ in range(reloads):
+                before = set(children(process))
+                process.send_signal(signal.SIGHUP)
+                wait_until(lambda: not before & set(now := children(process)) and len(now) == 2)  # noqa: B023
+                answered = tally.statuses[200]
+                wait_until(lambda: tally.statuses[200] > answered + 50)  # noqa: B023
+        assert metric(url, "sign_worker_deaths_total") == 0
+    assert set(tally.statuses) == {200}
+    assert tally.lost == tally.refused == 0
+    ledger.append((f"{reloads} × SIGHUP under load", tally, "all workers new each time"))
+
+
+def test_artifacts_replaced_under_load(
+    full: bool, ledger: Ledger, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Every third one is damaged; the one before stays in use then."""
+    replaced = 50 if full else 6
+    folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
+    card, inference = read_artifact(folder)
+    network = (folder / "model.keras").read_bytes()
+    with start_process(workers=2, artifact=folder, log_format="text") as (url, _), load(url, [STOP], 4) as tally:
+        for number in range(1, replaced + 1):
+            if number % 3 == 0:
+                bad = Path(shutil.copytree(folder, tmp_path / f"bad{number}"))
+                (bad / "model.tflite").write_bytes(inference[: 1000 * number])
+                folder.rename(tmp_path / f"old{number}")
+                bad.rename(folder)
+                wait_until(lambda: REFUSED in capfd.readouterr().err)
+                assert used_by_all(url, f"number-{number - 1}")
+            else:
+                renamed = dataclasses.replace(card, version=f"number-{number}")
+                write_artifact(folder, renamed, inference, lambda path: path.write_bytes(network))
+                wait_until(lambda: used_by_all(url, f"number-{number}"))  # noqa: B023
+    assert set(tally.statuses) == {200}
+    assert tally.lost == 0
+    ledger.append((f"{replaced} artifacts replaced", tally, f"{replaced // 3} damaged ones refused"))
+
+
+def used_by_all(url: str, version: str) -> bool:
+    """Say whether every worker uses this version; which one answers a new connection is left to chance."""
+    answers = [requests.get(f"{url}/readyz", timeout=5).json()["version"] for _ in range(12)]
+    return answers == [version] * 12
+
+
+def test_overload_is_refused_and_loses_nothing(full: bool, ledger: Ledger) -> None:
+    """Ten times as many clients as may wait, none of which waits as it is told to."""
+    places = 16
+    with start_process(workers=1, queue=places) as (url, _):
+        with load(url, [STOP], places) as calm:
+            wait_until(lambda: calm.statuses[200] > 500)
+        with load(url, [STOP], 10 * places) as tally:
+            wait_until(lambda: tally.statuses[200] > (5000 if full else 500))
+        refused = requests.post(f"{url}/predict_traffic_sign", data=b"", timeout=5)
+        assert refused.status_code == 400
+        rejected = metric(url, "sign_requests_rejected_total")
+    assert set(tally.statuses) == {200, 429}
+    assert tally.lost == tally.refused == calm.lost == 0
+    assert rejected == tally.statuses[429]
+    usual, pressed = (float(np.quantile(each.latencies_s, 0.99)) * 1000 for each in (calm, tally))
+    ledger.append(
+        (
+            f"{10 * places} clients for {places} places",
+            tally,
+            f"p99 of those answered {pressed:.0f} ms; {usual:.0f} ms before",
+        )
+    )
+
+
+def test_the_clock_may_jump(ledger: Ledger, tmp_path: Path) -> None:
+    """The time of day, as Python tells it; the time that passes goes on, as it does when a clock is set."""
+    (tmp_path / "sitecustomize.py").write_text(JUMPING_CLOCK)
+    offset = tmp_path / "offset"
+    offset.write_text("0")
+    with start_process(200, PYTHONPATH=tmp_path, rate_limit="100000/minute", workers=1) as (url, process):
+        workers = children(process)
+        with load(url, [STOP], 4) as tally:
+            for days in (30, -400, 0):
+                offset.write_text(str(days * 86400))
+                answered = tally.statuses[200]
+                wait_until(lambda: tally.statuses[200] > answered + 200)  # noqa: B023
+        assert children(process) == workers
+    assert set(tally.statuses) == {200}
+    assert tally.lost == 0
+    ledger.append(("the clock jumps by +30, −430, +400 days", tally, "no worker lost"))
