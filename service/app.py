@@ -44,7 +44,6 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     Args:
         settings: of the service.
         metrics: what counts; by default this process counts for itself.
-
     """
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of the contract
@@ -64,9 +63,8 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     problems.register(app)
     app.register_blueprint(routes)
     # Swagger UI as a package, with its files in it: nothing is fetched from elsewhere.
-    pages = get_swaggerui_blueprint(
-        "/docs", "/openapi.json", {"app_name": "Traffic sign recognition", "validatorUrl": None}
-    )
+    title = app.extensions["openapi"]["info"]["title"]
+    pages = get_swaggerui_blueprint("/docs", "/openapi.json", {"app_name": title, "validatorUrl": None})
     pages.after_request(_allow_scripts)
     app.register_blueprint(pages)
     return app

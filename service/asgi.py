@@ -32,7 +32,6 @@ from service.readiness import Readiness
 from service.settings import Settings
 from service.stages import HEADER, Stages
 
-PREDICT: Final = GUARDED
 BATCH: Final = f"{GUARDED}/batch"
 BODY_S: Final = 30.0  # for all of a body; then 408
 MAX_OTHER_BYTES: Final = 64 * 1024  # of a body where none is needed
@@ -144,7 +143,7 @@ class Service:
                 if time.perf_counter() - self._answered < RUSH_S:
                     await asyncio.sleep(0)
                 kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-                if path == PREDICT and method == "POST" and kind in _RAW_TYPES:
+                if path == GUARDED and method == "POST" and kind in _RAW_TYPES:
                     return await self._predict(scope["query_string"], body)
                 return await self._flask(self._predictions, scope, body, request_id)
         finally:
@@ -208,11 +207,10 @@ class Service:
                         chunks.append(chunk)
             if count > limit:
                 raise Problem("too_large", reason)
-        except TimeoutError:
+        except BaseException as error:
             self._gate.release(held)
-            raise Problem("timeout", f"The body did not come within {BODY_S:g} s.") from None
-        except BaseException:
-            self._gate.release(held)
+            if isinstance(error, TimeoutError):
+                raise Problem("timeout", f"The body did not come within {BODY_S:g} s.") from None
             raise
         return b"".join(chunks)
 

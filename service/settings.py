@@ -2,7 +2,8 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -57,14 +58,9 @@ class Settings(BaseModel):
 
     @field_validator("api_keys")
     @classmethod
-    def _hold_a_key(cls, value: str) -> str:
-        if not value.replace(",", "").strip():  # a variable that was meant to hold one must not open the door
+    def _be_keys(cls, value: str) -> str:
+        if not _parts(value):  # a variable that was meant to hold one must not open the door
             raise ValueError("holds no key; leave the variable out to let everybody ask")
-        return value
-
-    @field_validator("api_keys")
-    @classmethod
-    def _be_ascii(cls, value: str) -> str:
         if not value.isascii():
             raise ValueError("may hold ASCII characters only")
         return value
@@ -72,10 +68,8 @@ class Settings(BaseModel):
     @field_validator("task")
     @classmethod
     def _be_a_task(cls, value: str) -> str:
-        try:
+        with _as_value_error(TaskError):
             load_task(value)
-        except TaskError as error:
-            raise ValueError(str(error)) from error
         return value
 
     @field_validator("rate_limit")
@@ -89,10 +83,8 @@ class Settings(BaseModel):
     @field_validator("rate_limit_storage")
     @classmethod
     def _be_a_storage(cls, value: str) -> str:
-        try:
+        with _as_value_error(ConfigurationError):
             open_storage(value)
-        except ConfigurationError as error:
-            raise ValueError(str(error)) from error
         return value
 
     @field_validator("cors_origins")
@@ -132,6 +124,15 @@ def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     except (OSError, ValueError):  # no container, or one of an older kind
         return cores
     return cores if share == "max" else max(1, min(cores, round(int(share) / int(period))))
+
+
+@contextmanager
+def _as_value_error(kind: type[Exception]) -> Iterator[None]:
+    """Turn another kind of error into that of which pydantic makes a message."""
+    try:
+        yield
+    except kind as error:
+        raise ValueError(str(error)) from error
 
 
 def _parts(text: str) -> frozenset[str]:

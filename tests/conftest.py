@@ -23,6 +23,7 @@ from model.artifact import ARTIFACTS
 ROOT = Path(__file__).parents[1]
 SHIPPED = ARTIFACTS / "traffic_sign"
 START_TIMEOUT_S = 60.0
+COMMAND = [sys.executable, "-m", "gunicorn", "-c", "service/gunicorn.conf.py"]
 COMPARED = ("plain", "residual:8,16")
 
 Start = Callable[..., AbstractContextManager[str]]
@@ -116,8 +117,7 @@ def start_process(status: int = 200, **settings: object) -> Iterator[tuple[str, 
     environment = {"SERVICE_PORT": str(port), "SERVICE_WORKERS": "1"}
     for name, value in settings.items():
         environment[name if name.isupper() else f"SERVICE_{name.upper()}"] = str(value)
-    command = [sys.executable, "-m", "gunicorn", "-c", "service/gunicorn.conf.py"]
-    with running(command, environment) as process:
+    with running(COMMAND, environment) as process:
         wait_for(f"http://127.0.0.1:{port}/readyz", process, status)
         yield f"http://127.0.0.1:{port}", process
 
@@ -127,6 +127,20 @@ def start_service(status: int = 200, **settings: object) -> Iterator[str]:
     """Run gunicorn as users do, wait until /readyz has this status, and give its address."""
     with start_process(status, **settings) as (url, _):
         yield url
+
+
+def run_service(**settings: object) -> "subprocess.CompletedProcess[str]":
+    """Run a service that is expected to end by itself."""
+    environment = {f"SERVICE_{name.upper()}": str(value) for name, value in settings.items()}
+    return subprocess.run(
+        COMMAND,
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", **environment},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Unreachable(ServiceError):
 
 
 class Busy(ServiceError):
-    """The service refuses requests for now; the message says why."""
+    """The service refuses requests at the moment; the message says why."""
 
 
 class NotAllowed(ServiceError):

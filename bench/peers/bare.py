@@ -3,6 +3,7 @@
 It understands the requests of the benchmark only: POST with Content-Length, connections that stay open.
 """
 
+import json
 import selectors
 import socket
 from typing import cast
@@ -43,7 +44,7 @@ def main() -> None:
                     received[connection] = message
                     continue
                 received[connection] = b""
-                answer = summary(work.classify(decode(body, size))) if length else b"{}"
+                answer = json.dumps(summary(work.classify(decode(body, size))) if length else {}).encode()
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(answer), answer))
 
 

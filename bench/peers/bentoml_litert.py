@@ -5,7 +5,7 @@ from typing import Any
 
 import bentoml
 
-from bench.peers.common import classifier
+from bench.peers.common import classifier, summary
 from data.images import decode
 
 
@@ -19,5 +19,4 @@ class Signs:
     @bentoml.api(route="/predict_traffic_sign")
     def predict(self, image: Path, /) -> dict[str, Any]:
         """Classify the picture in the body."""
-        prediction = self.classifier.classify(decode(image.read_bytes(), self.classifier.card.input_size))
-        return {"class_index": prediction.class_index, "probability": prediction.probability}
+        return summary(self.classifier.classify(decode(image.read_bytes(), self.classifier.card.input_size)))

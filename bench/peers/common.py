@@ -1,6 +1,5 @@
 """What the peers share: where they listen, the classifier in its forms, and how short they answer."""
 
-import json
 import os
 from pathlib import Path
 from typing import Final
@@ -20,9 +19,9 @@ def classifier() -> Classifier:
     return Classifier.load(ARTIFACT)
 
 
-def summary(prediction: Prediction) -> bytes:
-    """Return class and probability as JSON."""
-    return json.dumps({"class_index": prediction.class_index, "probability": prediction.probability}).encode()
+def summary(prediction: Prediction) -> dict[str, float | int]:
+    """Return class and probability."""
+    return {"class_index": prediction.class_index, "probability": prediction.probability}
 
 
 def of_logits(logits: "np.ndarray[tuple[int], np.dtype[np.float32]]") -> dict[str, float | int]:

@@ -1,5 +1,7 @@
 """Our classifier in a plain Flask application, on gunicorn's threads."""
 
+import json
+
 from flask import Flask, Response, request
 
 from bench.peers.common import classifier, summary
@@ -13,4 +15,4 @@ _classifier = classifier()
 def predict() -> Response:
     """Classify the picture in the body."""
     pixels = decode(request.get_data(), _classifier.card.input_size)
-    return Response(summary(_classifier.classify(pixels)), content_type="application/json")
+    return Response(json.dumps(summary(_classifier.classify(pixels))), content_type="application/json")

@@ -5,7 +5,7 @@ from typing import Any
 
 import litserve
 
-from bench.peers.common import PORT, classifier
+from bench.peers.common import PORT, classifier, summary
 from data.images import decode
 
 
@@ -22,8 +22,7 @@ class Api(litserve.LitAPI):
 
     async def predict(self, payload: bytes) -> dict[str, Any]:
         """Classify a picture."""
-        prediction = self.classifier.classify(decode(payload, self.classifier.card.input_size))
-        return {"class_index": prediction.class_index, "probability": prediction.probability}
+        return summary(self.classifier.classify(decode(payload, self.classifier.card.input_size)))
 
     async def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
         """Return the answer as it is."""

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.conftest import ROOT, drawing, encoded, start_service, wait_until
+from tests.conftest import ROOT, drawing, encoded, run_service, start_service, wait_until
 
 STOP = encoded(drawing())
 LARGE = encoded(drawing().resize((1200, 900)))
@@ -144,28 +143,19 @@ def test_the_documentation_needs_nothing_from_elsewhere(service: str) -> None:
     ],
 )
 def test_wrong_settings_are_one_message(settings: dict[str, str], reason: str) -> None:
-    environment = {f"SERVICE_{name.upper()}": value for name, value in settings.items()}
-    result = subprocess.run(
-        [sys.executable, "-m", "gunicorn", "-c", "service/gunicorn.conf.py"],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    result = run_service(**settings)
     assert result.returncode != 0
     assert f"error: {reason}" in result.stderr
     assert "Traceback" not in result.stderr
 
 
-def raw(service: str, *pieces: bytes, rest: bytes = b"") -> bytes:
+def raw(service: str, *pieces: bytes) -> bytes:
     """Send bytes as they are and return the head of the answer."""
     parts = urllib.parse.urlsplit(service)
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as connection:
         for piece in pieces:
             connection.sendall(piece)
-        received = rest
+        received = b""
         while b"\r\n\r\n" not in received:
             chunk = connection.recv(65536)
             if not chunk:
@@ -230,14 +220,15 @@ def test_clients_that_do_not_read_keep_nobody_waiting() -> None:
     post = f"POST /predict_traffic_sign/batch?top_k=43&explain=true HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\n"
     batch = f"{post}Content-Length: {len(body)}\r\n\r\n".encode() + body
     page = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: a\r\n\r\n" * 12
-    with start_service(queue=2) as service, contextlib.ExitStack() as stack:
+    with start_service(queue=3) as service, contextlib.ExitStack() as stack:
         parts = urllib.parse.urlsplit(service)
         for message in (batch, batch, batch, page, page):
             connection = stack.enter_context(socket.socket())
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             connection.connect((parts.hostname, parts.port))
             connection.sendall(message)
-        wait_until(lambda: "sign_requests_waiting 0.0" in requests.get(f"{service}/metrics", timeout=5).text)
+        answered = 'sign_requests_total{route="/predict_traffic_sign/batch",status="200"} 3.0'
+        wait_until(lambda: answered in requests.get(f"{service}/metrics", timeout=5).text)
         assert requests.get(f"{service}/healthz", timeout=5).status_code == 200
         assert requests.post(f"{service}/predict_traffic_sign", data=STOP, headers=RAW, timeout=5).status_code == 200
 

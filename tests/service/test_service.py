@@ -5,8 +5,6 @@ import os
 import re
 import shutil
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -23,7 +21,7 @@ from service.app import OPENAPI_FILE, create_app
 from service.problems import KINDS
 from service.readiness import LOOK_INTERVAL_S
 from service.settings import PREFIX, Settings, SettingsError, read_settings, usable_cores
-from tests.conftest import ROOT, SHIPPED, drawing, encoded, free_port, start_service, wait_until
+from tests.conftest import ROOT, SHIPPED, drawing, encoded, free_port, run_service, start_service, wait_until
 from ui.client import Client, NotAllowed
 from ui.settings import Settings as PageSettings
 
@@ -190,20 +188,6 @@ def test_no_more_workers_than_the_container_may_use(quota: str, cores: int | Non
     if quota:
         file.write_text(f"{quota}\n")
     assert usable_cores(file) == (cores or len(os.sched_getaffinity(0)))
-
-
-def run_service(**settings: object) -> "subprocess.CompletedProcess[str]":
-    """Run a service that is expected to end by itself."""
-    environment = {f"SERVICE_{name.upper()}": str(value) for name, value in settings.items()}
-    return subprocess.run(
-        [sys.executable, "-m", "gunicorn", "-c", "service/gunicorn.conf.py"],
-        cwd=ROOT,
-        env={"PATH": "/usr/bin:/bin", **environment},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
 
 
 def test_busy_port_is_one_message() -> None:
