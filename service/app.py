@@ -48,7 +48,9 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     app = Flask(__name__, static_folder=None)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of the contract
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
-    readiness = Readiness(settings.artifact_folder, training_folder(settings.store_folder, settings.task))
+    contract = yaml.safe_load(OPENAPI_FILE.read_text(encoding="utf-8"))
+    training = training_folder(settings.store_folder, settings.task)
+    readiness = Readiness(settings.artifact_folder, training, contract["info"]["version"])
     if readiness.has_artifact():
         try:
             readiness.load()
@@ -59,12 +61,13 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     app.extensions["metrics"] = metrics or Metrics()
     app.extensions["batch_threads"] = ThreadPoolExecutor(usable_cores(), "batch")
     app.extensions["fetcher"] = Fetcher() if settings.allow_urls else None
-    app.extensions["openapi"] = yaml.safe_load(OPENAPI_FILE.read_text(encoding="utf-8"))
+    app.extensions["openapi"] = contract
+    app.extensions["offers"] = settings.offers
     problems.register(app)
     app.register_blueprint(routes)
     # Swagger UI as a package, with its files in it: nothing is fetched from elsewhere.
-    title = app.extensions["openapi"]["info"]["title"]
-    pages = get_swaggerui_blueprint("/docs", "/openapi.json", {"app_name": title, "validatorUrl": None})
+    options = {"app_name": contract["info"]["title"], "validatorUrl": None}
+    pages = get_swaggerui_blueprint("/docs", "/openapi.json", options)
     pages.after_request(_allow_scripts)
     app.register_blueprint(pages)
     return app
@@ -128,9 +131,16 @@ def healthz() -> dict[str, str]:
 
 
 @routes.get("/readyz")
-def readyz() -> dict[str, str]:
-    """Say that predictions are possible; the problem `not_ready` otherwise."""
-    return {"status": "ready", "version": _classifier().card.version}
+def readyz() -> dict[str, Any]:
+    """Say that predictions are possible, and what else is offered; the problem `not_ready` otherwise."""
+    card = _classifier().card
+    return {
+        "status": "ready",
+        "task": card.task,
+        "version": card.version,
+        "contract": current_app.extensions["openapi"]["info"]["version"],
+        "offers": current_app.extensions["offers"],
+    }
 
 
 @routes.get("/metrics")

@@ -27,10 +27,16 @@ _log = logging.getLogger(__name__)
 
 
 class Readiness:
-    """Loads the classifier as soon as its artifact is there or replaced, and explains its absence until then."""
+    """Loads the classifier as soon as its artifact is there or replaced, and explains its absence until then.
 
-    def __init__(self, artifact: Path, training: Path) -> None:
-        self._artifact, self._training = artifact, training
+    Args:
+        artifact: the folder of the classifier.
+        training: the folder of its training.
+        contract: the version of the contract, which every explanation carries.
+    """
+
+    def __init__(self, artifact: Path, training: Path, contract: str) -> None:
+        self._artifact, self._training, self._contract = artifact, training, contract
         self._lock = threading.Lock()
         self._classifier: Classifier | None = None
         self._stamp: tuple[int, int] | None = None
@@ -53,12 +59,12 @@ class Readiness:
         if not self.has_artifact():
             raise self._not_ready()
         if self._fault and time.monotonic() < self._next_look:  # reading it takes time, so not for every request
-            raise _problem(self._fault)
+            raise self._problem(self._fault)
         try:
             return self.load()
         except ArtifactError as error:
             self._fault, self._next_look = str(error), time.monotonic() + LOOK_INTERVAL_S
-            raise _problem(self._fault) from error
+            raise self._problem(self._fault) from error
 
     def card(self) -> Card | None:
         """Return the card of the classifier in use, if there is one."""
@@ -117,16 +123,16 @@ class Readiness:
         progress = read_progress(self._training)
         if is_training(self._training):
             progress = progress or Progress("prepare")
-            return _problem(_describe(progress), progress=progress.to_json())
+            return self._problem(_describe(progress), progress=progress.to_json())
         if progress is None:
-            return _problem("There is no classifier, and none is being trained.")
+            return self._problem("There is no classifier, and none is being trained.")
         if progress.stage == "failed":
-            return _problem(f"The training failed: {progress.message}")
-        return _problem("The training was interrupted; it goes on when the service is started again.")
+            return self._problem(f"The training failed: {progress.message}")
+        return self._problem("The training was interrupted; it goes on when the service is started again.")
 
-
-def _problem(detail: str, **members: object) -> Problem:
-    return Problem("not_ready", detail, members, {"Retry-After": str(RETRY_AFTER_S)})
+    def _problem(self, detail: str, **members: object) -> Problem:
+        members = {"contract": self._contract, **members}
+        return Problem("not_ready", detail, members, {"Retry-After": str(RETRY_AFTER_S)})
 
 
 def _describe(progress: Progress) -> str:

@@ -54,6 +54,7 @@ class Settings(BaseModel):
     log_format: Literal["json", "text"] = Field("json", description="`json`, a line for an event, or `text` for people")
     log_requests: bool = Field(False, description="log every request, not only those that fail with 500")
     allow_urls: bool = Field(False, description="fetch images that a request names by URL, from public addresses only")
+    feedback: bool = Field(True, description="keep pictures that people name, for a later training")
     train: bool = Field(True, description="train at the first start if there is no classifier")
 
     @field_validator("api_keys")
@@ -104,6 +105,11 @@ class Settings(BaseModel):
     def origins(self) -> frozenset[str]:
         """The origins whose pages may read answers."""
         return _parts(self.cors_origins)
+
+    @property
+    def offers(self) -> list[str]:
+        """What is switched on of that which may be off, sorted."""
+        return sorted(name for name, on in {"feedback": self.feedback, "urls": self.allow_urls}.items() if on)
 
     @property
     def artifact_folder(self) -> Path:

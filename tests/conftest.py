@@ -171,7 +171,7 @@ def compare(*arguments: object) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture(scope="session")
-def service() -> Iterator[str]:
-    """The address of a real service with the shipped classifier."""
-    with start_service() as url:
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real service with the shipped classifier and an empty store."""
+    with start_service(store=tmp_path_factory.mktemp("store")) as url:
         yield url

@@ -47,6 +47,19 @@ def test_every_status_of_a_problem_is_in_the_contract() -> None:
     assert {kind.status for kind in KINDS.values()} - {404, 405, 414, 431, 500} <= described
 
 
+def test_readiness_says_what_is_served_and_what_is_switched_on(service: str) -> None:
+    answer = requests.get(f"{service}/readyz", timeout=5).json()
+    assert answer == {
+        "status": "ready",
+        "task": "traffic_sign",
+        "version": read_artifact(SHIPPED)[0].version,
+        "contract": CONTRACT["info"]["version"],
+        "offers": ["feedback"],
+    }
+    with start_service(feedback="false", allow_urls="true") as other:
+        assert requests.get(f"{other}/readyz", timeout=5).json()["offers"] == ["urls"]
+
+
 def test_answer_carries_the_id_of_the_request(service: str) -> None:
     ours = requests.get(f"{service}/healthz", headers={"X-Request-ID": "order-66"}, timeout=5)
     assert ours.headers["X-Request-ID"] == "order-66"
@@ -228,6 +241,7 @@ def test_service_without_classifier_tells_the_progress_and_serves_when_it_is_the
             write_progress(training, Progress("train", epoch=3, epochs=30, remaining_s=60.0))
             busy = requests.get(f"{url}/readyz", timeout=5)
         assert busy.json()["progress"] == {"stage": "train", "epoch": 3, "epochs": 30, "remaining_s": 60.0}
+        assert busy.json()["contract"] == CONTRACT["info"]["version"]
         assert busy.headers["Retry-After"] == "5"
         assert "epoch 4 of 30" in busy.json()["detail"]
         (training / "progress.json").write_text("{")
