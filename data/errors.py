@@ -3,6 +3,7 @@
 DataError
 ├── TaskError      a task file is missing or wrong
 ├── ImageError     bytes that are no picture we read
+├── BoxError       a part that a picture does not have, or that is too small
 ├── SourceError    a data set is missing, damaged or incomplete
 └── SplitError     a class cannot be divided into training and validation
 
@@ -20,6 +21,10 @@ class TaskError(DataError):
 
 class ImageError(DataError):
     """These bytes are not a picture that can be read; the message says why."""
+
+
+class BoxError(DataError):
+    """A box does not lie inside its picture, or holds too little of it; the message says how large the picture is."""
 
 
 class SourceError(DataError):

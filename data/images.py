@@ -9,13 +9,13 @@ import struct
 import threading
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from data.errors import ImageError
+from data.errors import BoxError, ImageError
 
 DECODER_VERSION = 1
 MEDIA_TYPES = {
@@ -27,6 +27,7 @@ MEDIA_TYPES = {
     "image/x-portable-pixmap": "PPM",
 }
 FORMATS = tuple(MEDIA_TYPES.values())
+SEVERAL_JPEGS = "MPO"  # what Pillow calls a JPEG with further ones behind it, as many telephones write
 MAX_BYTES = 20 * 1024 * 1024  # a 50-megapixel JPEG of a telephone is about 15 MB
 MAX_PIXELS = 64_000_000  # 192 MB as RGB; the largest common telephone sensors give 48 to 50 million
 LARGE_PIXELS = 10_000_000  # 40 MB as RGBA
@@ -65,6 +66,7 @@ class Picture:
 
     Attributes:
         height, width: in pixels, as the file holds them, before EXIF orientation.
+        extension: of a file in this format, such as ".png".
 
     Raises:
         ImageError: empty, not one of the formats, damaged, too large or too small.
@@ -73,6 +75,8 @@ class Picture:
     def __init__(self, payload: bytes) -> None:
         self._image = _open(payload)
         self.width, self.height = self._image.size
+        kind = "JPEG" if self._image.format == SEVERAL_JPEGS else str(self._image.format)
+        self.extension = f".{kind.lower()}"
 
     def upright_size(self) -> tuple[int, int]:
         """Return (height, width) in pixels with EXIF orientation applied.
@@ -89,28 +93,55 @@ class Picture:
 
         Raises:
             ImageError: damaged or truncated.
-            ValueError: the box does not lie inside the picture.
+            BoxError: the box does not lie inside the picture, or one of its sides is shorter than `MIN_SIDE`.
         """
         height, width = size
-        image = self._image
         # A box is given in pixels of the full resolution, so that is what must be decoded.
-        if box is None and image.format == "JPEG" and min(image.size) >= DRAFT_FACTOR * max(size):
-            image.draft(None, (DRAFT_FACTOR * width, DRAFT_FACTOR * height))
-        large = image.width * image.height > LARGE_PIXELS
-        with _one_large_picture if large else nullcontext():
-            with _damage_named():
-                image.load()
-                upright = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
-                image = _plain(image)
-                if upright is not None:
-                    image = image.transpose(upright)
-            if box is not None:
-                if not lies_inside(box, (image.height, image.width)):
-                    raise ValueError(f"the box {box} does not lie inside the {image.width} × {image.height} pixels")
-                image = image.crop(box)
+        if box is None and self._image.format == "JPEG" and min(self._image.size) >= DRAFT_FACTOR * max(size):
+            self._image.draft(None, (DRAFT_FACTOR * width, DRAFT_FACTOR * height))
+        with self._in_turn():
+            part = self._part(box)
             with _damage_named():
                 # The ground comes after the size, so that it need not be as large as the picture.
-                return np.asarray(_on_ground(image.resize((width, height), Image.Resampling.BILINEAR)))
+                return np.asarray(_on_ground(part.resize((width, height), Image.Resampling.BILINEAR)))
+
+    def cut(self, box: Box) -> bytes:
+        """Return a PNG file of a part, without a loss: it decodes to the same pixels as the part does.
+
+        Orientation and transparency are as `decode` has them; nothing else that the file said goes along.
+
+        Raises:
+            ImageError, BoxError: as for `decode`.
+        """
+        with self._in_turn():
+            part = self._part(box)
+            part.info.clear()
+            buffer = io.BytesIO()
+            part.save(buffer, "PNG", compress_level=1)  # a large part would take ten times as long otherwise
+        return buffer.getvalue()
+
+    def _in_turn(self) -> AbstractContextManager[object]:
+        large = self._image.width * self._image.height > LARGE_PIXELS
+        return _one_large_picture if large else nullcontext()
+
+    def _part(self, box: Box | None) -> Image.Image:
+        """Decode the picture, upright and in 8 bits, and cut the box out."""
+        with _damage_named():
+            self._image.load()
+            upright = _UPRIGHT.get(self._image.getexif().get(_ORIENTATION, 1))
+            image = _plain(self._image)
+            if upright is not None:
+                image = image.transpose(upright)
+        if box is None:
+            return image
+        left, top, right, bottom = box
+        whole = f"the picture of {image.width:,} × {image.height:,} pixels"
+        if not lies_inside(box, (image.height, image.width)):
+            raise BoxError(f"the box {left},{top},{right},{bottom} does not lie inside {whole}")
+        if min(right - left, bottom - top) < MIN_SIDE:
+            extent = f"{right - left} × {bottom - top}"
+            raise BoxError(f"the box has {extent} of {whole}; each side must have {MIN_SIDE} at least")
+        return image.crop(box)
 
 
 def decode(payload: bytes, size: tuple[int, int], box: Box | None = None) -> npt.NDArray[np.uint8]:
@@ -132,7 +163,7 @@ def decode(payload: bytes, size: tuple[int, int], box: Box | None = None) -> npt
 
     Raises:
         ImageError: empty, not one of the formats, damaged, truncated, too large or too small.
-        ValueError: the box does not lie inside the picture.
+        BoxError: the box does not lie inside the picture, or one of its sides is shorter than `MIN_SIDE`.
     """
     return Picture(payload).decode(size, box)
 
@@ -183,7 +214,7 @@ def _open(payload: bytes) -> Image.Image:
         raise ImageError(f"the picture has {extent} pixels; at most {MAX_PIXELS:,} in all are read")
     if min(image.size) < MIN_SIDE:
         raise ImageError(f"the picture has {extent} pixels; each side must have {MIN_SIDE} at least")
-    if image.format == "JPEG" and (scans := payload.count(b"\xff\xda")) > MAX_SCANS:
+    if image.format in {"JPEG", SEVERAL_JPEGS} and (scans := payload.count(b"\xff\xda")) > MAX_SCANS:
         raise ImageError(f"the picture is a JPEG in {scans:,} scans; at most {MAX_SCANS} are read")
     if image.mode == "F":
         raise ImageError("the picture has floating-point samples, whose range is not known")

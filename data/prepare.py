@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from data.errors import ImageError, SourceError
+from data.errors import BoxError, ImageError, SourceError
 from data.images import DECODER_VERSION, decode
 from data.source import Example, Source, whole_box
 from data.task import Task
@@ -93,7 +93,7 @@ def _write(source: Source, size: tuple[int, int], roi: bool, folder: Path, progr
             # A box that is the whole picture cuts nothing off; without it a large JPEG decodes faster.
             box = example.box if roi and example.box != whole_box(example.size) else None
             return decode(source.read(example), size, box)
-        except (ImageError, ValueError) as error:
+        except (ImageError, BoxError) as error:
             raise SourceError(f"{source.name_of(example)}: {error}") from error
 
     folder.parent.mkdir(parents=True, exist_ok=True)

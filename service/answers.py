@@ -1,5 +1,6 @@
 """From the bytes of a picture to what the service says of it: one way, whoever asks."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -7,23 +8,29 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from data.errors import ImageError
-from data.images import MAX_BYTES, Picture
+from data.errors import BoxError, ImageError
+from data.images import MAX_BYTES, Box, Picture
 from model.artifact import Card
 from model.classifier import Classifier, Prediction
 from service.problems import TOO_LARGE, Problem
 from service.stages import Stages
 
 DEFAULT_TOP_K: Final = 5
+_BOX: Final = re.compile(r"\d{1,9}(,\d{1,9}){3}", re.ASCII)
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a request may choose: how many alternatives are listed, and whether there is a heat map."""
+    """What a request may choose.
+
+    `top_k` is how many alternatives are listed, `explain` whether there is a heat map; `box` is the part of the picture
+    that counts, all of it if None.
+    """
 
     top_k: int
     explain: bool
+    box: Box | None = None
 
     @classmethod
     def of(cls, query: Mapping[str, str], card: Card) -> "Options":
@@ -38,7 +45,22 @@ class Options:
             raise Problem("bad_request", f"top_k must be a whole number from 1 to {count}, not {top_k!r}.")
         if explain not in ("true", "false"):
             raise Problem("bad_request", f"explain must be true or false, not {explain!r}.")
-        return cls(int(top_k), explain == "true")
+        return cls(int(top_k), explain == "true", read_box(query))
+
+
+def read_box(query: Mapping[str, str]) -> Box | None:
+    """Return the box of a query, if it has one; whether it lies inside the picture is not known yet.
+
+    Raises:
+        Problem: it is no box.
+    """
+    text = query.get("box")
+    if text is None:
+        return None
+    if not _BOX.fullmatch(text):
+        raise Problem("bad_request", f"box must be left,top,right,bottom in whole pixels, not {text!r}.")
+    left, top, right, bottom = map(int, text.split(","))
+    return left, top, right, bottom
 
 
 def open_picture(payload: bytes) -> Picture:
@@ -54,14 +76,14 @@ def open_picture(payload: bytes) -> Picture:
     return _readable(lambda: Picture(payload))
 
 
-def decode(picture: Picture, card: Card, stages: Stages) -> npt.NDArray[np.uint8]:
-    """Decode a picture to the input size of a classifier; shape (height, width, 3), uint8.
+def decode(picture: Picture, card: Card, box: Box | None, stages: Stages) -> npt.NDArray[np.uint8]:
+    """Decode a picture, or a part of it, to the input size of a classifier; shape (height, width, 3), uint8.
 
     Raises:
-        Problem: it is damaged.
+        Problem: it is damaged, or has no such part.
     """
     stages.begin()
-    pixels = _readable(lambda: picture.decode(card.input_size))
+    pixels = _readable(lambda: picture.decode(card.input_size, box))
     stages.end("decode")
     return pixels
 
@@ -116,3 +138,5 @@ def _readable(read: Callable[[], T]) -> T:
         return read()
     except ImageError as error:
         raise Problem("unreadable_image", as_sentence(str(error))) from error
+    except BoxError as error:
+        raise Problem("bad_request", as_sentence(str(error))) from error

@@ -87,6 +87,8 @@ def predict_batch() -> Response:
     """Classify each picture of a form; one that fails does not harm the others."""
     classifier = _classifier()
     options = Options.of(request.args, classifier.card)
+    if options.box is not None:
+        raise Problem("bad_request", "box is not offered for a batch, whose pictures would need one each.")
     names: list[str] = []
     opened: list[Picture | Problem] = []
     pixels = 0
@@ -181,7 +183,7 @@ def _answer_part(
 def _answer(
     classifier: Classifier, picture: Picture, options: Options, stages: Stages, counts: Metrics
 ) -> dict[str, Any]:
-    body, prediction = answer(classifier, decode(picture, classifier.card, stages), options, stages)
+    body, prediction = answer(classifier, decode(picture, classifier.card, options.box, stages), options, stages)
     counts.count_answer(prediction, stages)
     return body
 

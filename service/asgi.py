@@ -18,7 +18,6 @@ from urllib.parse import parse_qsl
 import orjson
 from flask import Flask
 
-from model.artifact import Card
 from service import bridge
 from service.access import GUARDED, Access
 from service.answers import Options, answer, decode, open_picture
@@ -157,10 +156,12 @@ class Service:
         options, stages = Options.of(pairs, classifier.card), Stages()
         picture = open_picture(payload) if len(payload) <= INLINE_BYTES else None
         if picture and picture.height * picture.width <= INLINE_PIXELS:
-            pixels = decode(picture, classifier.card, stages)
+            pixels = decode(picture, classifier.card, options.box, stages)
         else:
             loop = asyncio.get_running_loop()
-            pixels = await loop.run_in_executor(self._decoders, _decode, payload, classifier.card, stages)
+            pixels = await loop.run_in_executor(
+                self._decoders, lambda: decode(open_picture(payload), classifier.card, options.box, stages)
+            )
         body, prediction = answer(classifier, pixels, options, stages)
         self._metrics.count_answer(prediction, stages)
         self._answered = time.perf_counter()
@@ -213,7 +214,3 @@ class Service:
                 raise Problem("timeout", f"The body did not come within {BODY_S:g} s.") from None
             raise
         return b"".join(chunks)
-
-
-def _decode(payload: bytes, card: Card, stages: Stages) -> Any:
-    return decode(open_picture(payload), card, stages)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from data.errors import ImageError
-from data.images import MAX_BYTES, MAX_PIXELS, decode, encode, read_size
-from tests.conftest import drawing, encoded
+from data.errors import BoxError, ImageError
+from data.images import FORMATS, MAX_BYTES, MAX_PIXELS, Picture, decode, encode, read_size
+from tests.conftest import awkward_pictures, drawing, encoded
 
 SIZE = (48, 48)
 SIGN = drawing()
@@ -119,8 +119,38 @@ def test_box_of_a_large_jpeg_is_cut_at_full_resolution() -> None:
 
 @pytest.mark.parametrize("box", [(-1, 0, 96, 96), (0, 0, 97, 96), (0, 0, 96, 97), (50, 0, 50, 96), (0, 60, 96, 50)])
 def test_box_that_does_not_lie_inside_is_an_error(box: tuple[int, int, int, int]) -> None:
-    with pytest.raises(ValueError, match=r"box .* does not lie inside the 96 × 96 pixels"):
+    with pytest.raises(BoxError, match=r"box .* does not lie inside the picture of 96 × 96 pixels"):
         decode(encoded(SIGN), SIZE, box)
+
+
+def test_box_that_is_too_small_is_an_error() -> None:
+    assert decode(encoded(SIGN), SIZE, (0, 0, 8, 8)).shape == (*SIZE, 3)
+    with pytest.raises(BoxError, match="the box has 7 × 50 of the picture of 96 × 96 pixels; each side"):
+        decode(encoded(SIGN), SIZE, (10, 10, 17, 60))
+
+
+@pytest.mark.parametrize(("name", "payload"), awkward_pictures().items())
+def test_a_part_that_was_cut_out_decodes_to_the_same_pixels(name: str, payload: bytes) -> None:
+    height, width = read_size(payload)
+    box = (width // 8, height // 4, width - 8, height - 3)
+    part = Picture(payload).cut(box)
+    assert read_size(part) == (box[3] - box[1], box[2] - box[0]), name
+    assert np.array_equal(decode(part, SIZE), decode(payload, SIZE, box)), name
+
+
+def test_nothing_goes_along_with_a_part() -> None:
+    exif = Image.Exif()
+    exif.update({0x0112: 6, 0x010F: "Maker"})
+    for kind in ("PNG", "JPEG"):
+        part = Picture(encoded(SIGN, kind, exif=exif, icc_profile=b"a profile")).cut((0, 0, 50, 50))
+        assert b"Maker" not in part
+        assert b"iCCP" not in part
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_extension_is_that_of_the_format(kind: str) -> None:
+    assert Picture(encoded(SIGN, kind)).extension == f".{kind.lower()}"
+    assert Picture(encoded(SIGN, "MPO", save_all=True, append_images=[SIGN])).extension == ".jpeg"
 
 
 def test_first_frame_of_an_animation_counts() -> None:
@@ -200,6 +230,9 @@ def test_jpeg_in_too_many_scans_is_refused() -> None:
     scan = picture.index(b"\xff\xda")
     with pytest.raises(ImageError, match="scans"):
         decode(picture[:scan] + 100 * picture[scan:-2], SIZE)
+    several = encoded(SIGN, "MPO", save_all=True, append_images=[SIGN])
+    with pytest.raises(ImageError, match="scans"):
+        decode(several + 100 * picture[scan:-2], SIZE)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of tags that Pillow leaves out

@@ -168,6 +168,50 @@ def test_explanation_points_at_the_sign(service: str) -> None:
     assert "heatmap" not in post(service, STOP).json()
 
 
+def test_only_the_box_is_classified(service: str) -> None:
+    """Two signs side by side; each is found where it is, and nothing of the other one counts."""
+    wide = Image.new("RGB", (200, 96))
+    wide.paste(drawing(14), (0, 0))
+    wide.paste(drawing(17), (100, 0))
+    for box, sign in (("0,0,96,96", drawing(14)), ("100,0,196,96", drawing(17))):
+        alone = post(service, encoded(sign)).json()
+        assert post(service, encoded(wide), query=f"?box={box}").json() == alone
+        form = {"image": ("s.png", encoded(wide))}
+        assert requests.post(f"{service}/predict_traffic_sign?box={box}", files=form, timeout=30).json() == alone
+
+
+def test_box_is_of_the_upright_picture(service: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter
+    tall = Image.new("RGB", (96, 1200))
+    tall.paste(drawing(14), (0, 1100))
+    turned = encoded(tall.rotate(90, expand=True), exif=exif)
+    assert post(service, turned, query="?box=0,1100,96,1196").json() == post(service, STOP).json()
+
+
+@pytest.mark.parametrize(
+    ("box", "reason"),
+    [
+        ("", "left,top,right,bottom"),
+        ("1,2,3", "left,top,right,bottom"),
+        ("0,0,96.5,96", "left,top,right,bottom"),
+        ("-1,0,96,96", "left,top,right,bottom"),
+        ("0,0,²,96", "left,top,right,bottom"),
+        (f"0,0,{'9' * 3000},96", "left,top,right,bottom"),
+        ("0,0,97,96", "does not lie inside the picture of 96 × 96 pixels"),
+        ("50,0,50,96", "does not lie inside the picture of 96 × 96 pixels"),
+        ("0,0,999999999,96", "does not lie inside the picture of 96 × 96 pixels"),
+        ("10,10,17,96", "of the picture of 96 × 96 pixels; each side must have 8 at least"),
+    ],
+)
+def test_wrong_box_is_refused(service: str, box: str, reason: str) -> None:
+    assert_problem(post(service, STOP, query=f"?box={box}"), 400, "bad_request", reason)
+
+
+def test_batch_takes_no_box(service: str) -> None:
+    assert_problem(batch(service, [("s.png", STOP)], "?box=0,0,96,96"), 400, "bad_request", "not offered for a batch")
+
+
 def batch(service: str, pictures: list[tuple[str, bytes]], query: str = "") -> requests.Response:
     files = [("image", picture) for picture in pictures]
     return requests.post(f"{service}/predict_traffic_sign/batch{query}", files=files, timeout=60)
