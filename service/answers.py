@@ -1,5 +1,6 @@
 """From the bytes of a picture to what the service says of it: one way, whoever asks."""
 
+import base64
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from data.errors import BoxError, ImageError
 from data.images import MAX_BYTES, Box, Picture
+from data.images import encode as encode_png
 from model.artifact import Card
 from model.classifier import Classifier, Prediction
 from service.problems import TOO_LARGE, Problem
@@ -24,12 +26,13 @@ T = TypeVar("T")
 class Options:
     """What a request may choose.
 
-    `top_k` is how many alternatives are listed, `explain` whether there is a heat map; `box` is the part of the picture
-    that counts, all of it if None.
+    `top_k` is how many alternatives are listed, `explain` whether there is a heat map, `thumbnail` whether there is a
+    picture of what the classifier saw; `box` is the part of the picture that counts, all of it if None.
     """
 
     top_k: int
     explain: bool
+    thumbnail: bool = False
     box: Box | None = None
 
     @classmethod
@@ -39,13 +42,18 @@ class Options:
         Raises:
             Problem: a value that is not allowed.
         """
-        top_k, explain = query.get("top_k", str(DEFAULT_TOP_K)), query.get("explain", "false")
+        top_k = query.get("top_k", str(DEFAULT_TOP_K))
         count = len(card.labels)
         if not (len(top_k) <= 9 and top_k.isascii() and top_k.isdigit() and 1 <= int(top_k) <= count):
             raise Problem("bad_request", f"top_k must be a whole number from 1 to {count}, not {top_k!r}.")
-        if explain not in ("true", "false"):
-            raise Problem("bad_request", f"explain must be true or false, not {explain!r}.")
-        return cls(int(top_k), explain == "true", read_box(query))
+        return cls(int(top_k), _read_switch(query, "explain"), _read_switch(query, "thumbnail"), read_box(query))
+
+
+def _read_switch(query: Mapping[str, str], name: str) -> bool:
+    value = query.get(name, "false")
+    if value not in ("true", "false"):
+        raise Problem("bad_request", f"{name} must be true or false, not {value!r}.")
+    return value == "true"
 
 
 def read_box(query: Mapping[str, str]) -> Box | None:
@@ -96,6 +104,8 @@ def answer(
     prediction = classifier.classify(pixels, explain=options.explain)
     stages.end("infer")
     body = encode(prediction, classifier.card, options)
+    if options.thumbnail:
+        body["thumbnail"] = thumbnail(pixels)
     stages.end("encode")
     return body, prediction
 
@@ -126,6 +136,11 @@ def encode(prediction: Prediction, card: Card, options: Options) -> dict[str, An
         rows = None if heatmap is None else [[round(float(value), 4) for value in row] for row in heatmap]
         body["heatmap"] = rows
     return body
+
+
+def thumbnail(pixels: npt.NDArray[np.uint8]) -> str:
+    """Return pixels, shape (height, width, 3), uint8, as a PNG file in base64."""
+    return base64.b64encode(encode_png(pixels)).decode("ascii")
 
 
 def as_sentence(text: str) -> str:

@@ -17,7 +17,7 @@ STOP = encoded(drawing())
 LARGE = encoded(drawing().resize((1200, 900)))
 PAGE = "https://page.example"
 QUERIES = (
-    "", "?box=10,10,80,90", "?box=10,10,80,900", "?box=1",
+    "", "?box=10,10,80,90", "?box=10,10,80,900", "?box=1", "?thumbnail=true", "?thumbnail=1",
     "?top_k=3&explain=true", "?top_k=3&top_k=4", "?top_k=", "?top_k=0", "?explain=yes", "?colour=red", "?%FF=%FF",
 )  # fmt: skip
 RAW = {"Content-Type": "image/png"}

@@ -208,6 +208,20 @@ def test_wrong_box_is_refused(service: str, box: str, reason: str) -> None:
     assert_problem(post(service, STOP, query=f"?box={box}"), 400, "bad_request", reason)
 
 
+def test_thumbnail_is_what_the_classifier_saw(service: str) -> None:
+    sent = list(awkward_pictures().values())
+    in_batch = batch(service, [("a", payload) for payload in sent], "?thumbnail=true").json()["results"]
+    for payload, result in zip(sent, in_batch, strict=True):
+        answer = post(service, payload, "application/octet-stream", "?thumbnail=true").json()
+        shown = base64.b64decode(answer["thumbnail"], validate=True)
+        assert shown.startswith(b"\x89PNG")
+        assert np.array_equal(decode(shown, (48, 48)), decode(payload, (48, 48)))
+        assert result["prediction"] == answer
+    part = base64.b64decode(post(service, STOP, query="?thumbnail=true&box=20,20,80,80").json()["thumbnail"])
+    assert np.array_equal(decode(part, (48, 48)), decode(STOP, (48, 48), (20, 20, 80, 80)))
+    assert "thumbnail" not in post(service, STOP).json()
+
+
 def test_batch_takes_no_box(service: str) -> None:
     assert_problem(batch(service, [("s.png", STOP)], "?box=0,0,96,96"), 400, "bad_request", "not offered for a batch")
 
@@ -249,9 +263,10 @@ def test_urls_are_not_fetched_unless_that_is_allowed(service: str) -> None:
     assert_problem(post(service, body, "application/json"), 501, "not_implemented", "URL")
 
 
-def test_explain_is_true_or_false(service: str) -> None:
-    assert_problem(post(service, STOP, query="?explain=maybe"), 400, "bad_request", "explain")
-    assert post(service, STOP, query="?explain=false").status_code == 200
+@pytest.mark.parametrize("name", ["explain", "thumbnail"])
+def test_a_switch_is_true_or_false(service: str, name: str) -> None:
+    assert_problem(post(service, STOP, query=f"?{name}=maybe"), 400, "bad_request", f"{name} must be true or false")
+    assert post(service, STOP, query=f"?{name}=false").status_code == 200
 
 
 def test_too_large_bodies_are_refused_and_the_service_goes_on(service: str) -> None:

@@ -131,7 +131,7 @@ def test_answers_cannot_be_taken_for_pages(service: str) -> None:
     [
         ("POST", "/predict_traffic_sign", encoded(drawing())),
         ("POST", "/predict_traffic_sign", b"no picture"),
-        ("POST", "/predict_traffic_sign?explain=true", encoded(drawing())),
+        ("POST", "/predict_traffic_sign?explain=true&thumbnail=true&box=0,0,96,96", encoded(drawing())),
         ("GET", "/model", None),
         ("GET", "/model/labels", None),
         ("GET", "/healthz", None),
