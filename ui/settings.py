@@ -18,6 +18,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     service_url: HttpUrl = Field(HttpUrl("http://localhost:9696"), description="where the prediction service is")
+    public_url: HttpUrl | None = Field(
+        None, description="where programs outside reach the service, for examples; by default `UI_SERVICE_URL`"
+    )
     api_key: str = Field("", repr=False, description="the page's key, if the service asks for one")
     timeout_s: float = Field(10.0, gt=0, description="seconds to wait for an answer of the service")
 

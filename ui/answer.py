@@ -1,0 +1,141 @@
+"""An answer of the service, for people: the sign, its meaning, the verdict and what else it could be."""
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import streamlit as st
+
+from ui.client import Box, Label, Prediction, Refused
+from ui.components import extras
+from ui.connection import client, patiently
+from ui.texts import category_of, duty_of, end_of, language, name_of, other_name_of, percent, text
+from ui.trouble import show_refusal
+
+VERDICTS: Final = {
+    "confident": (":material/check_circle:", "green"),
+    "unsure": (":material/help:", "orange"),
+    "not_recognised": (":material/block:", "red"),
+}
+SIGNS: Final = Path(__file__).with_name("static") / "signs"
+NONE: Final = "none"
+SHOWN: Final = 0.001  # less probable than this, nothing is said to be possible
+
+
+def sign_file(index: int) -> Path | None:
+    """Return the drawing of a class, if there is one."""
+    path = SIGNS / f"{index:02}.png"
+    return path if path.exists() else None
+
+
+def sign_address(index: int) -> str | None:
+    """Return where browsers get the drawing of a class, if there is one."""
+    return f"app/static/signs/{index:02}.png" if sign_file(index) else None
+
+
+def show_sign(label: Label, width: int) -> None:
+    """Show the drawing of a class, if there is one; `width` in pixels."""
+    if path := sign_file(label.index):
+        st.image(path, width=width, alt=text("sign.drawn", name=name_of(label)))
+
+
+def show_meaning(label: Label) -> None:
+    """Show number, category, duty and end of a sign."""
+    st.markdown(
+        f":blue-badge[{text('sign.number', number=label.sign_number)}] :gray-badge[{category_of(label)}] "
+        f":gray-badge[{text('sign.class_index', index=label.index)}]"
+    )
+    st.write(duty_of(label))
+    st.markdown(f"**{text('sign.ends')}** {end_of(label)}")
+
+
+def show(prediction: Prediction, labels: Sequence[Label]) -> None:
+    """Show the verdict, the sign and its meaning, and the candidates."""
+    icon, colour = VERDICTS[prediction.verdict]
+    label = labels[prediction.class_index]
+    known = prediction.verdict != "not_recognised"
+    if known:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            show_sign(label, 112)
+            with st.container(width="stretch"):
+                st.header(name_of(label), anchor=False)
+                st.caption(other_name_of(label))
+    else:
+        st.header(text("verdict.none"), anchor=False)
+    st.markdown(f":{colour}-badge[{icon} {text(f'verdict.{prediction.verdict}')}]")
+    st.write(_explain(prediction, labels))
+    if known:
+        show_meaning(label)
+        words = f"{name_of(label)}. {duty_of(label)} {end_of(label)}"
+        extras.offer_to_read(words, text("answer.read"), {"de": "de-DE"}.get(language(), "en-GB"))
+    st.markdown(f"**{text('answer.candidates' if known else 'answer.nearest')}**")
+    st.html(_bars(prediction, labels))
+
+
+def show_similar(prediction: Prediction, labels: Sequence[Label]) -> None:
+    """Show the signs that this one is easily taken for, side by side."""
+    label = labels[prediction.class_index]
+    if prediction.verdict == "not_recognised" or not label.confused_with:
+        return
+    st.subheader(text("answer.similar"), anchor=False)
+    with st.container(horizontal=True):
+        for other in (label, *(labels[index] for index in label.confused_with)):
+            with st.container(width=150, horizontal_alignment="center"):
+                show_sign(other, 96)
+                st.caption(f"**{name_of(other)}**" if other is label else name_of(other), text_alignment="center")
+
+
+def ask_for_feedback(picture: bytes, box: Box | None, labels: Sequence[Label]) -> None:
+    """Let a person say which sign it really is, and let the service keep that if they agree."""
+    done = f"feedback {hash((picture, box))}"
+    if st.session_state.get(done):
+        st.success(text("feedback.thanks"), icon=":material/volunteer_activism:")
+        return
+    with st.expander(text("feedback.title"), icon=":material/flag:"), st.form(f"form {done}", border=False):
+        names = {NONE: text("feedback.none"), **{str(label.index): name_of(label) for label in labels}}
+        right = st.selectbox(
+            text("feedback.which"), list(names), index=None, placeholder=text("feedback.choose"),
+            format_func=names.__getitem__, key=f"right {done}",
+        )  # fmt: skip
+        agreed = st.checkbox(text("feedback.consent"), key=f"agreed {done}")
+        sent = st.form_submit_button(text("feedback.send"), type="primary")
+    if sent and not right:
+        st.warning(text("feedback.no_class"), icon=":material/rule:")
+    elif sent and not agreed:
+        st.warning(text("feedback.no_consent"), icon=":material/privacy_tip:")
+    elif sent and right:
+        index = None if right == NONE else int(right)
+        try:
+            patiently(lambda: client().send_feedback(picture, index, box))
+        except Refused as error:
+            show_refusal(error)
+        else:
+            st.session_state[done] = True
+            st.rerun()
+
+
+def _explain(prediction: Prediction, labels: Sequence[Label]) -> str:
+    share = percent(prediction.probability)
+    if prediction.verdict == "not_recognised":
+        return text("verdict.not_recognised_explained", count=len(labels))
+    if prediction.verdict == "confident":
+        return text("verdict.confident_explained", probability=share)
+    others = [name_of(labels[each.class_index]) for each in prediction.alternatives[1:] if each.probability >= SHOWN]
+    named = "; ".join(others[:2])
+    if not named:
+        return text("verdict.unsure_alone", probability=share)
+    return text("verdict.unsure_explained", probability=share, others=named)
+
+
+def _bars(prediction: Prediction, labels: Sequence[Label]) -> str:
+    rows = []
+    for each in prediction.alternatives:
+        name, share = html.escape(name_of(labels[each.class_index])), percent(each.probability)
+        drawn = sign_address(each.class_index)
+        picture = f'<img src="{drawn}" alt="" width="28" height="28">' if drawn else "<span></span>"
+        rows.append(
+            f'<li>{picture}<span class="name">{name}</span><span class="share">{share}</span>'
+            f'<span class="track"><span style="width:{100 * each.probability:.1f}%"></span></span></li>'
+        )
+    return f'<ol class="bars {prediction.verdict}">{"".join(rows)}</ol>'

@@ -1,0 +1,86 @@
+"""Which picture a person wants to know about; whichever was chosen last counts, on whatever way."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import streamlit as st
+
+from ui.client import State
+from ui.components import extras, viewer
+from ui.texts import text
+
+SAMPLES: Final = {path.stem: path for path in sorted(Path(__file__).with_name("samples").glob("*.png"))}
+WAYS: Final = {"file": ":material/upload:", "camera": ":material/photo_camera:", "address": ":material/link:"}
+CHOICE, SAMPLE, WAY = "choice", "sample", "way"  # in the session
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A picture: the bytes of a file or its address, and what a person may call it."""
+
+    name: str
+    picture: bytes | str
+
+
+def choose(state: State) -> Choice | None:
+    """Show all ways to choose a picture and return what was chosen last, None before that."""
+    if CHOICE not in st.session_state:
+        st.session_state[CHOICE] = None
+        if st.query_params.get(SAMPLE) in SAMPLES:
+            st.session_state[SAMPLE] = st.query_params[SAMPLE]
+            _take_sample()
+    ways = [way for way in WAYS if way != "address" or "urls" in state.offers]
+    st.segmented_control(
+        text("classify.way"), ways, key=WAY, default="file", required=True, persist_state="session",
+        format_func=lambda way: f"{WAYS[way]} {text(f'classify.way_{way}')}", label_visibility="collapsed",
+    )  # fmt: skip
+    way = st.session_state[WAY]
+    if way == "camera" and extras.camera_is_refused():
+        st.warning(text("classify.camera_refused"), icon=":material/no_photography:")
+        way = "file"
+    if way == "camera":
+        st.camera_input(text("classify.camera"), key="camera", on_change=_take_file, args=("camera",))
+    elif way == "address":
+        with st.form("address_form", border=False):
+            st.text_input(text("classify.address"), key="address", placeholder="https://…")
+            st.form_submit_button(text("classify.fetch"), on_click=_take_address, type="primary")
+    else:
+        st.file_uploader(
+            text("classify.upload"), key="upload", on_change=_take_file, args=("upload",), help=text("classify.formats")
+        )
+        extras.accept_pasted_pictures()
+    st.pills(
+        text("classify.samples"), list(SAMPLES), key=SAMPLE, on_change=_take_sample, persist_state="session",
+        format_func=lambda name: text(f"sample.{name}"),
+    )  # fmt: skip
+    choice: Choice | None = st.session_state[CHOICE]
+    return choice
+
+
+def _take(choice: Choice | None) -> None:
+    st.session_state[CHOICE] = choice
+    viewer.forget_box()
+    if st.session_state.get(SAMPLE) is None:
+        st.query_params.pop(SAMPLE, None)
+
+
+def _take_file(key: str) -> None:
+    file = st.session_state[key]
+    st.session_state[SAMPLE] = None
+    _take(None if file is None else Choice(file.name, file.getvalue()))
+
+
+def _take_address() -> None:
+    address = st.session_state["address"].strip()
+    if address:
+        st.session_state[SAMPLE] = None
+        _take(Choice(Path(urlsplit(address).path).name or address, address))
+
+
+def _take_sample() -> None:
+    name = st.session_state[SAMPLE]
+    if name is not None:
+        st.query_params[SAMPLE] = name
+    _take(None if name is None else Choice(SAMPLES[name].name, SAMPLES[name].read_bytes()))

@@ -1,0 +1,66 @@
+"""What was recognised in this session, for the person and for no one else."""
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import streamlit as st
+
+from ui.client import Box, Prediction
+
+LONGEST: Final = 200  # entries that are kept
+_KEY: Final = "history"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One answer: when it came (UTC, ISO 8601), for which picture and which part of it, and what it was."""
+
+    time: str
+    name: str
+    box: Box | None
+    prediction: Prediction
+
+
+def entries() -> list[Entry]:
+    """Return what was recognised, the latest first."""
+    kept: list[Entry] = st.session_state.setdefault(_KEY, [])
+    return kept
+
+
+def remember(name: str, box: Box | None, prediction: Prediction) -> None:
+    """Keep an answer, unless it is the latest one already."""
+    kept = entries()
+    if not kept or (kept[0].name, kept[0].box, kept[0].prediction) != (name, box, prediction):
+        kept.insert(0, Entry(datetime.now(UTC).isoformat(timespec="seconds"), name, box, prediction))
+        del kept[LONGEST:]
+
+
+def forget() -> None:
+    """Drop everything."""
+    entries().clear()
+
+
+def as_csv(rows: list[dict[str, object]]) -> bytes:
+    """Return rows, all with the same names, as CSV that spreadsheets open: UTF-8 with a mark, and no formulas.
+
+    A text that begins as a formula does gets an apostrophe, as OWASP advises against CSV injection.
+    """
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]) if rows else [])
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _harmless(value) for name, value in row.items()})
+    return buffer.getvalue().encode("utf-8-sig")
+
+
+def as_json(rows: list[dict[str, object]]) -> bytes:
+    """Return rows as JSON."""
+    return json.dumps(rows, ensure_ascii=False, indent=1).encode()
+
+
+def _harmless(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -1,0 +1,174 @@
+"""Many pictures at once: a table that can be filtered, sorted and saved."""
+
+import io
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from ui import history
+from ui.answer import VERDICTS, sign_address
+from ui.client import Label, Result
+from ui.connection import client, labels, state
+from ui.texts import name_of, number, text
+
+CHUNK_FILES: Final = 48  # of a request: a fraction of a second, so that the bar moves
+CHUNK_BYTES: Final = 24 * 1024**2  # the service takes 64 MiB in all
+MOST_FILES: Final = 2000
+MOST_BYTES: Final = 20 * 1024**2  # of a file inside an archive: the service takes no larger picture
+MOST_UNPACKED: Final = 512 * 1024**2
+FAILED: Final = "failed"
+SYMBOLS: Final = {"confident": "✓", "unsure": "?", "not_recognised": "⊘", FAILED: "✗"}
+
+
+@dataclass
+class Batch:
+    """Pictures that are being classified; `results` has an entry for each that is done, whose bytes are dropped."""
+
+    names: list[str] = field(default_factory=list)
+    payloads: list[bytes] = field(default_factory=list)
+    results: list[Result] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def show() -> None:
+    """Draw the page."""
+    st.title(text("batch.title"), anchor=False)
+    st.markdown(text("batch.subtitle"))
+    service = state()
+    with st.form("batch_form", border=False, clear_on_submit=True):
+        st.file_uploader(text("batch.upload"), accept_multiple_files=True, key="batch_files", help=text("batch.help"))
+        st.form_submit_button(text("batch.start"), type="primary", icon=":material/play_arrow:", on_click=_start)
+    batch: Batch | None = st.session_state.get("batch")
+    if batch is None:
+        return
+    for note in batch.notes:
+        st.warning(note, icon=":material/warning:")
+    if len(batch.results) < len(batch.names):
+        _work(batch)
+    if batch.results:
+        _show_results(batch, labels(service.version))
+
+
+def _start() -> None:
+    batch = Batch()
+    files = ((file.name, file.getvalue()) for file in st.session_state["batch_files"])
+    for name, payload in _unpack(files, batch.notes):
+        batch.names.append(name)
+        batch.payloads.append(payload)
+    st.session_state["batch"] = batch if batch.names or batch.notes else None
+
+
+def _unpack(files: Iterable[tuple[str, bytes]], notes: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of each picture, those inside archives included; what is left out is said in `notes`."""
+    count = unpacked = 0
+    for name, payload in files:
+        for inner, content in _inside(name, payload, notes) if name.lower().endswith(".zip") else [(name, payload)]:
+            count += 1
+            unpacked += len(content)
+            if count > MOST_FILES or unpacked > MOST_UNPACKED:
+                notes.append(text("batch.too_many", count=number(MOST_FILES), size=MOST_UNPACKED // 1024**2))
+                return
+            yield inner, content
+
+
+def _inside(name: str, payload: bytes, notes: list[str]) -> Iterator[tuple[str, bytes]]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(payload)) as archive:
+            for entry in archive.infolist():
+                path = PurePosixPath(entry.filename)
+                if entry.is_dir() or path.name.startswith(".") or "__MACOSX" in path.parts:
+                    continue
+                with archive.open(entry) as file:
+                    # One byte more than the service takes, so that it refuses what is larger; sizes may lie.
+                    yield f"{name}/{entry.filename}", file.read(MOST_BYTES + 1)
+    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError, ValueError) as error:
+        notes.append(text("batch.bad_archive", name=name, reason=error))
+
+
+def _work(batch: Batch) -> None:
+    """Classify what is not done yet, one request at a time; a run that is cut off goes on in the next one."""
+    total = len(batch.names)
+    bar = st.progress(0.0)
+    while (done := len(batch.results)) < total:
+        bar.progress(done / total, text=text("batch.progress", done=number(done), total=number(total)))
+        end = _end_of_chunk(batch.payloads, done)
+        found = client().predict_batch(list(zip(batch.names[done:end], batch.payloads[done:end], strict=True)))
+        batch.payloads[done:end] = [b""] * (end - done)
+        batch.results += found
+    bar.empty()
+
+
+def _end_of_chunk(payloads: Sequence[bytes], start: int) -> int:
+    """Return behind which picture a request ends that begins with this one."""
+    end, size = start + 1, len(payloads[start])
+    while end < min(len(payloads), start + CHUNK_FILES) and size + len(payloads[end]) <= CHUNK_BYTES:
+        size += len(payloads[end])
+        end += 1
+    return end
+
+
+def _show_results(batch: Batch, known: Sequence[Label]) -> None:
+    verdicts = [result.prediction.verdict if result.prediction else FAILED for result in batch.results]
+    present = [kind for kind in (*VERDICTS, FAILED) if kind in verdicts]
+    st.pills(
+        text("batch.filter"), present, selection_mode="multi", key="batch_filter",
+        format_func=lambda kind: f"{_icon(kind)} {text(f'batch.{kind}')} ({verdicts.count(kind)})",
+    )  # fmt: skip
+    wanted = st.session_state.get("batch_filter") or present
+    kept = [row for row in _rows(batch, known) if row["verdict"] in wanted]
+    shown = [{**row, "verdict": f"{SYMBOLS[row['verdict']]} {text('batch.' + row['verdict'])}"} for row in kept]
+    columns = {
+        "picture": st.column_config.ImageColumn(text("batch.column_picture"), width="small"),
+        "sign": st.column_config.ImageColumn(text("batch.column_sign"), width="small"),
+        "class_name": st.column_config.TextColumn(text("batch.column_name"), width="medium"),
+        "verdict": st.column_config.TextColumn(text("batch.column_verdict")),
+        "probability": st.column_config.ProgressColumn(
+            text("batch.column_probability"), min_value=0, max_value=1, format="percent"
+        ),
+        "sign_number": st.column_config.TextColumn(text("batch.column_number")),
+        "file": st.column_config.TextColumn(text("batch.column_file"), width="medium"),
+        "reason": st.column_config.TextColumn(text("batch.column_reason"), width="large"),
+    }
+    table = pd.DataFrame(shown, columns=list(columns))
+    st.dataframe(
+        table, column_config=columns, hide_index=True, row_height=48, alt=text("batch.table", count=number(len(table)))
+    )
+    rows = [{name: value for name, value in row.items() if name not in ("picture", "sign")} for row in kept]
+    with st.container(horizontal=True):
+        for kind, write in (("csv", history.as_csv), ("json", history.as_json)):
+            st.download_button(
+                text(f"batch.{kind}"), write(rows), f"traffic-signs.{kind}", on_click="ignore",
+                icon=":material/download:",
+            )  # fmt: skip
+
+
+def _icon(kind: str) -> str:
+    return VERDICTS[kind][0] if kind in VERDICTS else ":material/error:"
+
+
+def _rows(batch: Batch, known: Sequence[Label]) -> list[dict[str, Any]]:
+    """Return what is known of each picture: for programs the words of the contract, for people also pictures."""
+    return [_row(name, result, known) for name, result in zip(batch.names, batch.results, strict=False)]
+
+
+def _row(name: str, result: Result, known: Sequence[Label]) -> dict[str, Any]:
+    found = result.prediction
+    if found is None:
+        empty = dict.fromkeys(("class_index", "class_name", "sign_number", "probability", "picture", "sign"))
+        return {"file": name, **empty, "verdict": FAILED, "reason": result.reason}
+    return {
+        "file": name,
+        "class_index": found.class_index,
+        "class_name": name_of(known[found.class_index]),
+        "sign_number": found.sign_number,
+        "probability": found.probability,
+        "picture": f"data:image/png;base64,{found.thumbnail}",
+        "sign": None if found.verdict == "not_recognised" else sign_address(found.class_index),
+        "verdict": found.verdict,
+        "reason": "",
+    }

@@ -1,0 +1,285 @@
+"""The classifier's card, for people: how good it is, how that is known, and where its limits are."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from ui.answer import sign_address
+from ui.client import Label
+from ui.connection import card, labels, state
+from ui.texts import name_of, number, percent, text
+
+HEIGHT = 320
+
+
+def show() -> None:
+    """Draw the page."""
+    version = state().version
+    facts, known = card(version), labels(version)
+    metrics = facts["metrics"]
+    st.title(text("model.title"), anchor=False)
+    _show_summary(facts)
+    _show_trust(metrics)
+    left, right = st.columns(2, gap="large")
+    with left:
+        _show_calibration(metrics)
+    with right:
+        _show_selection(metrics)
+    _show_classes(metrics, known)
+    _show_confusions(metrics, known)
+    _show_refusals(metrics)
+    _show_corruptions(metrics)
+    _show_mistakes(metrics, known)
+    _show_making(facts)
+
+
+def _show_summary(facts: Mapping[str, Any]) -> None:
+    metrics = facts["metrics"]
+    held = metrics["held_out"]
+    low, high = held["accuracy_interval_95"]
+    if facts["trained_on"] == "drawings":
+        st.warning(text("classify.drawings"), icon=":material/draw:")
+    figures = st.columns(4)
+    figures[0].metric(text("model.accuracy"), percent(held["accuracy"], 2), border=True)
+    figures[1].metric(text("model.errors"), f"{number(held['errors'])} / {number(held['examples'])}", border=True)
+    figures[2].metric(text("model.parameters"), number(facts["training"]["parameters"] / 1e6, 2) + " M", border=True)
+    if "milliseconds_per_image" in metrics:
+        figures[3].metric(text("model.speed"), f"{number(metrics['milliseconds_per_image'], 2)} ms", border=True)
+    grouped = "model.measured_on_tracks" if held.get("grouped") else "model.measured"
+    st.markdown(
+        text(grouped, low=percent(low, 2), high=percent(high, 2), examples=number(held["examples"]),
+             groups=number(held.get("groups", 0)))
+    )  # fmt: skip
+    if "measured_on" in metrics:
+        st.markdown(text("model.measured_on_another", version=metrics["measured_on"]))
+
+
+def _show_trust(metrics: Mapping[str, Any]) -> None:
+    verdicts = metrics.get("verdicts")
+    if not verdicts:
+        return
+    st.subheader(text("model.verdicts"), anchor=False)
+    st.markdown(text("model.verdicts_explained"))
+    total = sum(each["examples"] for each in verdicts.values())
+    table = [
+        {
+            text("model.verdict"): text(f"batch.{name}"),
+            text("model.share"): percent(each["examples"] / total),
+            text("model.errors"): f"{number(each['errors'])} / {number(each['examples'])}",
+        }
+        for name, each in verdicts.items()
+    ]
+    st.dataframe(pd.DataFrame(table), hide_index=True, alt=text("model.verdicts"))
+
+
+def _show_calibration(metrics: Mapping[str, Any]) -> None:
+    bins = pd.DataFrame(metrics.get("calibration_bins", ()))
+    if bins.empty:
+        return
+    st.subheader(text("model.calibration"), anchor=False)
+    error = metrics["expected_calibration_error"]
+    st.markdown(text("model.calibration_explained", error=percent(error, 2)))
+    low = min(bins["probability"].min(), bins["accuracy"].min())
+    scale = alt.Scale(domain=[low - 0.01, 1.0])
+    axis = alt.Axis(format="%")
+    line = (
+        alt.Chart(pd.DataFrame({"x": [low - 0.01, 1.0]}))
+        .mark_line(strokeDash=[4, 4], color="gray")
+        .encode(x=alt.X("x:Q", scale=scale), y=alt.Y("x:Q", scale=scale))
+    )
+    points = (
+        alt.Chart(bins)
+        .mark_circle(size=90)
+        .encode(
+            x=alt.X("probability:Q", title=text("model.said"), scale=scale, axis=axis),
+            y=alt.Y("accuracy:Q", title=text("model.was"), scale=scale, axis=axis),
+            tooltip=[
+                alt.Tooltip("probability:Q", title=text("model.said"), format=".2%"),
+                alt.Tooltip("accuracy:Q", title=text("model.was"), format=".2%"),
+                alt.Tooltip("examples:Q", title=text("model.pictures")),
+            ],
+        )
+    )
+    st.altair_chart((line + points).properties(height=HEIGHT))
+
+
+def _show_selection(metrics: Mapping[str, Any]) -> None:
+    errors = metrics.get("error_among_most_confident")
+    if not errors:
+        return
+    st.subheader(text("model.selection"), anchor=False)
+    best = errors.get("99.0%", 0)
+    st.markdown(text("model.selection_explained", error=percent(best, 2)))
+    table = pd.DataFrame(
+        {"answered": [float(share.rstrip("%")) / 100 for share in errors], "error": list(errors.values())}
+    )
+    chart = (
+        alt.Chart(table)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("answered:Q", title=text("model.answered"), axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)),
+            y=alt.Y("error:Q", title=text("model.wrong"), axis=alt.Axis(format=".2%")),
+            tooltip=[alt.Tooltip("answered:Q", format=".1%"), alt.Tooltip("error:Q", format=".2%")],
+        )
+    )
+    st.altair_chart(chart.properties(height=HEIGHT))
+
+
+def _show_classes(metrics: Mapping[str, Any], known: Sequence[Label]) -> None:
+    per_class = metrics["held_out"].get("per_class")
+    if not per_class:
+        return
+    st.subheader(text("model.classes"), anchor=False)
+    table = pd.DataFrame(
+        [
+            {
+                "sign": sign_address(each["class_index"]),
+                "name": name_of(known[each["class_index"]]),
+                "examples": each["examples"],
+                "errors": each["errors"],
+                "accuracy": 1 - each["errors"] / each["examples"] if each["examples"] else None,
+            }
+            for each in per_class
+        ]
+    )
+    columns = {
+        "sign": st.column_config.ImageColumn("", width="small"),
+        "name": st.column_config.TextColumn(text("batch.column_name"), width="large"),
+        "examples": st.column_config.NumberColumn(text("model.pictures")),
+        "errors": st.column_config.NumberColumn(text("model.errors")),
+        "accuracy": st.column_config.ProgressColumn(text("model.accuracy"), min_value=0, max_value=1, format="percent"),
+    }
+    st.dataframe(table, column_config=columns, hide_index=True, row_height=44, height=360, alt=text("model.classes"))
+
+
+def _show_confusions(metrics: Mapping[str, Any], known: Sequence[Label]) -> None:
+    per_class = metrics["held_out"].get("per_class", ())
+    st.subheader(text("model.confusions"), anchor=False)
+    if not metrics.get("confusions"):
+        st.markdown(text("model.no_confusions"))
+        return
+    st.markdown(text("model.confusions_explained"))
+    cells = [(each["class_index"], each["predicted"], each["count"]) for each in metrics["confusions"]]
+    cells += [(e["class_index"], e["class_index"], e["examples"] - e["errors"]) for e in per_class]
+    shown = pd.DataFrame(
+        [
+            {
+                "true": true, "predicted": predicted, "count": count, "true_name": name_of(known[true]),
+                "predicted_name": name_of(known[predicted]), "kind": "right" if true == predicted else "wrong",
+            }
+            for true, predicted, count in cells
+        ]
+    )  # fmt: skip
+    order = list(range(len(known)))
+    point = alt.selection_point(fields=["true"], on="click", empty=True)
+    chart = (
+        alt.Chart(shown)
+        .mark_rect()
+        .encode(
+            x=alt.X("predicted:O", title=text("model.predicted"), scale=alt.Scale(domain=order)),
+            y=alt.Y("true:O", title=text("model.true"), scale=alt.Scale(domain=order)),
+            color=alt.Color(
+                "kind:N", title=None, legend=None,
+                scale=alt.Scale(domain=["right", "wrong"], range=["#7fa8d1", "#c62828"]),
+            ),
+            opacity=alt.condition(point, alt.value(1.0), alt.value(0.2)),
+            tooltip=[
+                alt.Tooltip("true_name:N", title=text("model.true")),
+                alt.Tooltip("predicted_name:N", title=text("model.predicted")),
+                alt.Tooltip("count:Q", title=text("model.pictures")),
+            ],
+        )
+        .add_params(point)
+    )  # fmt: skip
+    st.altair_chart(chart.properties(height=620))
+
+
+def _show_refusals(metrics: Mapping[str, Any]) -> None:
+    if not metrics.get("refusal"):
+        return
+    st.subheader(text("model.refusal"), anchor=False)
+    st.markdown(text("model.refusal_explained"))
+    table = [
+        {
+            text("model.kind"): text(f"refusal.{name.replace(' ', '_')}"),
+            text("model.pictures"): number(each["pictures"]),
+            text("model.refused"): percent(each["not_recognised"]),
+        }
+        for name, each in metrics["refusal"].items()
+    ]
+    st.dataframe(pd.DataFrame(table), hide_index=True, alt=text("model.refusal"))
+
+
+def _show_corruptions(metrics: Mapping[str, Any]) -> None:
+    found = metrics.get("accuracy_under_corruption")
+    if not found:
+        return
+    st.subheader(text("model.corruption"), anchor=False)
+    st.markdown(text("model.corruption_explained", mean=percent(found["mean"], 2), examples=number(found["examples"])))
+    rows = [
+        {"kind": text(f"corruption.{name.replace(' ', '_')}"), "strength": strength, "accuracy": accuracy}
+        for name, accuracies in found.items()
+        if isinstance(accuracies, list)
+        for strength, accuracy in enumerate(accuracies, 1)
+    ]
+    base = alt.Chart(pd.DataFrame(rows)).encode(
+        x=alt.X("strength:O", title=text("model.strength"), axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("kind:N", title=None, axis=alt.Axis(labelLimit=240)),
+    )
+    cells = base.mark_rect().encode(
+        color=alt.Color("accuracy:Q", title=text("model.accuracy"), scale=alt.Scale(scheme="blues"), legend=None),
+        tooltip=["kind:N", "strength:O", alt.Tooltip("accuracy:Q", format=".1%")],
+    )
+    values = base.mark_text().encode(
+        text=alt.Text("accuracy:Q", format=".1%"),
+        color=alt.condition("datum.accuracy > 0.88", alt.value("white"), alt.value("black")),
+    )
+    st.altair_chart((cells + values).properties(height=420))
+
+
+def _show_mistakes(metrics: Mapping[str, Any], known: Sequence[Label]) -> None:
+    mistakes = sorted(metrics.get("mistakes", ()), key=lambda each: -each["probability"])
+    if not mistakes:
+        return
+    st.subheader(text("model.mistakes"), anchor=False)
+    st.markdown(text("model.mistakes_explained"))
+    table = pd.DataFrame(
+        [
+            {
+                "true_sign": sign_address(each["class_index"]),
+                "true": name_of(known[each["class_index"]]),
+                "predicted_sign": sign_address(each["predicted"]),
+                "predicted": name_of(known[each["predicted"]]),
+                "probability": each["probability"],
+                "group": each["group"],
+            }
+            for each in mistakes
+        ]
+    )
+    columns = {
+        "true_sign": st.column_config.ImageColumn("", width="small"),
+        "true": st.column_config.TextColumn(text("model.true")),
+        "predicted_sign": st.column_config.ImageColumn("", width="small"),
+        "predicted": st.column_config.TextColumn(text("model.predicted")),
+        "probability": st.column_config.NumberColumn(text("model.said"), format="percent"),
+        "group": st.column_config.TextColumn(text("model.track")),
+    }
+    st.dataframe(table, column_config=columns, hide_index=True, row_height=44, alt=text("model.mistakes"))
+
+
+def _show_making(facts: Mapping[str, Any]) -> None:
+    st.subheader(text("model.making"), anchor=False)
+    training, data = facts["training"], facts["data"]
+    st.markdown(
+        text(
+            "model.made", version=facts["version"], data=data["name"], images=number(data.get("images_trained_on", 0)),
+            epochs=training["settings"]["epochs"], minutes=number(training.get("duration_s", 0) / 60),
+            height=facts["input_size"][0], width=facts["input_size"][1],
+        )
+    )  # fmt: skip
+    st.markdown(text("model.limits"))
+    with st.expander(text("model.card")):
+        st.json({key: value for key, value in facts.items() if key != "labels"}, expanded=1)

@@ -1,0 +1,189 @@
+"""The service behind the page: its state, what it does right now, what it did in this session, and how to ask it."""
+
+import shlex
+from collections import deque
+from dataclasses import dataclass
+from json import dumps
+from time import monotonic
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+from prometheus_client.parser import text_string_to_metric_families
+
+from ui import history
+from ui.answer import VERDICTS
+from ui.choosing import CHOICE, Choice
+from ui.connection import POLL_S, client, labels, settings, state
+from ui.texts import name_of, number, percent, text
+
+POINTS: Final = 150  # of a chart: five minutes
+STAGES: Final = ("decode", "infer", "encode")
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What the service had counted at a time (seconds of a clock that only goes forward)."""
+
+    time: float
+    requests: float
+    failed: float
+    waiting: float
+    stage_seconds: dict[str, float]
+    stage_count: float
+    verdicts: dict[str, float]
+
+
+def show() -> None:
+    """Draw the page."""
+    st.title(text("service.title"), anchor=False)
+    service = state()
+    figures = st.columns(4)
+    figures[0].metric(text("service.state"), text("service.ready"), border=True)
+    figures[1].metric(text("service.version"), service.version.rpartition("-")[2], help=service.version, border=True)
+    figures[2].metric(text("service.contract"), service.contract, border=True)
+    offers = ", ".join(text(f"service.offer_{offer}") for offer in sorted(service.offers)) or "–"
+    figures[3].metric(text("service.offers"), offers, border=True)
+    st.subheader(text("service.live"), anchor=False)
+    _show_live()
+    st.subheader(text("service.history"), anchor=False)
+    _show_history(service.version)
+    st.subheader(text("service.ask"), anchor=False)
+    _show_code(st.session_state.get(CHOICE))
+
+
+@st.fragment(run_every=POLL_S)
+def _show_live() -> None:
+    """Ask for the counts again and again, and draw what changed between two times."""
+    points: deque[Counts] = st.session_state.setdefault("counts", deque(maxlen=POINTS))
+    points.append(_count(client().metrics()))
+    now = points[-1]
+    rows = [_between(old, new) for old, new in zip(points, list(points)[1:], strict=False)]
+    latest = rows[-1] if rows else None
+    figures = st.columns(4)
+    figures[0].metric(text("service.requests"), number(now.requests))
+    figures[1].metric(text("service.rate"), number(latest["rate"], 1) if latest else "–")
+    figures[2].metric(text("service.waiting"), number(now.waiting))
+    figures[3].metric(text("service.failed"), number(now.failed))
+    left, right = st.columns(2, gap="large")
+    with left:
+        st.caption(text("service.latency"))
+        table = pd.DataFrame(
+            [{"s": row["time"], **{text(f"service.{stage}"): row[stage] for stage in STAGES}} for row in rows],
+            columns=["s", *(text(f"service.{stage}") for stage in STAGES)],
+        ).set_index("s")
+        st.line_chart(table, height=240, x_label=text("service.seconds_ago"), y_label="ms")
+    with right:
+        st.caption(text("service.verdicts"))
+        counted = pd.DataFrame({"verdict": [text(f"batch.{name}") for name in VERDICTS], "n": now.verdicts.values()})
+        st.bar_chart(
+            counted, x="verdict", y="n", x_label=text("service.count"), y_label="", height=240, horizontal=True
+        )
+
+
+def _count(metrics: str) -> Counts:
+    samples: list[Any] = [sample for family in text_string_to_metric_families(metrics) for sample in family.samples]
+
+    def total(name: str, **wanted: str) -> float:
+        values = (
+            float(sample.value)
+            for sample in samples
+            if sample.name == name and all(sample.labels.get(key) == value for key, value in wanted.items())
+        )
+        return sum(values)
+
+    return Counts(
+        time=monotonic(),
+        requests=total("sign_requests_total"),
+        failed=sum(
+            sample.value
+            for sample in samples
+            if sample.name == "sign_requests_total" and sample.labels["status"].startswith("5")
+        ),
+        waiting=total("sign_requests_waiting"),
+        stage_seconds={stage: total("sign_stage_seconds_sum", stage=stage) for stage in STAGES},
+        stage_count=total("sign_stage_seconds_count", stage="infer"),
+        verdicts={name: total("sign_verdicts_total", verdict=name) for name in VERDICTS},
+    )
+
+
+def _between(old: Counts, new: Counts) -> dict[str, Any]:
+    """Return requests a second and milliseconds of each stage between two times."""
+    answered = new.stage_count - old.stage_count
+    row: dict[str, Any] = {
+        "time": round(new.time - monotonic()), "rate": max(0.0, new.requests - old.requests) / (new.time - old.time)
+    }  # fmt: skip
+    for stage in STAGES:
+        spent = new.stage_seconds[stage] - old.stage_seconds[stage]
+        row[stage] = 1000 * spent / answered if answered > 0 else None
+    return row
+
+
+def _show_history(version: str) -> None:
+    entries = history.entries()
+    if not entries:
+        st.caption(text("service.no_history"))
+        return
+    known = labels(version)
+    rows: list[dict[str, object]] = [
+        {
+            "time": entry.time,
+            "picture": entry.name,
+            "box": ",".join(map(str, entry.box)) if entry.box else "",
+            "class_index": entry.prediction.class_index,
+            "class_name": name_of(known[entry.prediction.class_index]),
+            "verdict": entry.prediction.verdict,
+            "probability": entry.prediction.probability,
+            "version": entry.prediction.version,
+        }
+        for entry in entries
+    ]
+    shown = [
+        {
+            text("service.time"): entry.time.replace("T", " ").partition("+")[0],
+            text("batch.column_file"): entry.name,
+            text("batch.column_name"): name_of(known[entry.prediction.class_index]),
+            text("batch.column_verdict"): text(f"batch.{entry.prediction.verdict}"),
+            text("batch.column_probability"): percent(entry.prediction.probability),
+        }
+        for entry in entries
+    ]
+    st.dataframe(pd.DataFrame(shown), hide_index=True, alt=text("service.history"))
+    with st.container(horizontal=True):
+        for kind, write in (("csv", history.as_csv), ("json", history.as_json)):
+            st.download_button(
+                text(f"batch.{kind}"), write(rows), f"history.{kind}", on_click="ignore", icon=":material/download:"
+            )
+        st.button(text("service.forget"), icon=":material/delete:", on_click=history.forget)
+
+
+def _show_code(choice: Choice | None) -> None:
+    """Show how programs ask for the picture at hand, whatever its name is."""
+    base = str(settings().public_url or settings().service_url).rstrip("/")
+    url = f"{base}/predict_traffic_sign"
+    name = choice.name if choice else "sign.jpg"
+    if choice and isinstance(choice.picture, str):
+        kind, body = "application/json", dumps({"url": choice.picture})
+        curl = f"--data {shlex.quote(body)}"
+        python = f"body = {body!r}"
+        script = f"const body = {dumps(body)};"
+    else:
+        kind = "application/octet-stream"
+        curl = f"--data-binary {shlex.quote(f'@{name}')}"
+        python = f"body = Path({name!r}).read_bytes()"
+        script = f"const body = await readFile({dumps(name)});"
+    if settings().api_key:
+        st.caption(text("service.key"))
+    tabs = st.tabs(["curl", "Python", "JavaScript"])
+    with tabs[0]:
+        st.code(f"curl -H 'Content-Type: {kind}' {curl} {url}", language="bash", wrap_lines=True)
+    with tabs[1]:
+        imports = "from pathlib import Path\n\nimport requests\n\n" if "Path" in python else "import requests\n\n"
+        ask = f"answer = requests.post({url!r}, data=body, headers={{'Content-Type': {kind!r}}}, timeout=10)"
+        st.code(f"{imports}{python}\n{ask}\nprint(answer.json())", language="python")
+    with tabs[2]:
+        imports = "import { readFile } from 'node:fs/promises';\n\n" if "readFile" in script else ""
+        options = f"{{ method: 'POST', headers: {{ 'Content-Type': '{kind}' }}, body }}"
+        ask = f"const answer = await fetch({dumps(url)}, {options});\nconsole.log(await answer.json());"
+        st.code(f"{imports}{script}\n{ask}", language="javascript")
+    st.markdown(text("service.more", url=f"{base}/docs/"))

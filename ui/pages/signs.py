@@ -1,0 +1,126 @@
+"""All signs that the classifier knows: to look up and to learn."""
+
+import random
+from collections.abc import Sequence
+from typing import Final
+
+import streamlit as st
+
+from ui.answer import show_meaning, show_sign
+from ui.client import Label
+from ui.connection import labels, state
+from ui.texts import category_of, name_of, other_name_of, text
+
+CHOSEN: Final = "sign"  # in the address: ?sign=14
+ANSWERS: Final = 4  # of a question
+
+
+def show() -> None:
+    """Draw the page."""
+    known = labels(state().version)
+    st.title(text("signs.title"), anchor=False)
+    st.markdown(text("signs.subtitle", count=len(known)))
+    chosen = st.query_params.get(CHOSEN, "")
+    if chosen.isascii() and chosen.isdigit() and int(chosen) < len(known):
+        _show_details(known[int(chosen)], known)
+    st.segmented_control(
+        text("signs.mode"), ["look", "learn"], key="signs_mode", default="look", required=True, persist_state="session",
+        format_func=lambda mode: text(f"signs.{mode}"), label_visibility="collapsed",
+    )  # fmt: skip
+    if st.session_state["signs_mode"] == "learn":
+        _ask(known)
+    else:
+        _show_all(known)
+
+
+def _show_all(known: Sequence[Label]) -> None:
+    words = st.text_input(text("signs.search"), key="signs_search", placeholder=text("signs.search_example"))
+    categories = {label.category: category_of(label) for label in known}
+    wanted = st.pills(
+        text("signs.category"), list(categories), selection_mode="multi", key="signs_category",
+        format_func=categories.__getitem__,
+    )  # fmt: skip
+    found = [label for label in known if (not wanted or label.category in wanted) and _matches(label, words)]
+    st.caption(text("signs.found", count=len(found), total=len(known)))
+    with st.container(horizontal=True, key="signs_grid"):
+        for label in found:
+            with st.container(width=156, border=True, horizontal_alignment="center"):
+                show_sign(label, 104)
+                st.button(
+                    name_of(label), key=f"sign {label.index}", type="tertiary", on_click=_choose, args=(label.index,)
+                )
+
+
+def _matches(label: Label, words: str) -> bool:
+    texts = (label.name, label.name_de, label.sign_number, label.description, label.description_de)
+    everything = " ".join(texts).casefold()
+    return all(word in everything for word in words.casefold().split())
+
+
+def _choose(index: int | None) -> None:
+    if index is None:
+        st.query_params.pop(CHOSEN, None)
+    else:
+        st.query_params[CHOSEN] = str(index)
+
+
+def _show_details(label: Label, known: Sequence[Label]) -> None:
+    with st.container(border=True):
+        picture, words = st.columns([1, 3], gap="medium")
+        with picture:
+            show_sign(label, 200)
+        with words:
+            st.header(name_of(label), anchor=False)
+            st.caption(other_name_of(label))
+            show_meaning(label)
+            if label.confused_with:
+                st.markdown(f"**{text('signs.confused')}**")
+                with st.container(horizontal=True):
+                    for other in (known[index] for index in label.confused_with):
+                        with st.container(width=120, horizontal_alignment="center"):
+                            show_sign(other, 64)
+                            st.button(
+                                name_of(other), key=f"similar {other.index}", type="tertiary",
+                                on_click=_choose, args=(other.index,),
+                            )  # fmt: skip
+        with st.container(horizontal=True):
+            count = len(known)
+            for key, target in (("previous", (label.index - 1) % count), ("next", (label.index + 1) % count)):
+                st.button(text(f"signs.{key}"), key=f"signs {key}", on_click=_choose, args=(target,))
+            st.button(text("signs.close"), icon=":material/close:", on_click=_choose, args=(None,))
+
+
+def _ask(known: Sequence[Label]) -> None:
+    """Ask which sign a drawing shows; the wrong answers are those it is easily taken for."""
+    quiz = st.session_state.setdefault("quiz", {"right": 0, "asked": 0, "question": None, "answer": None})
+    if quiz["question"] is None:
+        label = random.choice(known)
+        others = list(label.confused_with)[: ANSWERS - 1]
+        rest = [other.index for other in known if other.index not in (label.index, *others)]
+        answers = [label.index, *others, *random.sample(rest, ANSWERS - 1 - len(others))]
+        random.shuffle(answers)
+        quiz.update(question=label.index, answers=answers, answer=None)
+    label = known[quiz["question"]]
+    st.markdown(f"**{text('signs.question')}**")
+    show_sign(label, 160)
+    with st.container(horizontal=True):
+        for index in quiz["answers"]:
+            st.button(
+                name_of(known[index]), key=f"answer {index}", disabled=quiz["answer"] is not None,
+                on_click=_take_answer, args=(index,),
+            )  # fmt: skip
+    if quiz["answer"] is not None:
+        if quiz["answer"] == label.index:
+            st.success(text("signs.right"), icon=":material/check_circle:")
+        else:
+            st.error(text("signs.wrong", name=name_of(label)), icon=":material/cancel:")
+        show_meaning(label)
+        st.button(text("signs.another"), type="primary", on_click=lambda: quiz.update(question=None))
+    st.caption(text("signs.score", right=quiz["right"], asked=quiz["asked"]))
+
+
+def _take_answer(index: int) -> None:
+    quiz = st.session_state["quiz"]
+    quiz["answer"] = index
+    quiz["asked"] += 1
+    quiz["right"] += index == quiz["question"]

@@ -1,0 +1,62 @@
+"""What a person reads when there is no answer; each page goes on by itself when there can be one."""
+
+import streamlit as st
+
+from ui import training
+from ui.client import Busy, Newer, NotAllowed, NotReady, Older, Refused, ServiceError, Silent, Stranger, Unreachable
+from ui.connection import POLL_S, client, settings
+from ui.texts import language as chosen_language
+from ui.texts import markdown_escaped, read_catalogue, text
+
+# The first that fits counts: the text, the icon, and whether it is the person's business or only takes time.
+KINDS: tuple[tuple[type[ServiceError], str, str], ...] = (
+    (Silent, "silent", ":material/hourglass_disabled:"),
+    (Unreachable, "unreachable", ":material/cloud_off:"),
+    (Stranger, "stranger", ":material/device_unknown:"),
+    (Older, "older", ":material/update:"),
+    (Newer, "newer", ":material/update:"),
+    (NotAllowed, "not_allowed", ":material/key_off:"),
+    (Busy, "busy", ":material/hourglass_top:"),
+)
+
+
+def show_refusal(error: Refused) -> None:
+    """Say why the service does not do what was asked, in a sentence that helps, and in its own words below."""
+    key = f"refused.{error.kind}"
+    known = key in read_catalogue(chosen_language())
+    st.error(text(key if known else "refused.other"), icon=":material/broken_image:")
+    st.caption(f"{text('refused.words')} {markdown_escaped(error)}")
+
+
+@st.fragment(run_every=POLL_S)
+def wait_for_end(error: ServiceError) -> None:
+    """Say what keeps the service from answering now, and run the page again as soon as nothing does."""
+    now = _still(error)
+    if now is None:
+        st.rerun()
+    elif isinstance(now, NotReady):
+        _show_not_ready(now)
+    else:
+        kind, icon = next((kind, icon) for cls, kind, icon in KINDS if isinstance(now, cls))
+        show = st.warning if kind in ("busy", "silent") else st.error
+        address = markdown_escaped(settings().service_url)
+        show(text(f"trouble.{kind}", address=address, seconds=settings().timeout_s), icon=icon)
+
+
+def _still(error: ServiceError) -> ServiceError | None:
+    """Return what is the matter now, None if nothing is."""
+    try:
+        client().state()
+        if isinstance(error, NotAllowed) and not client().may_predict():
+            return error
+    except ServiceError as now:
+        return now
+    return None
+
+
+def _show_not_ready(error: NotReady) -> None:
+    if error.progress is None:
+        st.error(text("trouble.not_ready"), icon=":material/error:")
+        st.code(str(error), language=None, wrap_lines=True)
+    else:
+        training.show(error.progress)
