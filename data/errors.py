@@ -5,6 +5,7 @@ DataError
 ├── ImageError     bytes that are no picture we read
 ├── BoxError       a part that a picture does not have, or that is too small
 ├── SourceError    a data set is missing, damaged or incomplete
+├── FullError      no more pictures are kept
 └── SplitError     a class cannot be divided into training and validation
 
 Every message says what was expected and what came, in words for a person.
@@ -29,6 +30,10 @@ class BoxError(DataError):
 
 class SourceError(DataError):
     """A data set is missing, damaged, or does not hold what its task promises."""
+
+
+class FullError(DataError):
+    """As many pictures are kept already as may be."""
 
 
 class SplitError(DataError):

@@ -32,6 +32,7 @@ from data.task import Task
 
 STORE = Path(__file__).with_name("store")
 DRAWN = "drawn"
+FEEDBACK = "feedback"
 ORIGIN_FILE = "ORIGIN"  # beside the Train.csv of drawn signs, so that they cannot pass for photographs
 
 _UNREADABLE = (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)  # RuntimeError: encrypted
@@ -219,7 +220,7 @@ def find_source(task: Task, store: Path = STORE) -> Source:
 
 
 def _may_hold_data(path: Path) -> bool:
-    return path.suffix == ".zip" or (path.is_dir() and path.name not in {DRAWN, "cache", "training"})
+    return path.suffix == ".zip" or (path.is_dir() and path.name not in {DRAWN, FEEDBACK, "cache", "training"})
 
 
 def describe_gaps(source: Source, task: Task) -> list[str]:

@@ -84,6 +84,15 @@ def open_picture(payload: bytes) -> Picture:
     return _readable(lambda: Picture(payload))
 
 
+def cut(picture: Picture, box: Box) -> bytes:
+    """Return a part of a picture as a PNG file, without loss.
+
+    Raises:
+        Problem: it is damaged, or has no such part.
+    """
+    return _readable(lambda: picture.cut(box))
+
+
 def decode(picture: Picture, card: Card, box: Box | None, stages: Stages) -> npt.NDArray[np.uint8]:
     """Decode a picture, or a part of it, to the input size of a classifier; shape (height, width, 3), uint8.
 

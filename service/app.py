@@ -16,7 +16,8 @@ from model.classifier import Classifier
 from model.errors import ArtifactError
 from model.progress import training_folder
 from service import problems
-from service.answers import Options, answer, decode, open_picture
+from service.answers import Options, answer, decode, open_picture, read_box
+from service.feedback import OFF, check_origin, keep_picture, read_class_index
 from service.fetch import Fetcher
 from service.metrics import Metrics
 from service.payloads import MAX_BATCH_PIXELS, MAX_BODY_BYTES, read_picture, read_pictures
@@ -62,7 +63,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     app.extensions["batch_threads"] = ThreadPoolExecutor(usable_cores(), "batch")
     app.extensions["fetcher"] = Fetcher() if settings.allow_urls else None
     app.extensions["openapi"] = contract
-    app.extensions["offers"] = settings.offers
+    app.extensions["settings"] = settings
     problems.register(app)
     app.register_blueprint(routes)
     # Swagger UI as a package, with its files in it: nothing is fetched from elsewhere.
@@ -114,6 +115,19 @@ def predict_batch() -> Response:
     return _timed({"results": results}, everything)
 
 
+@routes.post("/predict_traffic_sign/feedback")
+def feedback() -> tuple[Response, int]:
+    """Keep the picture in the request for a later training, as one of a class or of none."""
+    settings: Settings = current_app.extensions["settings"]
+    if not settings.feedback:
+        raise Problem("not_implemented", OFF)
+    check_origin(request.headers.get("Origin"), request.host, settings.origins)
+    card = _classifier().card
+    class_index, box = read_class_index(request.args, card), read_box(request.args)
+    stored = keep_picture(read_picture(by_url=False), box, class_index, card, settings.store_folder)
+    return jsonify({"class_index": class_index, "stored": stored}), 201
+
+
 @routes.get("/model")
 def model() -> Response:
     """Show the card of the classifier."""
@@ -136,12 +150,13 @@ def healthz() -> dict[str, str]:
 def readyz() -> dict[str, Any]:
     """Say that predictions are possible, and what else is offered; the problem `not_ready` otherwise."""
     card = _classifier().card
+    settings: Settings = current_app.extensions["settings"]
     return {
         "status": "ready",
         "task": card.task,
         "version": card.version,
         "contract": current_app.extensions["openapi"]["info"]["version"],
-        "offers": current_app.extensions["offers"],
+        "offers": settings.offers,
     }
 
 

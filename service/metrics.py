@@ -19,11 +19,11 @@ from model.classifier import Prediction
 from model.progress import Progress
 from service.stages import STAGES, Stages
 
-ROUTES: Final = ("/predict_traffic_sign", "/predict_traffic_sign/batch", "other")
+ROUTES: Final = ("/predict_traffic_sign", "/predict_traffic_sign/batch", "/predict_traffic_sign/feedback", "other")
 STATUSES: Final = (
-    *("200", "204", "206", "304", "308"),
-    *("400", "401", "404", "405", "408", "413", "414", "415", "416", "422", "429", "431"),
-    *("500", "501", "503", "other"),
+    *("200", "201", "204", "206", "304", "308"),
+    *("400", "401", "403", "404", "405", "408", "413", "414", "415", "416", "422", "429", "431"),
+    *("500", "501", "503", "507", "other"),
 )
 VERDICTS: Final = ("confident", "unsure", "not_recognised")
 SECONDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)

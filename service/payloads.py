@@ -19,8 +19,11 @@ BATCH_TOO_LARGE = f"A batch may have at most {MAX_BATCH} pictures and {MAX_BATCH
 MAX_BATCH_PIXELS = 512_000_000  # some seconds of decoding
 
 
-def read_picture() -> bytes:
+def read_picture(*, by_url: bool = True) -> bytes:
     """Return the bytes of the one picture in the request: raw, in a form or in JSON.
+
+    Args:
+        by_url: whether the JSON may also hold the picture's address.
 
     Raises:
         Problem: there is none, it is too large, or it was sent in a way that is not offered.
@@ -32,7 +35,7 @@ def read_picture() -> bytes:
             raise Problem("nothing_sent", "The form has no file in the field `image`.")
         payload = file.read()
     elif request.mimetype == "application/json":
-        payload = _from_json()
+        payload = _from_json(by_url)
     elif request.mimetype in RAW_TYPES:
         payload = request.get_data(cache=False)
     elif not request.mimetype and not request.content_length:
@@ -67,16 +70,17 @@ def read_pictures() -> list[tuple[str, bytes]]:
     return [(file.filename or "", file.read()) for file in files]
 
 
-def _from_json() -> bytes:
+def _from_json(by_url: bool) -> bytes:
+    ways = {"image": '{"image": "<base64>"}', **({"url": '{"url": "<address>"}'} if by_url else {})}
     try:
         body = request.get_json()
     except RecursionError as error:
         raise Problem("bad_request", "The JSON is nested too deeply.") from error
     except BadRequest as error:
         raise Problem("bad_request", "The body is not JSON.") from error
-    if not isinstance(body, dict) or len(body.keys() & {"image", "url"}) != 1:
-        raise Problem("bad_request", 'The JSON must be {"image": "<base64>"} or {"url": "<address>"}.')
-    [(name, value)] = [(name, body[name]) for name in ("image", "url") if name in body]
+    if not isinstance(body, dict) or len(body.keys() & ways.keys()) != 1:
+        raise Problem("bad_request", f"The JSON must be {' or '.join(ways.values())}.")
+    [(name, value)] = [(name, body[name]) for name in ways if name in body]
     if not isinstance(value, str):
         raise Problem("bad_request", f"`{name}` must be a string.")
     if name == "url":

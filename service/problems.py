@@ -26,6 +26,7 @@ KINDS = {
     "bad_request": Kind(400, "The request is not understood"),
     "nothing_sent": Kind(400, "No image was sent"),
     "unauthorised": Kind(401, "A key is needed"),
+    "foreign_page": Kind(403, "Pages of other origins may not do this"),
     "not_found": Kind(404, "There is nothing at this address"),
     "method_not_allowed": Kind(405, "This address does not take this method"),
     "too_large": Kind(413, "The request is too large"),
@@ -43,6 +44,7 @@ KINDS = {
     "not_ready": Kind(503, "No classifier is ready yet"),
     "not_counted": Kind(503, "Requests cannot be counted now"),
     "too_many_connections": Kind(503, "Too many connections are open"),
+    "storage_full": Kind(507, "The picture cannot be kept"),
 }
 MEDIA_TYPE = "application/problem+json"
 BUG = "The service met an unexpected error; its log says more."
