@@ -10,7 +10,7 @@ import streamlit as st
 from ui.client import Box, Label, Prediction, Refused
 from ui.components import extras
 from ui.connection import client, patiently
-from ui.texts import category_of, duty_of, end_of, language, name_of, other_name_of, percent, text
+from ui.texts import category_of, duty_of, end_of, language, name_of, other_name_of, probability, text
 from ui.trouble import show_refusal
 
 VERDICTS: Final = {
@@ -116,7 +116,7 @@ def ask_for_feedback(picture: bytes, box: Box | None, labels: Sequence[Label]) -
 
 
 def _explain(prediction: Prediction, labels: Sequence[Label]) -> str:
-    share = percent(prediction.probability)
+    share = probability(prediction.probability)
     if prediction.verdict == "not_recognised":
         return text("verdict.not_recognised_explained", count=len(labels))
     if prediction.verdict == "confident":
@@ -131,7 +131,7 @@ def _explain(prediction: Prediction, labels: Sequence[Label]) -> str:
 def _bars(prediction: Prediction, labels: Sequence[Label]) -> str:
     rows = []
     for each in prediction.alternatives:
-        name, share = html.escape(name_of(labels[each.class_index])), percent(each.probability)
+        name, share = html.escape(name_of(labels[each.class_index])), probability(each.probability)
         drawn = sign_address(each.class_index)
         picture = f'<img src="{drawn}" alt="" width="28" height="28">' if drawn else "<span></span>"
         rows.append(

@@ -1,18 +1,24 @@
 """The page: a picture of a traffic sign goes in; the sign, its meaning and how far to trust that come out."""
 
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import streamlit as st
 
 from ui import texts
 from ui.client import Refused, ServiceError
-from ui.pages import batch, classify, data, model, service, signs
 from ui.settings import SettingsError
 from ui.texts import text
 from ui.trouble import show_refusal, wait_for_end
 
 HERE = Path(__file__).parent
-PAGES = {"classify": classify, "batch": batch, "signs": signs, "data": data, "model": model, "service": service}
+PAGES = ("classify", "batch", "signs", "data", "model", "service")  # the first is the one that people come for
+
+
+def draw(name: str) -> None:
+    """Draw a page; what only this one needs, such as charts, is imported now, so that the first one comes fast."""
+    import_module(f"ui.pages.{name}").show()
 
 
 def main() -> None:
@@ -20,16 +26,18 @@ def main() -> None:
     st.session_state.setdefault(texts.KEY, texts.browser_language())
     st.set_page_config(page_title=text("app.name"), page_icon=str(HERE / "icon.png"), layout="wide")
     st.html(HERE / "style.css")
-    pages = [
-        st.Page(module.show, title=text(f"{name}.nav"), url_path=name, default=name == "classify")
-        for name, module in PAGES.items()
-    ]
-    page = st.navigation(pages, position="top")
+    # Before anything is said: an address with a language in it reaches the session with this element.
     with st.container(horizontal=True, horizontal_alignment="right", key="language"):
         st.segmented_control(
             text("app.language"), list(texts.LANGUAGES), key=texts.KEY, required=True, bind="query-params",
             label_visibility="collapsed",
         )  # fmt: skip
+    st.html(f"<style>:root {{ --upload: '{text('app.upload')}'; }}</style>")
+    pages = [
+        st.Page(partial(draw, name), title=text(f"{name}.nav"), url_path=name, default=name == PAGES[0])
+        for name in PAGES
+    ]
+    page = st.navigation(pages, position="top")
     try:
         page.run()
     except SettingsError as error:

@@ -53,7 +53,7 @@ def choose(state: State) -> Choice | None:
         extras.accept_pasted_pictures()
     st.pills(
         text("classify.samples"), list(SAMPLES), key=SAMPLE, on_change=_take_sample, persist_state="session",
-        format_func=lambda name: text(f"sample.{name}"),
+        format_func=lambda name: text(f"sample.{name}"), wrap=True,
     )  # fmt: skip
     choice: Choice | None = st.session_state[CHOICE]
     return choice

@@ -49,6 +49,13 @@ def percent(value: float, digits: int = 1) -> str:
     return f"{number(100 * value, digits)}{' ' if language() == 'de' else ''}%"
 
 
+def probability(value: float) -> str:
+    """Return a probability, in [0, 1], in percent; no classifier is ever certain, so none is called 100% or 0%."""
+    if value >= 0.9995:
+        return f"> {percent(0.999)}"
+    return percent(value) if value >= 0.0005 else f"< {percent(0.001)}"
+
+
 def name_of(label: Label) -> str:
     """Return the name of a class in the language of this session."""
     return label.name_de if language() == "de" else label.name

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from ui.texts import number, percent, text
@@ -38,12 +37,11 @@ def show(progress: Mapping[str, Any]) -> None:
 
 
 def _show_curves(history: list[Mapping[str, Any]]) -> None:
-    table = pd.DataFrame(history).set_index("epoch")
     left, right = st.columns(2)
     for place, name, key in ((left, "loss", "loss"), (right, "accuracy", "validation_accuracy")):
-        if key in table:
-            place.caption(text(f"training.{name}"))
-            place.line_chart(table[key].rename(text(f"training.{name}")), height=220, x_label=text("training.epochs"))
+        points = [{"epoch": each["epoch"], key: each[key]} for each in history if key in each]
+        place.caption(text(f"training.{name}"))
+        place.line_chart(points, x="epoch", y=key, x_label=text("training.epochs"), y_label="", height=220)
 
 
 def _duration(seconds: float) -> str:

@@ -8,7 +8,9 @@ from ui.connection import POLL_S, client, settings
 from ui.texts import language as chosen_language
 from ui.texts import markdown_escaped, read_catalogue, text
 
-# The first that fits counts: the text, the icon, and whether it is the person's business or only takes time.
+_NEW = "trouble"  # in the session: nothing has been asked since the error
+
+# The first that fits counts: the text and the icon.
 KINDS: tuple[tuple[type[ServiceError], str, str], ...] = (
     (Silent, "silent", ":material/hourglass_disabled:"),
     (Unreachable, "unreachable", ":material/cloud_off:"),
@@ -28,10 +30,16 @@ def show_refusal(error: Refused) -> None:
     st.caption(f"{text('refused.words')} {markdown_escaped(error)}")
 
 
-@st.fragment(run_every=POLL_S)
 def wait_for_end(error: ServiceError) -> None:
-    """Say what keeps the service from answering now, and run the page again as soon as nothing does."""
-    now = _still(error)
+    """Say what keeps the service from answering, and run the page again as soon as nothing does."""
+    st.session_state[_NEW] = True
+    _watch(error)
+
+
+@st.fragment(run_every=POLL_S)
+def _watch(error: ServiceError) -> None:
+    # Asked only from the second time on: an error that comes back would else run the page again without a pause.
+    now = error if st.session_state.pop(_NEW, False) else _still(error)
     if now is None:
         st.rerun()
     elif isinstance(now, NotReady):
@@ -47,6 +55,7 @@ def _still(error: ServiceError) -> ServiceError | None:
     """Return what is the matter now, None if nothing is."""
     try:
         client().state()
+        client().labels()
         if isinstance(error, NotAllowed) and not client().may_predict():
             return error
     except ServiceError as now:

@@ -12,7 +12,7 @@ from ui.texts import text
 KEY = "viewer"
 
 _mount = st.components.v2.component(
-    "picture_viewer", html='<figure tabindex="-1"></figure>', css=source("viewer.css"), js=source("viewer.js")
+    "picture_viewer", html="<figure></figure>", css=source("viewer.css"), js=source("viewer.js")
 )
 
 

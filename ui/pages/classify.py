@@ -1,6 +1,7 @@
 """One picture: which sign it is, what it asks of a driver, and how far to trust that."""
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from ui import answer, history
 from ui.choosing import Choice, choose
@@ -18,48 +19,46 @@ def show() -> None:
     service = state()
     if card(service.version)["trained_on"] == "drawings":
         st.warning(text("classify.drawings"), icon=":material/draw:")
-    choice = choose(service)
+    picture, words = st.columns([5, 7], gap="large")
+    with picture:
+        choice = choose(service)
     if choice is None:
-        st.info(text("classify.begin"), icon=":material/image:")
+        words.info(text("classify.begin"), icon=":material/image:")
     else:
-        _show_answer(choice, service)
+        _show_answer(choice, service, picture, words)
 
 
-def _show_answer(choice: Choice, service: State) -> None:
-    place = st.empty()
-    # The box of this run is known before the picture is drawn, so that answer and picture agree.
-    box = viewer.chosen_box() if st.session_state.get("cropping") else None
+def _show_answer(choice: Choice, service: State, picture: DeltaGenerator, words: DeltaGenerator) -> None:
+    """Show picture and answer, each in its column."""
+    can_crop = isinstance(choice.picture, bytes)  # of an address the page sees no more than the classifier does
+    with picture, st.container(horizontal=True):
+        why = st.toggle(text("classify.why"), key="why", persist_state="session")
+        cropping = can_crop and st.toggle(text("classify.crop"), key="cropping", persist_state="session")
+    box = viewer.chosen_box() if cropping else None
+    known = labels(service.version)
     try:
-        found = prediction(choice.picture, box, service.version)
+        with words:
+            found = prediction(choice.picture, box, service.version)
     except Refused as error:
-        show_refusal(error)
+        with words:
+            show_refusal(error)
         return
     history.remember(choice.name, box, found)
-    with place.container():
-        picture, words = st.columns([5, 7], gap="large")
-        with words:
-            answer.show(found, labels(service.version))
-        with picture:
-            _show_picture(choice, box)
-            viewer.show(
-                choice.picture,
-                text("classify.picture", name=choice.name),
-                instead=found.thumbnail,
-                box=box,
-                cropping=bool(st.session_state.get("cropping")) and isinstance(choice.picture, bytes),
-                heatmap=found.heatmap if st.session_state.get("why") else None,
-            )
-            if st.session_state.get("why"):
-                st.caption(text("classify.why_explained" if found.heatmap else "classify.why_missing"))
-        answer.show_similar(found, labels(service.version))
+    with picture:
+        viewer.show(
+            choice.picture,
+            text("classify.picture", name=choice.name),
+            instead=found.thumbnail,
+            box=box,
+            cropping=cropping,
+            heatmap=found.heatmap if why else None,
+        )
+        if why:
+            st.caption(text("classify.why_explained" if found.heatmap else "classify.why_missing"))
+        elif cropping and box is None:
+            st.caption(text("classify.crop_explained"))
+    with words:
+        answer.show(found, known)
         if isinstance(choice.picture, bytes) and "feedback" in service.offers:
-            answer.ask_for_feedback(choice.picture, box, labels(service.version))
-
-
-def _show_picture(choice: Choice, box: object) -> None:
-    with st.container(horizontal=True):
-        st.toggle(text("classify.why"), key="why", persist_state="session")
-        if isinstance(choice.picture, bytes):
-            st.toggle(text("classify.crop"), key="cropping", persist_state="session")
-    if st.session_state.get("cropping") and box is None and isinstance(choice.picture, bytes):
-        st.caption(text("classify.crop_explained"))
+            answer.ask_for_feedback(choice.picture, box, known)
+    answer.show_similar(found, known)

@@ -15,7 +15,7 @@ from ui import history
 from ui.answer import VERDICTS
 from ui.choosing import CHOICE, Choice
 from ui.connection import POLL_S, client, labels, settings, state
-from ui.texts import name_of, number, percent, text
+from ui.texts import name_of, number, probability, text
 
 POINTS: Final = 150  # of a chart: five minutes
 STAGES: Final = ("decode", "infer", "encode")
@@ -68,17 +68,28 @@ def _show_live() -> None:
     left, right = st.columns(2, gap="large")
     with left:
         st.caption(text("service.latency"))
-        table = pd.DataFrame(
-            [{"s": row["time"], **{text(f"service.{stage}"): row[stage] for stage in STAGES}} for row in rows],
-            columns=["s", *(text(f"service.{stage}") for stage in STAGES)],
-        ).set_index("s")
-        st.line_chart(table, height=240, x_label=text("service.seconds_ago"), y_label="ms")
+        _show_latency(now, [row for row in rows if row["answers"] > 0])
     with right:
         st.caption(text("service.verdicts"))
         counted = pd.DataFrame({"verdict": [text(f"batch.{name}") for name in VERDICTS], "n": now.verdicts.values()})
         st.bar_chart(
             counted, x="verdict", y="n", x_label=text("service.count"), y_label="", height=240, horizontal=True
         )
+
+
+def _show_latency(now: Counts, rows: list[dict[str, Any]]) -> None:
+    """Show how long each stage takes: on average since the service began, and in the time that this page is open."""
+    names = {stage: text(f"service.{stage}") for stage in STAGES}
+    for place, (stage, name) in zip(st.columns(len(names)), names.items(), strict=True):
+        mean = 1000 * now.stage_seconds[stage] / now.stage_count if now.stage_count else None
+        place.metric(name, "–" if mean is None else f"{number(mean, 2)} ms")
+    if rows:
+        table = [{"time": row["time"], **{name: row[stage] for stage, name in names.items()}} for row in rows]
+        st.line_chart(
+            table, x="time", y=list(names.values()), x_label=text("service.seconds_ago"), y_label="ms", height=180
+        )
+    else:
+        st.caption(text("service.quiet"))
 
 
 def _count(metrics: str) -> Counts:
@@ -108,15 +119,18 @@ def _count(metrics: str) -> Counts:
 
 
 def _between(old: Counts, new: Counts) -> dict[str, Any]:
-    """Return requests a second and milliseconds of each stage between two times."""
-    answered = new.stage_count - old.stage_count
-    row: dict[str, Any] = {
-        "time": round(new.time - monotonic()), "rate": max(0.0, new.requests - old.requests) / (new.time - old.time)
-    }  # fmt: skip
-    for stage in STAGES:
-        spent = new.stage_seconds[stage] - old.stage_seconds[stage]
-        row[stage] = 1000 * spent / answered if answered > 0 else None
-    return row
+    """Return what happened between two times: requests a second, answers, and milliseconds of each stage of one.
+
+    A service that was started anew between them counts from 0, and gives nothing here.
+    """
+    answers = max(0.0, new.stage_count - old.stage_count)
+    spent = {stage: new.stage_seconds[stage] - old.stage_seconds[stage] for stage in STAGES}
+    return {
+        "time": round(new.time - monotonic()),
+        "rate": max(0.0, new.requests - old.requests) / (new.time - old.time),
+        "answers": answers,
+        **({stage: 1000 * seconds / answers for stage, seconds in spent.items()} if answers else {}),
+    }
 
 
 def _show_history(version: str) -> None:
@@ -144,7 +158,7 @@ def _show_history(version: str) -> None:
             text("batch.column_file"): entry.name,
             text("batch.column_name"): name_of(known[entry.prediction.class_index]),
             text("batch.column_verdict"): text(f"batch.{entry.prediction.verdict}"),
-            text("batch.column_probability"): percent(entry.prediction.probability),
+            text("batch.column_probability"): probability(entry.prediction.probability),
         }
         for entry in entries
     ]
