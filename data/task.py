@@ -14,9 +14,10 @@ OWN, PLAIN = "residual", "plain"  # networks of `model.network`; other names are
 
 @dataclass(frozen=True)
 class Label:
-    """One class, as people and programs know it.
+    """One class, as people and programs know it; what ends in `_de` is in German.
 
-    `confused_with` lists class indices, most confusing first.
+    `description` says what it obliges to and `ends` where that ends; `confused_with` lists class indices, most
+    confusing first.
     """
 
     index: int
@@ -25,6 +26,9 @@ class Label:
     sign_number: str
     category: str
     description: str
+    description_de: str
+    ends: str
+    ends_de: str
     confused_with: tuple[int, ...]
 
     @classmethod

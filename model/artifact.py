@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from data.images import DECODER_VERSION
-from data.task import Label
+from data.task import Label, load_task
 from model.calibrate import Calibration
 from model.errors import ArtifactError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+UNILINGUAL = 2  # the format before: the same, but for labels that say less
 ARTIFACTS = Path(__file__).with_name("artifacts")
 CARD_FILE, INFERENCE_FILE, NETWORK_FILE = "card.json", "model.tflite", "model.keras"
 
@@ -59,6 +60,44 @@ def read_artifact(folder: Path) -> tuple[Card, bytes]:
     Raises:
         ArtifactError: nothing there, a digest that does not match, or a format or decoder this version does not know.
     """
+    table = _read_table(folder)
+    if table["format_version"] == UNILINGUAL:
+        raise ArtifactError(
+            f"{folder}: is of format {UNILINGUAL}; `python -m model.relabel {folder}` makes it format {FORMAT_VERSION}"
+        )
+    return _verified(folder, table)
+
+
+def renew_labels(folder: Path) -> Card:
+    """Write the labels of an artifact, of this format or the one before, anew from its task's file.
+
+    Returns:
+        The card as written.
+
+    Raises:
+        ArtifactError: there is no good artifact, or its classes are not those of the task.
+        TaskError: its task is not known.
+        OSError: the folder cannot be written to; the card stays as it was.
+    """
+    table = _read_table(folder)
+    try:
+        labels = load_task(table["task"]).labels
+        theirs = [label["name"] for label in table["labels"]]
+    except (KeyError, TypeError) as error:
+        raise _incomplete(folder, error) from error
+    ours = [label.name for label in labels]
+    if theirs != ours:
+        differing = [f"{one!r} is now {other!r}" for one, other in zip(theirs, ours, strict=False) if one != other]
+        number = f"{len(theirs)} classes, but the task has {len(ours)}"
+        raise ArtifactError(f"{folder}: cannot be relabelled: {'; '.join(differing) or number}")
+    table = {**table, "format_version": FORMAT_VERSION, "labels": [dataclasses.asdict(label) for label in labels]}
+    card, _ = _verified(folder, table)
+    _write_card(folder, card)
+    return card
+
+
+def _read_table(folder: Path) -> dict[str, Any]:
+    """Return the card of an artifact, of this format or the one before, as it was read."""
     path = folder / CARD_FILE
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
@@ -66,13 +105,19 @@ def read_artifact(folder: Path) -> tuple[Card, bytes]:
         raise ArtifactError(f"{folder}: there is no classifier (no {CARD_FILE})") from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ArtifactError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(table, dict) or table.get("format_version") != FORMAT_VERSION:
+    if not isinstance(table, dict) or table.get("format_version") not in (UNILINGUAL, FORMAT_VERSION):
         found = table.get("format_version") if isinstance(table, dict) else type(table).__name__
         raise ArtifactError(f"{path}: format {found!r} is not known; this program reads format {FORMAT_VERSION}")
+    return table
+
+
+def _verified(folder: Path, table: dict[str, Any]) -> tuple[Card, bytes]:
+    """Return the card that a table of this format holds, and the LiteRT model; both model files are verified."""
+    path = folder / CARD_FILE
     try:
         card = _card(table)
     except (KeyError, TypeError, ValueError) as error:
-        raise ArtifactError(f"{path}: is not a complete card: {type(error).__name__}: {error}") from error
+        raise _incomplete(folder, error) from error
     if card.decoder_version != DECODER_VERSION:
         raise ArtifactError(
             f"{path}: was trained with decoder {card.decoder_version}, this program has decoder {DECODER_VERSION}"
@@ -135,9 +180,18 @@ def add_metrics(folder: Path, name: str, figures: Mapping[str, Any]) -> None:
     card, _ = read_artifact(folder)
     evaluations = {**card.metrics.get("evaluations", {}), name: figures}
     card = dataclasses.replace(card, metrics={**card.metrics, "evaluations": evaluations})
+    _write_card(folder, card)
+
+
+def _write_card(folder: Path, card: Card) -> None:
+    """Put a card in the place of the one that is there; a reader sees the one or the other."""
     temporary = folder / f".{CARD_FILE}"
     temporary.write_text(_text(card), encoding="utf-8")
     temporary.replace(folder / CARD_FILE)
+
+
+def _incomplete(folder: Path, error: Exception) -> ArtifactError:
+    return ArtifactError(f"{folder / CARD_FILE}: is not a complete card: {type(error).__name__}: {error}")
 
 
 def _text(card: Card) -> str:

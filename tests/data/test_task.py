@@ -1,5 +1,6 @@
 """The task file: what it holds, and how mistakes in one are told."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,9 @@ import pytest
 from data.errors import TaskError
 from data.task import TASKS, Task, load_task, read_task
 
+ENGLISH = re.compile(r"\b(the|and|or|of|to|you|sign|with|is|where|ends|road)\b", re.IGNORECASE)
+GERMAN = re.compile(r"[äöüß„“]|\b(der|die|das|und|oder|nicht|ist|wo)\b", re.IGNORECASE)
+ADDRESSED = re.compile(r"\b(du|dich|dir|deine?[rmns]?|Ihre?[rmns]?)\b")
 TEXT = (TASKS / "traffic_sign.toml").read_text(encoding="utf-8")
 
 
@@ -18,6 +22,36 @@ def test_traffic_signs_have_all_43_classes_described(task: Task) -> None:
         assert label.sign_number
         assert label.category
         assert 1 <= label.description.count(".") - label.description.count("3.5") <= 2, label.description
+
+
+def test_every_label_says_in_both_languages_what_to_do_and_where_that_ends(task: Task) -> None:
+    for label in task.labels:
+        english, german = (label.description, label.ends), (label.description_de, label.ends_de)
+        for text in (*english, *german):
+            assert re.fullmatch(r"[A-ZÄÖÜ].+[^.]\.", text), text
+        for text in (label.ends, label.ends_de):
+            assert ". " not in text, f"more than one sentence: {text}"
+        for text in english:
+            assert not GERMAN.search(text), text
+        for text in german:
+            assert not ENGLISH.search(text), text
+            assert not ADDRESSED.search(text), text
+
+
+def test_german_says_the_same_numbers_as_english(task: Task) -> None:
+    for label in task.labels:
+        german = re.findall(r"\d+(?:,\d+)?", label.description_de + label.ends_de)
+        english = re.findall(r"\d+(?:\.\d+)?", label.description + label.ends)
+        assert [number.replace(",", ".") for number in german] == english, label.name
+
+
+@pytest.mark.parametrize("class_index", [0, 1, 2, 3, 4, 5, 7, 8, 9, 10])
+def test_limits_and_bans_do_not_end_at_just_any_junction(task: Task, class_index: int) -> None:
+    label = task.labels[class_index]
+    assert label.ends.endswith("a junction alone does not end it.")
+    assert "eine Kreuzung allein beendet" in label.ends_de
+    for other in ("holds until", "lifted"):
+        assert other not in label.description, "said twice"
 
 
 def test_unknown_task_names_the_known_ones() -> None:

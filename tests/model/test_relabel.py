@@ -1,0 +1,104 @@
+"""An artifact gets the labels of its task's file without training."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.task import Task
+from model.artifact import CARD_FILE, FORMAT_VERSION, read_artifact
+from model.errors import ArtifactError
+from tests.conftest import ROOT, SHIPPED
+
+NEWER = ("description_de", "ends", "ends_de")
+
+
+@pytest.fixture
+def artifact(tmp_path: Path) -> Path:
+    """An artifact as the format before wrote it, with a mistake in a label."""
+    folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
+
+    def age(card: dict[str, Any]) -> None:
+        card["format_version"] = FORMAT_VERSION - 1
+        for label in card["labels"]:
+            for name in NEWER:
+                del label[name]
+        card["labels"][14]["description"] = "Drive on."
+
+    change_card(folder, age)
+    return folder
+
+
+def change_card(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
+    change(card)
+    (folder / CARD_FILE).write_text(json.dumps(card), encoding="utf-8")
+
+
+def relabel(*arguments: object) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "model.relabel", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_artifact_of_the_format_before_says_how_it_is_brought_up_to_date(artifact: Path) -> None:
+    with pytest.raises(ArtifactError, match=f"python -m model.relabel {artifact}"):
+        read_artifact(artifact)
+
+
+def test_relabelled_artifact_is_the_same_but_for_its_labels(artifact: Path, task: Task) -> None:
+    before = contents(artifact)
+    result = relabel(artifact)
+    assert result.returncode == 0, result.stderr
+    shipped, inference = read_artifact(SHIPPED)
+    assert read_artifact(artifact) == (shipped, inference)
+    assert shipped.labels == task.labels
+    after = contents(artifact)
+    assert after.keys() == before.keys()
+    assert [name for name in after if after[name] != before[name]] == [CARD_FILE]
+
+
+def test_relabelling_again_changes_nothing(artifact: Path) -> None:
+    assert relabel(artifact).returncode == 0
+    before = contents(artifact)
+    assert relabel(artifact).returncode == 0
+    assert contents(artifact) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda card: card["labels"].pop(), "42 classes, but the task has 43"),
+        (lambda card: card["labels"][14].update(name="Halt"), "'Halt' is now 'Stop'"),
+        (lambda card: card["labels"].reverse(), "'End of no passing by vehicles over 3.5 metric tons' is now 'Speed"),
+        (lambda card: card["labels"][14].pop("name"), "is not a complete card: KeyError: 'name'"),
+        (lambda card: card.pop("metrics"), "is not a complete card: KeyError: 'metrics'"),
+        (lambda card: card.update(task="dinosaurs"), "there is no task 'dinosaurs'"),
+        (lambda card: card.update(format_version=1), "format 1 is not known"),
+        (lambda card: card["files"].update({"model.tflite": "0" * 64}), "model.tflite: is damaged"),
+    ],
+)
+def test_artifact_that_cannot_be_relabelled_is_left_as_it_is(
+    artifact: Path, change: Callable[[dict[str, Any]], object], reason: str
+) -> None:
+    change_card(artifact, change)
+    before = contents(artifact)
+    result = relabel(artifact)
+    assert result.returncode == 1
+    assert reason in result.stderr
+    assert "Traceback" not in result.stderr
+    assert contents(artifact) == before
+
+
+def test_command_says_how_it_is_used() -> None:
+    result = relabel()
+    assert result.returncode == 2
+    assert result.stderr == "usage: python -m model.relabel ARTIFACT\n"
