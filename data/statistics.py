@@ -129,7 +129,7 @@ def measure_margins(source: Source) -> npt.NDArray[np.int64]:
 
 def find_tracks(source: Source) -> Tracks:
     """Put the frames of each physical sign in a row."""
-    members = _by_group(source)
+    members = _by_group(source.examples)
     frames = np.array([len(examples) for examples in members.values()], dtype=np.int64)
     sides = np.full((len(members), frames.max(initial=0)), np.nan, np.float32)
     for row, examples in enumerate(members.values()):
@@ -208,9 +208,14 @@ def decode_examples(source: Source, examples: Iterable[Example], side: int) -> P
     return np.stack(decoded) if decoded else np.empty((0, side, side, 3), np.uint8)
 
 
-def choose_one_per_track(source: Source, class_index: int) -> tuple[Example, ...]:
-    """Return the last frame of each of a class's tracks, which is the nearest and largest, in the tracks' order."""
-    return tuple(frames[-1] for frames in _by_group(source).values() if frames[-1].class_index == class_index)
+def choose_one_per_track(source: Source, class_index: int, count: int | None = None) -> tuple[Example, ...]:
+    """Return the last frame of each of a class's tracks, which is the nearest and largest, in the tracks' order.
+
+    With `count`, at most so many tracks are taken, evenly spread.
+    """
+    tracks = _by_group(example for example in source.examples if example.class_index == class_index)
+    last = tuple(frames[-1] for frames in tracks.values())
+    return last if count is None else tuple(last[row] for row in _spread(len(last), count))
 
 
 def choose_by_brightness(source: Source, contents: Contents, count: int) -> tuple[tuple[Example, float], ...]:
@@ -231,7 +236,7 @@ def choose_frames(source: Source, group: str, count: int) -> tuple[Example, ...]
     Raises:
         KeyError: there is no such track.
     """
-    frames = _by_group(source)[group]
+    frames = _by_group(source.examples)[group]
     return tuple(frames[row] for row in _spread(len(frames), count))
 
 
@@ -240,10 +245,10 @@ def _spread(length: int, count: int) -> npt.NDArray[np.int64]:
     return np.unique(np.linspace(0, length - 1, count).round().astype(np.int64))
 
 
-def _by_group(source: Source) -> dict[str, list[Example]]:
+def _by_group(examples: Iterable[Example]) -> dict[str, list[Example]]:
     """Return the examples of each group in the order of their frames, the groups sorted."""
     members: defaultdict[str, list[Example]] = defaultdict(list)
-    for example in source.examples:  # sorted by path, and within a track that is by frame
+    for example in examples:  # sorted by path, and within a track that is by frame
         members[example.group].append(example)
     return dict(sorted(members.items()))
 

@@ -19,6 +19,7 @@ from service import problems
 from service.answers import Options, answer, decode, open_picture, read_box
 from service.feedback import OFF, check_origin, keep_picture, read_class_index
 from service.fetch import Fetcher
+from service.inventory import DEFAULT_COUNT, Inventory, read_count
 from service.metrics import Metrics
 from service.payloads import MAX_BATCH_PIXELS, MAX_BODY_BYTES, read_picture, read_pictures
 from service.problems import Problem
@@ -64,6 +65,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     app.extensions["fetcher"] = Fetcher() if settings.allow_urls else None
     app.extensions["openapi"] = contract
     app.extensions["settings"] = settings
+    app.extensions["inventory"] = Inventory(settings.task, settings.data, settings.store_folder)
     problems.register(app)
     app.register_blueprint(routes)
     # Swagger UI as a package, with its files in it: nothing is fetched from elsewhere.
@@ -138,6 +140,21 @@ def model() -> Response:
 def labels() -> Response:
     """Show the labels, in the order of their indices."""
     return jsonify(_classifier().card.to_json()["labels"])
+
+
+@routes.get("/data")
+def data() -> Response:
+    """Show what is known of the data set; the problem `no_data` if there is none."""
+    inventory: Inventory = current_app.extensions["inventory"]
+    return jsonify(inventory.summary())
+
+
+@routes.get("/data/<int:class_index>")
+def data_pictures(class_index: int) -> Response:
+    """Show some pictures of a class of the data set."""
+    inventory: Inventory = current_app.extensions["inventory"]
+    count = read_count(request.args.get("count", str(DEFAULT_COUNT)))
+    return jsonify({"class_index": class_index, "pictures": inventory.pictures(class_index, count)})
 
 
 @routes.get("/healthz")

@@ -32,6 +32,7 @@ from service.settings import Settings
 from service.stages import HEADER, Stages
 
 BATCH: Final = f"{GUARDED}/batch"
+DATA: Final = "/data"  # and what lies below
 BODY_S: Final = 30.0  # for all of a body; then 408
 MAX_OTHER_BYTES: Final = 64 * 1024  # of a body where none is needed
 MAX_DISCARDED: Final = 256 * 1024**2  # up to here a body that is too large is read, so that its client hears why
@@ -89,6 +90,7 @@ class Service:
         self._decoders = ThreadPoolExecutor(settings.threads, "decode")
         self._predictions = ThreadPoolExecutor(settings.threads, "predict")
         self._others = ThreadPoolExecutor(1, "other")  # so that a probe does not wait for batches
+        self._inventories = ThreadPoolExecutor(1, "data")  # nor for the tables of a data set, which take a second
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -136,7 +138,9 @@ class Service:
         body = await self._receive(path, headers, receive)
         try:
             if not path.startswith(GUARDED):
-                return await self._flask(self._others, scope, body, request_id)
+                of_data = path == DATA or path.startswith(f"{DATA}/")
+                threads = self._inventories if of_data else self._others
+                return await self._flask(threads, scope, body, request_id)
             with self._gate.place():
                 # In a rush, who came meanwhile is counted first, and refused if there are too many.
                 if time.perf_counter() - self._answered < RUSH_S:

@@ -28,6 +28,7 @@ KINDS = {
     "unauthorised": Kind(401, "A key is needed"),
     "foreign_page": Kind(403, "Pages of other origins may not do this"),
     "not_found": Kind(404, "There is nothing at this address"),
+    "no_data": Kind(404, "There is no data set"),
     "method_not_allowed": Kind(405, "This address does not take this method"),
     "too_large": Kind(413, "The request is too large"),
     "unsupported_type": Kind(415, "This type of content is not accepted"),

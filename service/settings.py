@@ -43,6 +43,9 @@ class Settings(BaseModel):
         None, description="folder of the classifier; by default `model/artifacts/` and the task"
     )
     store: Path | None = Field(None, description="folder of data and checkpoints; by default `data/store`")
+    data: Path | None = Field(
+        None, description="the data set, a folder or archive; by default the one that is found in the store"
+    )
     api_keys: str = Field(
         "", repr=False, description="keys with commas between; if any, a request for a prediction needs one"
     )

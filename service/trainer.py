@@ -36,6 +36,7 @@ def stop_training() -> None:
 def training_command(settings: Settings) -> list[str]:
     """Return the command that trains what the settings name."""
     paths = ["--artifact", str(settings.artifact_folder), "--store", str(settings.store_folder)]
+    paths += ["--data", str(settings.data)] if settings.data else []
     return [sys.executable, str(INIT), "--task", settings.task, *paths]
 
 

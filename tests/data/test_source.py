@@ -409,7 +409,9 @@ def test_roi_changes_nothing_where_boxes_are_unknown(tmp_path: Path, task: Task)
 def test_picture_smaller_than_its_box_is_named(kaggle_with_test: Path, tmp_path: Path, task: Task) -> None:
     folder = copied(kaggle_with_test, tmp_path)
     (folder / "Test/00003.png").write_bytes(encoded(drawing().resize((10, 10))))
-    with pytest.raises(SourceError, match=r"Test/00003\.png: the box .* does not lie inside the picture of 10 × 10 pixels"):
+    with pytest.raises(
+        SourceError, match=r"Test/00003\.png: the box .* does not lie inside the picture of 10 × 10 pixels"
+    ):
         prepare(open_labelled(folder, task), task, tmp_path / "cache", roi=True)
 
 

@@ -174,6 +174,13 @@ def test_a_contact_sheet_shows_the_last_frame_of_every_track_of_a_class(make: Ma
     assert sheet[:, 6, 6].tolist() == [list(WHITE), list(GREEN)]
 
 
+@pytest.mark.parametrize(("count", "tracks"), [(3, [0, 3, 6]), (1, [0]), (20, [0, 1, 2, 3, 4, 5, 6])])
+def test_chosen_tracks_are_spread_over_the_class(make: Make, count: int, tracks: list[int]) -> None:
+    source = make(*(Picture(0, track, 0) for track in range(7)), Picture(1, 0, 0))
+    chosen = statistics.choose_one_per_track(source, 0, count)
+    assert [example.group for example in chosen] == [f"00000/{track:05d}" for track in tracks]
+
+
 @pytest.mark.parametrize(("count", "frames"), [(3, [0, 3, 6]), (2, [0, 6]), (20, [0, 1, 2, 3, 4, 5, 6])])
 def test_chosen_frames_are_spread_over_the_track(make: Make, count: int, frames: list[int]) -> None:
     source = make(*(Picture(0, 4, frame) for frame in range(7)), Picture(1, 0, 0))

@@ -1,0 +1,147 @@
+"""What is known of the data set, from its tables, and some of its pictures."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from data.errors import SourceError
+from data.source import DRAWN, Source, find_source, open_source
+from data.statistics import choose_one_per_track, count_classes, decode_examples, find_tracks, measure_boxes
+from data.task import Task, load_task
+from service.answers import as_sentence, thumbnail
+from service.problems import Problem
+
+DEFAULT_COUNT: Final = 12
+MAX_COUNT: Final = 48
+SIDE: Final = 64  # pixels of a picture that is shown
+MAX_BINS: Final = 30
+SWITCH_S: Final = 0.0005
+
+
+@dataclass(frozen=True)
+class _Known:
+    summary: dict[str, Any]
+    last_frames: Source  # one of each track: all examples would take 20 MB in each worker
+
+
+class Inventory:
+    """Reads the tables of the data set when it is asked first, and keeps what it has found out until the process ends.
+
+    Args:
+        task_name: whose data set it is.
+        location: folder or archive; None to look for it in the store.
+        store: see `data.source.find_source`.
+    """
+
+    def __init__(self, task_name: str, location: Path | None, store: Path) -> None:
+        self._task_name, self._location, self._store = task_name, location, store
+        self._lock = threading.Lock()
+        self._known: _Known | None = None
+
+    def summary(self) -> dict[str, Any]:
+        """Return what the contract says of the data set, in JSON types.
+
+        Raises:
+            Problem: there is none.
+        """
+        return self._read().summary
+
+    def pictures(self, class_index: int, count: int) -> list[dict[str, Any]]:
+        """Return up to so many pictures of a class, one of each track, in JSON types.
+
+        Raises:
+            Problem: there is no data set, no such class, or a picture cannot be read.
+        """
+        known = self._read()
+        classes = len(known.summary["classes"])
+        if class_index >= classes:
+            raise Problem("not_found", f"There is no class {class_index}; there are {classes}, from 0 on.")
+        examples = choose_one_per_track(known.last_frames, class_index, count)
+        try:
+            pixels = decode_examples(known.last_frames, examples, SIDE)
+        except SourceError as error:
+            raise _missing(error) from error
+        return [
+            {"track": example.group, "size": list(example.size), "thumbnail": thumbnail(shown)}
+            for example, shown in zip(examples, pixels, strict=True)
+        ]
+
+    def _read(self) -> _Known:
+        with self._lock:
+            if self._known is None:
+                with _giving_way():
+                    self._known = self._find()
+            return self._known
+
+    def _find(self) -> _Known:
+        task = load_task(self._task_name)
+        try:
+            source = open_source(self._location, task) if self._location else find_source(task, self._store)
+        except SourceError as error:
+            raise _missing(error) from error
+        frames = [example for label in task.labels for example in choose_one_per_track(source, label.index)]
+        return _Known(_summarise(source, task), replace(source, examples=tuple(frames)))
+
+
+def read_count(text: str) -> int:
+    """Return how many pictures are asked for.
+
+    Raises:
+        Problem: not a number from 1 to `MAX_COUNT`.
+    """
+    if not (len(text) <= 2 and text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_COUNT):
+        raise Problem("bad_request", f"count must be a whole number from 1 to {MAX_COUNT}, not {text!r}.")
+    return int(text)
+
+
+@contextmanager
+def _giving_way() -> Iterator[None]:
+    """Let this thread compute without keeping others waiting: they get the interpreter ten times as soon as usual.
+
+    Reading the tables takes a second or two in each worker, in which answers would take tens of milliseconds longer.
+    """
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
+
+
+def _missing(error: SourceError) -> Problem:
+    return Problem("no_data", as_sentence(str(error)))
+
+
+def _summarise(source: Source, task: Task) -> dict[str, Any]:
+    counts, tracks = count_classes(source, task), find_tracks(source)
+    by_class = zip(counts.examples.tolist(), counts.tracks.tolist(), strict=True)
+    published = source.origin != DRAWN
+    return {
+        "name": source.origin,
+        "citation": task.data.citation if published else None,
+        "licence": task.data.licence if published else None,
+        "examples": len(source.examples),
+        "tracks": len(tracks.groups),
+        "classes": [
+            {"class_index": index, "examples": examples, "tracks": tracks}
+            for index, (examples, tracks) in enumerate(by_class)
+        ],
+        "sides": _histogram(measure_boxes(source).max(axis=1)),
+        "frames_per_track": _histogram(tracks.frames),
+    }
+
+
+def _histogram(values: npt.NDArray[np.int64]) -> dict[str, list[int]]:
+    """Count whole numbers in at most `MAX_BINS` bins, each up to its upper edge, which it does not hold."""
+    least, most = int(values.min()), int(values.max())
+    step = -(-(most + 1 - least) // MAX_BINS)
+    edges = np.arange(least, most + 1 + step, step)
+    counts, _ = np.histogram(values, edges)
+    return {"edges": edges.tolist(), "counts": counts.tolist()}
