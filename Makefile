@@ -80,7 +80,7 @@ wrk: # the load generator of the distribution
 	.venv-bench/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
-samples: $(VENV)/train.installed ## Draw the sample pictures of the page anew
+samples: $(VENV)/train.installed ## Draw the pictures of the page anew: icon, samples and signs
 	$(BIN)/python -m data.samples ui
 
 screenshots: install chromium ## Take the pictures for the README

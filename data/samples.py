@@ -1,14 +1,15 @@
-"""Write the sample pictures and the icon of the page: `python -m data.samples ui`."""
+"""Write the pictures of the page: its icon, the samples and the signs: `python -m data.samples ui`."""
 
 import sys
 from pathlib import Path
 
 import numpy as np
 
-from data.render import draw_example, draw_sign
+from data.render import SIGN_COUNT, draw_example, draw_sign
 
 SIDE = 160
 ICON_SIDE, ICON_CLASS = 64, 14
+SIGN_SIDE = 240  # shown at half of that or less, so it is sharp on dense screens too
 # name: (class index, seed); the seeds are those whose pictures can be read at a glance
 SAMPLES = {
     "speed_limit_30": (1, 4),
@@ -23,12 +24,20 @@ SAMPLES = {
 
 
 def write_samples(folder: Path) -> None:
-    """Draw the icon into a folder and each of `SAMPLES`, `SIDE` × `SIDE` pixels, into `samples` below it; all PNG."""
+    """Draw all pictures of the page into a folder, as PNG.
+
+    The icon goes to `icon.png`; each of `SAMPLES`, as a camera may see it, below `samples`; each class, frontal on a
+    transparent ground, to its index in two digits below `signs`.
+    """
     draw_sign(ICON_CLASS, ICON_SIDE).save(folder / "icon.png", optimize=True)
     (folder / "samples").mkdir(parents=True, exist_ok=True)
     for name, (class_index, seed) in SAMPLES.items():
         image, _ = draw_example(class_index, np.random.default_rng(seed), SIDE)
         image.save(folder / "samples" / f"{name}.png", optimize=True)
+    (folder / "signs").mkdir(exist_ok=True)
+    for class_index in range(SIGN_COUNT):
+        # A palette takes less than half of the bytes and looks the same.
+        draw_sign(class_index, SIGN_SIDE).quantize().save(folder / "signs" / f"{class_index:02}.png", optimize=True)
 
 
 if __name__ == "__main__":
