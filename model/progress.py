@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, TypeVar
+from typing import IO, Any, Literal, NotRequired, TypedDict, TypeVar
 
 from model.errors import BusyError
 
@@ -19,11 +19,20 @@ WRITE_INTERVAL_S = 1.0
 LOCK_WAIT_S = 1.0
 
 
+class FinishedEpoch(TypedDict):
+    """What an epoch came to; `epoch` counts from 1, and there is no accuracy where nothing is held out."""
+
+    epoch: int
+    loss: float
+    validation_accuracy: NotRequired[float]
+
+
 @dataclass(frozen=True)
 class Progress:
     """The state of a training.
 
-    `epoch` counts finished epochs. What belongs to another stage is None; `message` says why a training failed.
+    `epoch` counts finished epochs, and `history` has all of them, those of earlier runs included. What belongs to
+    another stage is None; `message` says why a training failed.
     """
 
     stage: Stage
@@ -33,10 +42,12 @@ class Progress:
     validation_accuracy: float | None = None
     remaining_s: float | None = None
     message: str | None = None
+    history: tuple[FinishedEpoch, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields that are not None, in JSON types."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Return the fields that are neither None nor empty, in JSON types."""
+        table = {**asdict(self), "history": list(self.history) or None}
+        return {name: value for name, value in table.items() if value is not None}
 
 
 def training_folder(store: Path, task_name: str) -> Path:
@@ -47,8 +58,9 @@ def training_folder(store: Path, task_name: str) -> Path:
 def read_progress(folder: Path) -> Progress | None:
     """Return what the last training in this folder wrote, or None if there is nothing that can be read."""
     try:
-        return Progress(**json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        table = json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8"))
+        return Progress(**{**table, "history": tuple(table.get("history", ()))})
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
 
 
@@ -106,13 +118,14 @@ class Reporter:
         self._folder = folder
         self._terminal = sys.stderr.isatty()
         self._bar: Any = None
+        self._history: tuple[FinishedEpoch, ...] = ()
         self._told = -1
         self._written_at = 0.0
 
     def stage(self, stage: Stage, text: str) -> None:
         """Begin a stage; `text` is for the person."""
         self.say(text)
-        write_progress(self._folder, Progress(stage))
+        write_progress(self._folder, Progress(stage, history=self._history))  # what comes after the epochs shows them
 
     def say(self, text: str) -> None:
         """Show a line to the person."""
@@ -127,6 +140,7 @@ class Reporter:
         """Show the state of the training; `part` is the share of the current epoch that is done, in [0, 1)."""
         epoch, epochs = progress.epoch or 0, progress.epochs or 0
         figures = _figures(progress)
+        self._history = progress.history
         if self._terminal:
             if self._bar is None:
                 layout = "{desc} |{bar}| {percentage:3.0f} %{postfix}"

@@ -26,6 +26,7 @@ from model.augment import Augment, Ranges
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.distil import distilled, load_teacher, student_accuracy
 from model.network import build_network
+from model.progress import FinishedEpoch
 
 AVERAGED = 0.15  # share of all steps that the mean of the weights may span
 WHOLE_SIGN = np.array([[0.1, 0.1, 0.9, 0.9]], np.float32)  # the box of what has none: margins as in GTSRB
@@ -35,17 +36,30 @@ WHOLE_SIGN = np.array([[0.1, 0.1, 0.9, 0.9]], np.float32)  # the box of what has
 class Epoch:
     """What is known after a part of the training.
 
-    `number` counts finished epochs, `part` is the share of the current one that is done, in [0, 1). Loss and
-    accuracy are those of the last finished epoch, None before the first, the accuracy being that of the weights
-    as they are, before averaging; `remaining_s` is an estimate.
+    `total` is how many epochs there will be and `history` has the finished ones, over all runs where the training was
+    stopped and continued; an accuracy is that of the weights as they are, before averaging. `part` is the share of the
+    current epoch that is done, in [0, 1); `remaining_s` is an estimate.
     """
 
-    number: int
     total: int
     part: float
-    loss: float | None
-    validation_accuracy: float | None
+    history: tuple[FinishedEpoch, ...]
     remaining_s: float | None
+
+    @property
+    def number(self) -> int:
+        """How many epochs are finished."""
+        return len(self.history)
+
+    @property
+    def loss(self) -> float | None:
+        """That of the last finished epoch, None before the first."""
+        return self.history[-1]["loss"] if self.history else None
+
+    @property
+    def validation_accuracy(self) -> float | None:
+        """That of the last finished epoch, None before the first or if nothing is held out."""
+        return self.history[-1].get("validation_accuracy") if self.history else None
 
 
 @dataclass(frozen=True)
@@ -353,19 +367,17 @@ class _Progress(keras.callbacks.Callback):
         save_checkpoint(self._checkpoint, self.model, epoch + 1, {"history": self._history})
         self._tell(0.0)  # when the checkpoint is safe: who stops the training now loses nothing
 
+    def _finished(self) -> tuple[FinishedEpoch, ...]:
+        finished = []
+        for number, figures in enumerate(self._history, 1):
+            epoch = FinishedEpoch(epoch=number, loss=figures["loss"])
+            if "val_accuracy" in figures:
+                epoch["validation_accuracy"] = figures["val_accuracy"]
+            finished.append(epoch)
+        return tuple(finished)
+
     def _tell(self, part: float) -> None:
-        finished = len(self._history)
-        last = self._history[-1] if self._history else {}
         elapsed = self.duration_s + (time.monotonic() - self._began if part else 0.0)
-        progress = finished + part
+        progress = len(self._history) + part
         remaining = elapsed / progress * (self._settings.epochs - progress) if progress else None
-        self._report(
-            Epoch(
-                number=finished,
-                total=self._settings.epochs,
-                part=part,
-                loss=last.get("loss"),
-                validation_accuracy=last.get("val_accuracy"),
-                remaining_s=remaining,
-            )
-        )
+        self._report(Epoch(self._settings.epochs, part, self._finished(), remaining))

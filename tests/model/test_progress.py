@@ -6,16 +6,44 @@ from pathlib import Path
 import pytest
 
 from model.errors import BusyError
-from model.progress import Progress, is_training, read_progress, training_lock, write_progress
+from model.progress import (
+    FinishedEpoch,
+    Progress,
+    Reporter,
+    is_training,
+    read_progress,
+    training_lock,
+    write_progress,
+)
+
+HISTORY = (
+    FinishedEpoch(epoch=1, loss=2.5, validation_accuracy=0.25),
+    FinishedEpoch(epoch=2, loss=0.5, validation_accuracy=0.75),
+)
 
 
-def test_progress_is_read_as_it_was_written(tmp_path: Path) -> None:
-    progress = Progress("train", epoch=3, epochs=30, loss=0.5)
+@pytest.mark.parametrize("history", [(), HISTORY])
+def test_progress_is_read_as_it_was_written(tmp_path: Path, history: tuple[FinishedEpoch, ...]) -> None:
+    progress = Progress("train", epoch=2, epochs=30, loss=0.5, history=history)
     write_progress(tmp_path, progress)
     assert read_progress(tmp_path) == progress
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "5", '{"stage": "train", "colour": "red"}'])
+def test_answers_have_a_list_of_epochs_or_none() -> None:
+    assert Progress("train", history=HISTORY).to_json() == {"stage": "train", "history": list(HISTORY)}
+    assert Progress("prepare").to_json() == {"stage": "prepare"}
+
+
+def test_epochs_stay_to_be_seen_in_the_stages_after_the_training(tmp_path: Path) -> None:
+    reporter = Reporter(tmp_path)
+    reporter.train(Progress("train", epoch=2, epochs=2, history=HISTORY), part=0.0)
+    reporter.stage("evaluate", "evaluating")
+    assert read_progress(tmp_path) == Progress("evaluate", history=HISTORY)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "5", '{"stage": "train", "colour": "red"}', '{"stage": "train", "history": 5}']
+)
 def test_damaged_progress_is_no_progress(tmp_path: Path, text: str) -> None:
     (tmp_path / "progress.json").write_text(text)
     assert read_progress(tmp_path) is None

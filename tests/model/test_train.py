@@ -1,0 +1,57 @@
+"""A training that is stopped and continued tells all that it has learnt."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from data.prepare import prepare
+from data.render import write_drawn
+from data.source import open_source
+from data.task import Task
+from model.checkpoint import STATE_FILE
+from model.train import Epoch, train
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's
+
+
+def test_history_is_complete_after_a_stop(task: Task, tmp_path: Path) -> None:
+    write_drawn(tmp_path / "drawn", 2, seed=0)
+    prepared = prepare(open_source(tmp_path / "drawn", task), task, tmp_path / "cache")
+    settings = dataclasses.replace(task.training["quick"], epochs=3, batch_size=16, widths=(4, 8), outliers=0.0)
+    checkpoint = tmp_path / "checkpoint"
+    told: list[Epoch] = []
+
+    def stop_after_the_first(epoch: Epoch) -> None:
+        told.append(epoch)
+        if epoch.number == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(task, settings, prepared, checkpoint, stop_after_the_first)
+    assert told[0].history == ()
+    first = told[-1].history
+    assert [epoch["epoch"] for epoch in first] == [1]
+
+    told.clear()
+    train(task, settings, prepared, checkpoint, told.append)
+    assert told[0].history == first
+    last = told[-1]
+    assert [epoch["epoch"] for epoch in last.history] == [1, 2, 3]
+    assert (last.number, last.part) == (3, 0.0)
+    [path] = checkpoint.glob(f"*/{STATE_FILE}")
+    figures = [(epoch["loss"], epoch["val_accuracy"]) for epoch in json.loads(path.read_text())["history"]]
+    assert [(epoch["loss"], epoch["validation_accuracy"]) for epoch in last.history] == figures
+    assert (last.loss, last.validation_accuracy) == figures[-1]
+
+
+def test_epochs_without_held_out_examples_have_no_accuracy(task: Task, tmp_path: Path) -> None:
+    write_drawn(tmp_path / "drawn", 1, seed=0)
+    prepared = prepare(open_source(tmp_path / "drawn", task), task, tmp_path / "cache")
+    settings = dataclasses.replace(task.training["quick"], epochs=1, widths=(4, 8), outliers=0.0, validation=0.0)
+    told: list[Epoch] = []
+    train(task, settings, prepared, tmp_path / "checkpoint", told.append)
+    [only] = told[-1].history
+    assert only.keys() == {"epoch", "loss"}
+    assert told[-1].validation_accuracy is None
