@@ -27,17 +27,18 @@ def write_samples(folder: Path) -> None:
     """Draw all pictures of the page into a folder, as PNG.
 
     The icon goes to `icon.png`; each of `SAMPLES`, as a camera may see it, below `samples`; each class, frontal on a
-    transparent ground, to its index in two digits below `signs`.
+    transparent ground, to its index in two digits below `static/signs`, which browsers may ask for.
     """
     draw_sign(ICON_CLASS, ICON_SIDE).save(folder / "icon.png", optimize=True)
     (folder / "samples").mkdir(parents=True, exist_ok=True)
     for name, (class_index, seed) in SAMPLES.items():
         image, _ = draw_example(class_index, np.random.default_rng(seed), SIDE)
         image.save(folder / "samples" / f"{name}.png", optimize=True)
-    (folder / "signs").mkdir(exist_ok=True)
+    signs = folder / "static" / "signs"
+    signs.mkdir(parents=True, exist_ok=True)
     for class_index in range(SIGN_COUNT):
         # A palette takes less than half of the bytes and looks the same.
-        draw_sign(class_index, SIGN_SIDE).quantize().save(folder / "signs" / f"{class_index:02}.png", optimize=True)
+        draw_sign(class_index, SIGN_SIDE).quantize().save(signs / f"{class_index:02}.png", optimize=True)
 
 
 if __name__ == "__main__":

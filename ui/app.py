@@ -18,7 +18,7 @@ PAGES = ("classify", "batch", "signs", "data", "model", "service")  # the first 
 
 def draw(name: str) -> None:
     """Draw a page; what only this one needs, such as charts, is imported now, so that the first one comes fast."""
-    import_module(f"ui.pages.{name}").show()
+    import_module(f"ui.views.{name}").show()
 
 
 def main() -> None:

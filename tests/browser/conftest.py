@@ -1,14 +1,15 @@
 """A real browser and the real page."""
 
 import os
+import re
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
 
 from data.errors import SourceError
 from data.source import find_source, open_source
@@ -26,13 +27,37 @@ def find_chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
+def launch(playwright: Playwright, executable: str, flags: Sequence[str] = ()) -> Browser:
+    """Run a headless Chromium, until its Playwright ends."""
+    return playwright.chromium.launch(executable_path=executable, args=[*CHROMIUM_FLAGS, *flags])
+
+
 @contextmanager
 def start_browser(executable: str) -> Iterator[Browser]:
     """Run a headless Chromium."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_FLAGS)
-        yield browser
-        browser.close()
+        yield launch(playwright, executable)
+
+
+def go(page: Page, url: str) -> None:
+    """Open an address and wait until the page is drawn to its end."""
+    page.goto(url)
+    expect(page.get_by_text(re.compile("^(Not legal advice|Keine Rechtsberatung)"))).to_be_visible(timeout=30_000)
+
+
+def upload(page: Page, name: str, content: bytes) -> None:
+    """Choose a file in the page's field for files."""
+    page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
+
+
+def shows_sign(page: Page, name: str) -> None:
+    """Wait until the page names this sign."""
+    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=15_000)
+
+
+def badge(page: Page, words: str) -> Locator:
+    """Return the small coloured field with these words in it."""
+    return page.locator(".stMarkdownBadge", has_text=words)
 
 
 @contextmanager
@@ -57,12 +82,24 @@ def find_photograph(task: Task, class_index: int) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
     executable = find_chromium()
     if executable is None:
         pytest.skip("no Chromium on this machine; on Debian and Ubuntu: sudo apt-get install chromium")
-    with start_browser(executable) as browser:
-        yield browser
+    return executable
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright, chromium: str) -> Iterator[Browser]:
+    browser = launch(playwright, chromium)
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +111,7 @@ def page_url(service: str) -> Iterator[str]:
 @pytest.fixture
 def page(browser: Browser, page_url: str) -> Iterator[Page]:
     page = browser.new_page(viewport={"width": 1000, "height": 1150})
-    page.goto(page_url)
+    go(page, page_url)
     yield page
     page.close()
 

@@ -7,8 +7,10 @@ const STEP = 0.02; // of the picture, for each press of an arrow key
 export default function (component) {
   const { data, parentElement, setStateValue } = component;
   const figure = parentElement.querySelector("figure");
-  const image = figure.querySelector("img") ?? figure.appendChild(document.createElement("img"));
-  figure.querySelectorAll(":scope > :not(img)").forEach((element) => element.remove());
+  const stage = figure.querySelector(".stage");
+  const image = stage.querySelector("img") ?? stage.appendChild(document.createElement("img"));
+  const clear = () => figure.querySelectorAll(".frame, .box, figcaption").forEach((element) => element.remove());
+  clear();
   figure.classList.toggle("cropping", data.cropping);
   image.alt = data.alt;
   image.draggable = false;
@@ -38,13 +40,12 @@ export default function (component) {
   }
 
   function draw() {
-    figure.querySelectorAll(":scope > :not(img)").forEach((element) => element.remove());
+    clear();
     const { naturalWidth: width, naturalHeight: height } = image;
     image.classList.toggle("small", Math.max(width, height) < 160);
     const whole = [0, 0, width, height];
     const cropping = data.cropping && image.src !== data.instead; // whose pixels are not those of the picture
-    const layer = add("div", "frame", figure);
-    layer.style.height = `${image.clientHeight}px`;
+    const layer = add("div", "frame", stage);
     const box = data.box ?? (cropping ? [0.2, 0.2, 0.8, 0.8].map((share, i) => Math.round(share * whole[2 + (i % 2)])) : null);
     if (box) place(add("div", "shade", layer), box);
     if (data.heatmap) place(heatmap(layer), box ?? whole);
@@ -59,8 +60,11 @@ export default function (component) {
     const context = canvas.getContext("2d");
     const pixels = context.createImageData(canvas.width, canvas.height);
     data.heatmap.flat().forEach((value, i) => {
-      // From clear over yellow to red, which those who see no green tell apart by their lightness.
-      pixels.data.set([255, Math.round(230 * (1 - value)), 0, Math.round(255 * Math.min(1, 1.3 * value))], 4 * i);
+      // From dark blue over magenta to yellow: it differs from every sign, and in lightness for those who see no red.
+      const from = value < 0.5 ? [20, 10, 120] : [205, 70, 120];
+      const to = value < 0.5 ? [205, 70, 120] : [245, 245, 40];
+      const share = value < 0.5 ? 2 * value : 2 * value - 1;
+      pixels.data.set([...from.map((low, c) => Math.round(low + share * (to[c] - low))), 255], 4 * i);
     });
     context.putImageData(pixels, 0, 0);
     return canvas;
@@ -69,7 +73,7 @@ export default function (component) {
   function handle(box) {
     const { naturalWidth: width, naturalHeight: height } = image;
     const shade = figure.querySelector(".shade");
-    const element = add("div", "box", figure.querySelector(".frame"));
+    const element = add("div", "box", stage);
     const corner = add("div", "corner", element);
     element.tabIndex = 0;
     element.setAttribute("role", "group");

@@ -12,7 +12,10 @@ from ui.texts import text
 KEY = "viewer"
 
 _mount = st.components.v2.component(
-    "picture_viewer", html="<figure></figure>", css=source("viewer.css"), js=source("viewer.js")
+    "picture_viewer",
+    html="<figure><div class='stage'></div></figure>",
+    css=source("viewer.css"),
+    js=source("viewer.js"),
 )
 
 

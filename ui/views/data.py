@@ -38,7 +38,8 @@ def show() -> None:
         st.code(str(error), language=None, wrap_lines=True)
         return
     known = labels(version)
-    st.markdown(f"**{found['name']}** · {found['citation']} · {found['licence']}")
+    about = (found["name"], found["citation"], found["licence"])  # the last two are of a published set
+    st.markdown(f"**{' · '.join(words for words in about if words)}**")
     figures = st.columns(3)
     figures[0].metric(text("data.pictures"), number(found["examples"]), border=True)
     figures[1].metric(text("data.tracks"), number(found["tracks"]), border=True)
@@ -63,7 +64,7 @@ def _show_balance(found: Mapping[str, Any], known: Sequence[Label]) -> None:
         alt.Chart(table)
         .mark_bar()
         .encode(
-            y=alt.Y("name:N", sort="-x", title=None, axis=alt.Axis(labelLimit=320)),
+            y=alt.Y("name:N", sort="-x", title=None, axis=alt.Axis(labelLimit=320, labelOverlap=False)),
             x=alt.X("examples:Q", title=text("data.pictures")),
             tooltip=[
                 alt.Tooltip("name:N", title=text("batch.column_name")),
@@ -72,7 +73,7 @@ def _show_balance(found: Mapping[str, Any], known: Sequence[Label]) -> None:
             ],
         )
     )
-    st.altair_chart(chart.properties(height=760))
+    st.altair_chart(chart.properties(height=20 * len(table)))
 
 
 def _show_histogram(found: Mapping[str, Any], kind: str) -> None:

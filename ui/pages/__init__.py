@@ -1,1 +1,0 @@
-"""The pages; each module has a function `show` that draws one."""

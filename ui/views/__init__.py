@@ -1,0 +1,1 @@
+"""The pages; each module has a function `show` that draws one. (In a folder `pages`, Streamlit would run them itself.)"""
