@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from data.errors import DataError
-from data.source import DRAWN, STORE, Source, download, find_source, open_source
+from data.feedback import feedback_folder
+from data.source import DRAWN, STORE, Source, download, find_source, open_feedback, open_source
 from data.task import Task, load_task
 from model.artifact import ARTIFACTS, CARD_FILE, Card, read_artifact
 from model.command import run
@@ -32,7 +33,7 @@ def main(arguments: list[str]) -> int:
             print(_summary(_train(task, options, folder)))
             return 0
         card, _ = read_artifact(folder)
-        if options.data or options.preset or options.all_of or options.teacher:
+        if options.data or options.preset or options.all_of or options.teacher or options.with_feedback:
             raise ModelError(f"there is a classifier, version {card.version}; add --retrain to make another one")
         if options.download:
             _download(task, options)
@@ -55,6 +56,7 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         "--all-of", type=Path, metavar="ARTIFACT", help="train as this measured classifier was, now on all examples"
     )
     parser.add_argument("--teacher", metavar="ARTIFACT", help="a classifier to learn from besides the labels")
+    parser.add_argument("--with-feedback", action="store_true", help="learn from the pictures that people named, too")
     parser.add_argument("--artifact", type=Path, help="where the classifier goes (default: model/artifacts/TASK)")
     parser.add_argument("--store", type=Path, default=STORE, help="where data is kept (default: data/store)")
     return parser.parse_args(arguments)
@@ -76,7 +78,8 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
 
             reporter = Reporter(work)
             source = _source(task, settings.drawings, options, reporter)
-            recipe = Recipe(task, preset, settings, _command(options), measured)
+            feedback = open_feedback(feedback_folder(options.store, task.name), task) if options.with_feedback else None
+            recipe = Recipe(task, preset, settings, _command(options), measured, feedback)
             card = build_artifact(recipe, source, options.store, folder, reporter)
         except (DataError, ModelError, OSError, ModuleNotFoundError) as error:
             write_progress(work, Progress("failed", message=str(error)))
@@ -119,6 +122,8 @@ def _command(options: argparse.Namespace) -> str:
         words += ["--all-of", "MEASURED"]
     if options.teacher:
         words += ["--teacher", "TEACHER"]
+    if options.with_feedback:
+        words += ["--with-feedback"]
     if options.retrain:
         words += ["--retrain"]
     return shlex.join(words)

@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data.errors import FullError
-from data.source import FEEDBACK
+from data.source import FEEDBACK, NONE
 
-NONE = "none"
 MAX_PICTURES = 20_000
 MAX_KEPT_BYTES = 1024**3
 _LOCK_FILE, _UNFINISHED = ".lock", ".new"

@@ -33,6 +33,7 @@ from data.task import Task
 STORE = Path(__file__).with_name("store")
 DRAWN = "drawn"
 FEEDBACK = "feedback"
+NONE, NO_CLASS = "none", -1  # the folder and the class index of feedback that shows none of the classes
 ORIGIN_FILE = "ORIGIN"  # beside the Train.csv of drawn signs, so that they cannot pass for photographs
 
 _UNREADABLE = (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)  # RuntimeError: encrypted
@@ -184,6 +185,18 @@ def open_labelled(location: Path, task: Task) -> Source:
     return source
 
 
+def open_feedback(location: Path, task: Task) -> Source:
+    """List pictures that people named, in folders of their classes; those in the folder `NONE` are of `NO_CLASS`.
+
+    Raises:
+        SourceError: there are none, one cannot be read, or lies in a folder that is not named after a class.
+    """
+    source = _read_folders(_open(location), task, none=NONE) if location.is_dir() else None
+    if source is None:
+        raise SourceError(f"{location}: there are no pictures that people have named")
+    return source
+
+
 def read_pictures(location: Path) -> Iterator[tuple[str, bytes]]:
     """Yield what a message should call each picture in a folder or archive, and its bytes, in the order of names.
 
@@ -321,14 +334,17 @@ def _read_test(files: _Files, task: Task) -> Source | None:
     return _source(files, names, task.data.name, examples, task, grouped=False)
 
 
-def _read_folders(files: _Files, task: Task) -> Source | None:
-    """Return the pictures in folders named after classes, or None if there are no pictures."""
+def _read_folders(files: _Files, task: Task, none: str | None = None) -> Source | None:
+    """Return the pictures in folders named after classes, or None if there are no pictures.
+
+    Those in a folder of the name `none`, if that is given, are of `NO_CLASS`.
+    """
     names = _names(files)
     examples = []
     for path in sorted(names):
         if path.suffix.lower() not in _PICTURES or path.name.startswith("."):  # macOS puts ._NAME into archives
             continue
-        class_index = _class_of(path.parent, task)
+        class_index = NO_CLASS if path.parent.name == none else _class_of(path.parent, task)
         if class_index is None:
             raise SourceError(
                 f"{files.location}/{path}: no table tells the class of this picture, and {path.parent.name!r} is "
@@ -339,7 +355,8 @@ def _read_folders(files: _Files, task: Task) -> Source | None:
         except ImageError as error:
             raise SourceError(f"{files.location}/{path}: {error}") from error
         examples.append(Example(str(path), class_index, str(path), size, whole_box(size)))
-    return _source(files, names, files.location.resolve().name, examples, task, grouped=False) if examples else None
+    examples.sort(key=lambda example: example.path)
+    return Source(files, files.location.resolve().name, tuple(examples), grouped=False) if examples else None
 
 
 def _class_of(folder: PurePosixPath, task: Task) -> int | None:

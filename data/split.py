@@ -5,12 +5,16 @@ import numpy.typing as npt
 from sklearn.model_selection import GroupShuffleSplit
 
 from data.errors import SplitError
+from data.source import FEEDBACK
 
 
 def split_by_group(
     class_index: npt.NDArray[np.int64], groups: npt.NDArray[np.str_], fraction: float, seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Hold out a fraction of each class's groups, one group of each class at least.
+
+    Feedback, whose groups begin with its name, is never held out, nor does it change what is: what people send must not
+    decide what is measured.
 
     Args:
         class_index: shape (n,); groups: shape (n,), each group within one class.
@@ -23,9 +27,10 @@ def split_by_group(
     Raises:
         SplitError: a class has a single group, which cannot stand on both sides.
     """
+    measurable = ~np.char.startswith(groups, f"{FEEDBACK}/")
     validation = []
     for index in np.unique(class_index):
-        members = np.flatnonzero(class_index == index)
+        members = np.flatnonzero((class_index == index) & measurable)
         count = len(np.unique(groups[members]))
         if count < 2:
             raise SplitError(f"class {index} has {count} group; two are needed, one to train and one to validate")

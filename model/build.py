@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from data.images import DECODER_VERSION
 from data.prepare import Prepared, prepare
-from data.source import DRAWN, Source, describe_gaps
+from data.source import DRAWN, FEEDBACK, NO_CLASS, Source, describe_gaps
 from data.task import Task, Training
 from model.artifact import FORMAT_VERSION, Card, write_artifact
 from model.calibrate import UNCALIBRATED, choose_calibration, choose_temperature, softmax
@@ -31,7 +31,7 @@ from model.metrics import expected_calibration_error
 from model.network import multiply_adds
 from model.progress import Progress, Reporter, training_folder
 from model.serving import serving_network
-from model.train import Epoch, Trained, checkpoint_key, describe_settings, train
+from model.train import WHOLE_SIGN, Epoch, Trained, checkpoint_key, describe_settings, train
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Recipe:
 
     `preset` is what the settings are called; `command` is what a person would type to get this artifact, for the
     card. `measured` is the card of a classifier that was trained by the same recipe and measured on held-out examples:
-    if it is given, this one is trained on all examples and takes its calibration and figures from there.
+    if it is given, this one is trained on all examples and takes its calibration and figures from there. `feedback` is
+    learnt from besides the examples, and never held out.
     """
 
     task: Task
@@ -48,6 +49,7 @@ class Recipe:
     settings: Training
     command: str
     measured: Card | None = None
+    feedback: Source | None = None
 
 
 def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, reporter: Reporter) -> Card:
@@ -72,18 +74,21 @@ def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, re
     for gap in describe_gaps(source, task):
         reporter.say(f"note: {gap}")
     reporter.stage("prepare", f"preparing {len(source.examples):,} images of {source.files.location}")
-    prepared = prepare(source, task, store / "cache", reporter.bar)
+    examples = prepare(source, task, store / "cache", reporter.bar)
     if recipe.measured:
-        _check_same(recipe, recipe.measured, prepared)
+        _check_same(recipe, recipe.measured, examples)
         settings = dataclasses.replace(settings, validation=0.0)
-    groups = len(np.unique(prepared.groups))
+    prepared = examples
+    if recipe.feedback:
+        prepared = _with_feedback(examples, prepare(recipe.feedback, task, store / "cache", reporter.bar), reporter)
+    groups = len(np.unique(examples.groups))
     reporter.stage("train", f"training on {groups:,} {task.data.group}s, preset {recipe.preset}")
     checkpoint = training_folder(store, task.name) / "checkpoints" / checkpoint_key(task, settings, prepared)
     trained = train(task, settings, prepared, checkpoint, lambda epoch: reporter.train(*_progress(epoch)))
     reporter.stage("export", "converting to LiteRT with 8-bit weights")
     lessons = prepared.subset(trained.training)
     inference = to_litert(serving_network(trained.network, lessons.pixels, lessons.class_index))
-    card = _describe(recipe, settings, prepared, trained, inference)
+    card = _describe(recipe, settings, examples, trained, inference)
     if not recipe.measured:
         held_out = prepared.subset(trained.validation)
         reporter.stage("evaluate", f"evaluating on {len(held_out):,} images of {task.data.group}s held out")
@@ -91,6 +96,33 @@ def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, re
     card = write_artifact(folder, card, inference, trained.network.save)
     shutil.rmtree(checkpoint)
     return card
+
+
+def _with_feedback(examples: Prepared, feedback: Prepared, reporter: Reporter) -> Prepared:
+    """Add the signs among the feedback to the examples, behind them.
+
+    People may send pictures of the data set, even such that are held out; those are left out here.
+    """
+    known = {_digest(pixels) for pixels in examples.pixels}
+    new = np.array([_digest(pixels) not in known for pixels in feedback.pixels])
+    signs = feedback.subset(np.flatnonzero(new & (feedback.class_index != NO_CLASS)))
+    if not new.all():
+        reporter.say(f"note: {np.sum(~new):,} pictures of the feedback are in the data set too and not used again")
+    if none := int(np.sum(new & (feedback.class_index == NO_CLASS))):
+        reporter.say(f"note: {none:,} pictures of the feedback show none of the classes and are not used")
+    reporter.say(f"adding {len(signs):,} pictures of the feedback")
+    return dataclasses.replace(
+        examples,
+        pixels=np.concatenate([examples.pixels, signs.pixels]),
+        boxes=np.concatenate([examples.boxes, np.tile(WHOLE_SIGN, (len(signs), 1))]),
+        class_index=np.concatenate([examples.class_index, signs.class_index]),
+        groups=np.concatenate([examples.groups, np.char.add(f"{FEEDBACK}/", signs.groups)]),
+        fingerprint=f"{examples.fingerprint} {feedback.fingerprint}",
+    )
+
+
+def _digest(pixels: npt.NDArray[np.uint8]) -> bytes:
+    return hashlib.sha256(pixels.tobytes()).digest()
 
 
 def _check_same(recipe: Recipe, measured: Card, prepared: Prepared) -> None:
@@ -102,6 +134,10 @@ def _check_same(recipe: Recipe, measured: Card, prepared: Prepared) -> None:
         "input size": (measured.input_size, recipe.task.input_size),
         "decoder": (measured.decoder_version, DECODER_VERSION),
         "data": (measured.data["fingerprint"], prepared.fingerprint),
+        "feedback": (
+            measured.data.get(FEEDBACK, {}).get("fingerprint"),
+            recipe.feedback.fingerprint if recipe.feedback else None,
+        ),
         f"excluded {recipe.task.data.group}s": (measured.data["excluded"], sorted(recipe.task.data.excluded_groups)),
     }
     differing += [name for name, (one, other) in same.items() if one != other]
@@ -173,14 +209,16 @@ def _describe(recipe: Recipe, settings: Training, prepared: Prepared, trained: T
         decoder_version=DECODER_VERSION,
         labels=recipe.task.labels,
         calibration=measured.calibration if measured else UNCALIBRATED,
-        data=_describe_data(recipe.task, settings, prepared, trained),
+        data=_describe_data(recipe, settings, prepared, trained),
         training=_describe_training(recipe, settings, trained),
         metrics={**measured.metrics, "measured_on": measured.version} if measured else {},
         files={},
     )
 
 
-def _describe_data(task: Task, settings: Training, prepared: Prepared, trained: Trained) -> dict[str, Any]:
+def _describe_data(recipe: Recipe, settings: Training, prepared: Prepared, trained: Trained) -> dict[str, Any]:
+    task, feedback = recipe.task, recipe.feedback
+    added = int(np.sum(trained.training >= len(prepared)))  # the feedback stands behind the examples
     share = f"{settings.validation:.0%} of the {task.data.group}s of each class"
     return {
         "name": prepared.origin,
@@ -190,10 +228,11 @@ def _describe_data(task: Task, settings: Training, prepared: Prepared, trained: 
         "group": task.data.group,
         "groups": len(np.unique(prepared.groups)),
         "excluded": sorted(task.data.excluded_groups),
-        "images_trained_on": len(trained.training),
+        "images_trained_on": len(trained.training) - added,
         "images_held_out": len(trained.validation),
         "groups_held_out": np.unique(prepared.groups[trained.validation]).tolist(),
         "split": f"{share} held out, one at least, seed {settings.seed}" if settings.validation else "all for training",
+        **({FEEDBACK: {"images": added, "fingerprint": feedback.fingerprint}} if feedback else {}),
     }
 
 

@@ -6,8 +6,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from data.errors import FullError
-from data.feedback import NONE, feedback_folder, keep
+from data.feedback import feedback_folder, keep
 from data.images import MAX_BYTES, Box
+from data.source import NONE
 from model.artifact import Card
 from service.answers import as_sentence, cut, decode, open_picture
 from service.problems import Problem

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from data.feedback import feedback_folder, keep
 from data.prepare import prepare
 from data.render import write_drawn
 from data.source import open_source
@@ -58,7 +59,13 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[ob
 
 
 @pytest.fixture(scope="module")
-def finished(interrupted: tuple[Path, list[object]]) -> tuple[Path, str]:
+def halfway(interrupted: tuple[Path, list[object]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of this store, as it was when the training was stopped."""
+    return Path(shutil.copytree(interrupted[0], tmp_path_factory.mktemp("halfway") / "store"))
+
+
+@pytest.fixture(scope="module")
+def finished(interrupted: tuple[Path, list[object]], halfway: Path) -> tuple[Path, str]:  # noqa: ARG001 — copied first
     """The same store after the same command was run again, and what it printed."""
     store, arguments = interrupted
     (training_folder(store, "traffic_sign") / "checkpoints" / "another").mkdir()
@@ -104,6 +111,72 @@ def test_training_on_everything_takes_over_what_was_measured_before(finished: tu
     assert re.search(r"cannot be taken over: .*'data'.* differ", result.stderr)
 
 
+def test_feedback_is_learnt_and_never_held_out(finished: tuple[Path, str], tmp_path: Path) -> None:
+    store = Path(shutil.copytree(finished[0], tmp_path / "store"))
+    plain = read_artifact(store / "artifact")[0]
+    folder = feedback_folder(store, "traffic_sign")
+    for seed in range(30):
+        keep(folder, encoded(drawing(14, seed=seed)), ".png", 14)
+    keep(folder, encoded(drawing(3).convert("CMYK"), "JPEG"), ".jpeg", 3)
+    keep(folder, encoded(drawing(3, seed=9)), ".png", None)
+    held_out = store / "drawn" / f"Train/14/{plain.data['groups_held_out'][28].replace('/', '_')}_00000.png"
+    keep(folder, held_out.read_bytes(), ".png", 14)
+    options = ("--data", "drawn", "--store", store, "--retrain", "--with-feedback")
+    result = init(*options, "--preset", "quick", "--artifact", tmp_path / "named")
+    assert result.returncode == 0, result.stderr
+    assert "1 pictures of the feedback are in the data set too" in result.stderr
+    assert "1 pictures of the feedback show none of the classes and are not used" in result.stderr
+    named = read_artifact(tmp_path / "named")[0]
+    assert named.training["command"].endswith("--with-feedback --retrain")
+    assert named.data["feedback"]["images"] == 31
+    assert "feedback" not in plain.data
+    for fact in ("fingerprint", "groups_held_out", "images", "images_trained_on", "images_held_out"):
+        assert named.data[fact] == plain.data[fact], fact
+    assert named.metrics["held_out"]["examples"] == plain.metrics["held_out"]["examples"]
+    assert named.version != plain.version
+
+    result = init(*options, "--artifact", tmp_path / "whole", "--all-of", tmp_path / "named")
+    assert result.returncode == 0, result.stderr
+    whole = read_artifact(tmp_path / "whole")[0]
+    assert whole.metrics["measured_on"] == named.version
+    assert whole.data["feedback"] == named.data["feedback"]
+    assert whole.data["images_trained_on"] == whole.data["images"]
+    result = init(*options, "--artifact", tmp_path / "other", "--all-of", store / "artifact")
+    assert result.returncode == 1
+    assert "['feedback'] differ" in result.stderr
+
+
+def test_a_stopped_training_does_not_go_on_with_another_choice_of_feedback(halfway: Path, tmp_path: Path) -> None:
+    store = Path(shutil.copytree(halfway, tmp_path / "store"))
+    keep(feedback_folder(store, "traffic_sign"), encoded(drawing(14)), ".png", 14)
+    options = ("--data", "drawn", "--preset", "quick", "--store", store)
+    for words, epochs in ((("--with-feedback",), ["1", "2"]), ((), ["2"])):
+        result = init(*options, *words, "--artifact", tmp_path / f"artifact{len(words)}")
+        assert result.returncode == 0, result.stderr
+        assert re.findall(r"epoch (\d)/2", result.stdout + result.stderr) == epochs
+
+
+def test_feedback_that_cannot_be_learnt_from_is_named(tmp_path: Path) -> None:
+    options = ("--data", "drawn", "--preset", "quick", "--retrain", "--with-feedback", "--store", tmp_path)
+    folder = feedback_folder(tmp_path, "traffic_sign")
+    result = init(*options, "--artifact", tmp_path / "artifact")
+    assert result.returncode == 1
+    assert f"{folder}: there are no pictures that people have named" in result.stderr
+    for payload in (b"no picture", encoded(drawing())[:500]):
+        stored = folder / keep(folder, payload, ".png", 14)
+        result = init(*options, "--artifact", tmp_path / "artifact")
+        assert result.returncode == 1
+        assert f"{stored}: " in result.stderr
+        assert "Traceback" not in result.stderr
+        stored.unlink()
+    (folder / "00043").mkdir()
+    shutil.copy(ROOT / "ui/samples/stop.png", folder / "00043")
+    result = init(*options, "--artifact", tmp_path / "artifact")
+    assert result.returncode == 1
+    assert "'00043' is neither a class index, 0 to 42" in result.stderr
+    assert not (tmp_path / "artifact").exists()
+
+
 def test_student_learns_from_a_teacher(finished: tuple[Path, str], tmp_path: Path) -> None:
     store = Path(shutil.copytree(finished[0], tmp_path / "store"))
     options = ("--data", "drawn", "--preset", "quick", "--store", store, "--retrain")
@@ -140,8 +213,9 @@ def test_finished_artifact_makes_it_a_no_op(finished: tuple[Path, str]) -> None:
     assert "Nothing to do" in result.stdout
 
 
-def test_data_for_a_classifier_that_is_there_already_is_not_ignored(tmp_path: Path) -> None:
-    result = init("--data", "drawn", "--store", tmp_path)
+@pytest.mark.parametrize("arguments", [("--data", "drawn"), ("--with-feedback",)])
+def test_data_for_a_classifier_that_is_there_already_is_not_ignored(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    result = init(*arguments, "--store", tmp_path)
     assert result.returncode == 1
     assert "add --retrain" in result.stderr
 

@@ -29,6 +29,12 @@ def test_figures_that_another_classifier_was_measured_with_are_said_to_be_so(car
     assert "those of classifier 2026-01-01-abcd" in describe(taken_over)
 
 
+def test_feedback_that_was_learnt_is_told(card: Card) -> None:
+    data = {**card.data, "feedback": {"images": 1234, "fingerprint": "ab"}}
+    assert "1,234 pictures that people sent and named" in describe(dataclasses.replace(card, data=data))
+    assert "that people sent" not in describe(card)
+
+
 def test_classifier_without_errors_is_described(card: Card) -> None:
     per_class = [{**row, "errors": 0} for row in card.metrics["held_out"]["per_class"]]
     metrics = {**card.metrics, "held_out": {**card.metrics["held_out"], "per_class": per_class}}
