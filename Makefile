@@ -3,10 +3,12 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+AXE := $(VENV)/axe/node_modules/axe-core/axe.min.js
 GROUPS := service ui train notebooks dev
 ARTIFACT := model/artifacts/traffic_sign/card.json
 # Without a classifier the first start trains one, and that needs the packages for training.
-RUN_GROUPS := service ui $(if $(wildcard $(ARTIFACT)),,train)
+RUN_AXE := $(VENV)/axe/node_modules/axe-core/axe.min.js
+GROUPS := service ui $(if $(wildcard $(ARTIFACT)),,train)
 COMPARED := $(COMPARISON)$(wildcard data/store/comparison)
 NOTEBOOKS := $(filter-out $(if $(COMPARED),,%/compare_models.ipynb),$(wildcard notebooks/*.ipynb))
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
@@ -14,7 +16,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-faults check audit format train train-quick model-card compare bench bench-short bench-training wrk samples screenshots notebooks test-system lock chromium install
+.PHONY: help run test test-browser test-faults check audit format train train-quick model-card compare bench bench-short bench-training wrk samples screenshots notebooks test-system lock chromium install
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -27,8 +29,11 @@ run: $(RUN_GROUPS:%=$(VENV)/%.installed) ## Start the service and the page
 	trap 'kill $$first $$second 2> /dev/null; wait' EXIT; \
 	wait -n; status=$$?; echo "one of the two has ended, so the other is stopped too"; exit $$status
 
-test: install chromium ## Install what tests need, and run all of them
+test: install chromium $(AXE) ## Install what tests need, and run all of them
 	$(BIN)/python -m pytest
+
+test-browser: install chromium $(AXE) ## Walk through the page in a real browser, against the real service
+	$(BIN)/python -m pytest tests/browser
 
 test-faults: install ## Try the service and the training with faults in large numbers, and print what was lost
 	FAULTS=full $(BIN)/python -m pytest tests/faults
@@ -69,6 +74,11 @@ bench: .venv-bench/installed wrk ## Compare the service with the bare work, with
 
 bench-short: install wrk ## The same in seconds: the service, the bare work and plain Flask
 	$(BIN)/python -m bench.serve --short --rounds 1 --seconds 1
+
+# What finds obstacles for people with disabilities on a page; without npm, its tests are skipped.
+$(AXE):
+	@mkdir -p $(@D)
+	-npm install --silent --no-save --no-package-lock --no-audit --no-fund --ignore-scripts --prefix $(VENV)/axe axe-core@4.14.1
 
 wrk: # the load generator of the distribution
 	@if command -v wrk > /dev/null; then exit; fi; \

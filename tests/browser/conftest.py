@@ -61,11 +61,11 @@ def badge(page: Page, words: str) -> Locator:
 
 
 @contextmanager
-def start_page(service: str) -> Iterator[str]:
+def start_page(service: str, api_key: str = "") -> Iterator[str]:
     """Run Streamlit as users do, with a service at this address, and give the page's address."""
     port = free_port()
     command = [sys.executable, "-m", "ui", "--server.port", str(port)]
-    with running(command, {"UI_SERVICE_URL": service}) as process:
+    with running(command, {"UI_SERVICE_URL": service, "UI_API_KEY": api_key}) as process:
         wait_for(f"http://localhost:{port}/_stcore/health", process)
         yield f"http://localhost:{port}"
 

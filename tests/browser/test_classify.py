@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, Playwright, expect
+from playwright.sync_api import Browser, Dialog, Page, Playwright, expect
 
 from tests.browser.conftest import badge, go, launch, shows_sign, start_page, upload
 from tests.conftest import drawing, encoded, start_service
@@ -223,7 +223,12 @@ def test_hostile_names_and_exif_are_shown_as_text(page: Page) -> None:
     content = io.BytesIO()
     drawing().save(content, "JPEG", exif=exif)
     alerts: list[str] = []
-    page.on("dialog", lambda dialog: (alerts.append(dialog.message), dialog.dismiss()))
+
+    def note(dialog: Dialog) -> None:
+        alerts.append(dialog.message)
+        dialog.dismiss()
+
+    page.on("dialog", note)
     upload(page, name, content.getvalue())
     shows_sign(page, "Stop")
     go(page, page.url)

@@ -6,13 +6,16 @@ import json
 import re
 import zipfile
 from pathlib import Path
+from typing import Literal
 
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from data.render import write_drawn
 from data.task import Task
 from tests.browser.conftest import go, shows_sign, start_page, upload
 from tests.conftest import drawing, encoded, start_service
+
+SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 def saved(page: Page, button: str) -> bytes:
@@ -29,8 +32,10 @@ def test_batch_of_sixty_with_three_bad_files_is_a_table_that_can_be_saved(page: 
     with zipfile.ZipFile(archive, "w") as file:
         for name, content in [*list(good.items())[:30], *bad.items(), ("__MACOSX/._00.png", b"")]:
             file.writestr(name, content)
-    files = [{"name": name, "mimeType": "image/png", "buffer": content} for name, content in list(good.items())[30:]]
-    packed = {"name": "signs.zip", "mimeType": "application/zip", "buffer": archive.getvalue()}
+    files: list[FilePayload] = [
+        {"name": name, "mimeType": "image/png", "buffer": content} for name, content in list(good.items())[30:]
+    ]
+    packed: FilePayload = {"name": "signs.zip", "mimeType": "application/zip", "buffer": archive.getvalue()}
     page.get_by_role("link", name="Many at once").click()
     expect(page.get_by_role("heading", name="Many pictures at once")).to_be_visible()
     page.locator("input[type=file]").set_input_files([*files, packed])
@@ -151,8 +156,8 @@ def test_the_language_of_the_browser_is_spoken_first(browser: Browser, page_url:
 
 def test_the_page_is_light_or_dark_as_the_system_is(browser: Browser, page_url: str) -> None:
     grounds = []
-    for scheme in ("light", "dark"):
-        page = browser.new_page(color_scheme=scheme)  # type: ignore[arg-type]
+    for scheme in SCHEMES:
+        page = browser.new_page(color_scheme=scheme)
         go(page, page_url)
         colour = page.evaluate("getComputedStyle(document.querySelector('.stApp')).backgroundColor")
         grounds.append(sum(map(int, re.findall(r"\d+", colour)[:3])))

@@ -1,1 +1,4 @@
-"""The pages; each module has a function `show` that draws one. (In a folder `pages`, Streamlit would run them itself.)"""
+"""The pages; each module has a function `show` that draws one.
+
+Not in a folder `pages`, which Streamlit would run itself.
+"""

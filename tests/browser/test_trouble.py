@@ -1,0 +1,86 @@
+"""What a person sees when the service is away, comes back, trains, or wants a key."""
+
+import re
+from pathlib import Path
+
+import psutil
+from playwright.sync_api import Browser, expect
+
+from model.progress import Progress, training_folder, training_lock, write_progress
+from tests.browser.conftest import go, shows_sign, start_page, upload
+from tests.conftest import drawing, encoded, free_port, start_process, start_service
+
+
+def test_the_page_goes_on_by_itself_when_the_service_comes(browser: Browser) -> None:
+    port = free_port()
+    with start_page(f"http://127.0.0.1:{port}") as url:
+        page = browser.new_page()
+        go(page, f"{url}/?sample=stop")
+        expect(page.get_by_text("The prediction service is not there")).to_be_visible()
+        with start_service(port=port):
+            shows_sign(page, "Stop")
+        page.close()
+
+
+def test_a_service_that_is_killed_and_started_anew_costs_nothing(browser: Browser) -> None:
+    port = free_port()
+    with start_page(f"http://127.0.0.1:{port}") as url:
+        page = browser.new_page()
+        with start_process(port=port) as (_, process):
+            go(page, url)
+            upload(page, "sign.png", encoded(drawing()))
+            shows_sign(page, "Stop")
+            for each in [process, *psutil.Process(process.pid).children()]:
+                each.kill()
+            process.wait()
+            page.get_by_role("radio", name="Roundabout").click()
+            expect(page.get_by_text("The prediction service is not there")).to_be_visible()
+        with start_service(port=port):
+            shows_sign(page, "Roundabout mandatory")
+            page.get_by_role("link", name="Service").click()
+            expect(page.get_by_text("sign.png").first).to_be_attached()
+        page.close()
+
+
+def test_a_first_training_is_shown_live_and_the_page_goes_on_to_its_result(browser: Browser, tmp_path: Path) -> None:
+    training = training_folder(tmp_path, "traffic_sign")
+    history = tuple({"epoch": e, "loss": 2 / e, "validation_accuracy": 1 - 0.5 / e} for e in (1, 2, 3))
+    with (
+        start_service(status=503, artifact=tmp_path / "artifact", store=tmp_path, train="false") as service,
+        training_lock(training),
+        start_page(service) as url,
+    ):
+        seen = Progress("train", epoch=3, epochs=40, loss=0.66, validation_accuracy=0.83, remaining_s=600.0)
+        write_progress(training, Progress("prepare"))
+        page = browser.new_page()
+        go(page, url)
+        expect(page.get_by_role("heading", name="The classifier is being made")).to_be_visible()
+        write_progress(training, Progress(**{**seen.to_json(), "history": history}))
+        expect(page.get_by_text("Epoch 4 of 40")).to_be_visible()
+        expect(page.get_by_text("83.0%")).to_be_visible()
+        expect(page.get_by_text("10 min")).to_be_visible()
+        expect(page.locator("[data-testid=stVegaLiteChart]")).to_have_count(2)
+        page.close()
+
+
+def test_a_key_that_is_wanted_is_named(browser: Browser) -> None:
+    with start_service(api_keys="secret") as service, start_page(service) as url:
+        page = browser.new_page()
+        go(page, f"{url}/?sample=stop")
+        expect(page.get_by_text("UI_API_KEY")).to_be_visible()
+        page.close()
+    with start_service(api_keys="secret") as service, start_page(service, api_key="secret") as url:
+        page = browser.new_page()
+        go(page, f"{url}/?sample=stop")
+        shows_sign(page, "Stop")
+        page.close()
+
+
+def test_who_has_asked_too_often_is_answered_a_little_later(browser: Browser) -> None:
+    with start_service(rate_limit="2/second") as service, start_page(service) as url:
+        page = browser.new_page()
+        go(page, url)
+        for name in ("Stop", "Yield", "Roundabout", "Road work", "Priority road"):
+            page.get_by_role("radio", name=name).click()
+        expect(page.get_by_role("heading", name=re.compile("Priority road"))).to_be_visible(timeout=15_000)
+        page.close()
