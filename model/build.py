@@ -148,7 +148,15 @@ def _check_same(recipe: Recipe, measured: Card, prepared: Prepared) -> None:
 
 
 def _progress(epoch: Epoch) -> tuple[Progress, float]:
-    progress = Progress("train", epoch.number, epoch.total, epoch.loss, epoch.validation_accuracy, epoch.remaining_s)
+    progress = Progress(
+        "train",
+        epoch=epoch.number,
+        epochs=epoch.total,
+        loss=epoch.loss,
+        validation_accuracy=epoch.validation_accuracy,
+        remaining_s=epoch.remaining_s,
+        history=epoch.history,
+    )
     return progress, epoch.part
 
 

@@ -78,6 +78,15 @@ def test_stopped_training_goes_on_after_its_last_epoch(finished: tuple[Path, str
     assert re.findall(r"epoch (\d)/2", finished[1]) == ["2"]
 
 
+def test_what_the_epochs_came_to_is_left_for_who_looks(halfway: Path) -> None:
+    progress = read_progress(training_folder(halfway, "traffic_sign"))
+    assert progress is not None
+    [epoch] = progress.history
+    assert epoch["epoch"] == 1
+    assert epoch["loss"] > 0
+    assert 0 <= epoch["validation_accuracy"] <= 1
+
+
 def test_artifact_is_complete_and_honest_about_drawings(finished: tuple[Path, str]) -> None:
     store, output = finished
     card = read_artifact(store / "artifact")[0]
