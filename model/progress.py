@@ -141,6 +141,9 @@ class Reporter:
         epoch, epochs = progress.epoch or 0, progress.epochs or 0
         figures = _figures(progress)
         self._history = progress.history
+        if part == 0 or time.monotonic() - self._written_at >= WRITE_INTERVAL_S:
+            write_progress(self._folder, progress)
+            self._written_at = time.monotonic()
         if self._terminal:
             if self._bar is None:
                 layout = "{desc} |{bar}| {percentage:3.0f} %{postfix}"
@@ -154,9 +157,6 @@ class Reporter:
         elif epoch != self._told and part == 0:
             self.say(f"epoch {epoch}/{epochs} {figures}")
             self._told = epoch
-        if part == 0 or time.monotonic() - self._written_at >= WRITE_INTERVAL_S:
-            write_progress(self._folder, progress)
-            self._written_at = time.monotonic()
 
 
 def _figures(progress: Progress) -> str:
