@@ -25,13 +25,13 @@ SHOWN: Final = 0.001  # less probable than this, nothing is said to be possible
 
 def sign_file(index: int) -> Path | None:
     """Return the drawing of a class, if there is one."""
-    path = SIGNS / f"{index:02}.png"
+    path = SIGNS / f"{index:02}.webp"
     return path if path.exists() else None
 
 
 def sign_address(index: int) -> str | None:
     """Return where browsers get the drawing of a class, if there is one."""
-    return f"app/static/signs/{index:02}.png" if sign_file(index) else None
+    return f"app/static/signs/{index:02}.webp" if sign_file(index) else None
 
 
 def show_sign(label: Label, width: int) -> None:

@@ -3,29 +3,60 @@
 import sys
 from pathlib import Path
 
+from playwright.sync_api import Page, expect
+
 from data.errors import DataError
-from data.task import load_task
-from tests.browser.conftest import find_chromium, find_photograph, start_browser, start_page
+from data.task import Task, load_task
+from tests.browser.conftest import find_chromium, find_photograph, go, shows_sign, start_browser, start_page, upload
 from tests.conftest import start_service
 
 
 def take_screenshots(folder: Path, executable: str) -> None:
-    """Show a real photograph to the page and write what a person sees into the folder.
+    """Show real photographs to the page and write what a person sees into the folder.
 
     Raises:
-        SourceError: there is no real data set to take a photograph from.
+        SourceError: there is no real data set to take photographs from.
     """
-    photograph = find_photograph(load_task("traffic_sign"), 14)
+    task = load_task("traffic_sign")
+    folder.mkdir(parents=True, exist_ok=True)
     with start_service() as service, start_page(service) as url, start_browser(executable) as browser:
-        page = browser.new_page(viewport={"width": 900, "height": 1100})
-        page.goto(url)
-        page.locator("input[type=file]").set_input_files(
-            {"name": "photo.png", "mimeType": "image/png", "buffer": photograph}
-        )
-        page.get_by_role("heading", name="Stop", exact=True).wait_for()
-        page.get_by_role("progressbar").nth(4).wait_for()
-        folder.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=folder / "page.png")
+        page = browser.new_page(viewport={"width": 1200, "height": 1000})
+        go(page, url)
+        upload(page, "photo.png", find_photograph(task, 14))
+        shows_sign(page, "Stop")
+        page.get_by_text("Why?", exact=True).click()
+        page.locator("figure canvas").wait_for()
+        _save(page, folder / "page.png")
+        page.close()
+
+        page = browser.new_page(viewport={"width": 1200, "height": 900})
+        go(page, f"{url}/batch")
+        _classify_many(page, task)
+        _save(page, folder / "batch.png")
+        page.close()
+
+        phone = browser.new_page(viewport={"width": 360, "height": 780}, device_scale_factor=2, color_scheme="dark")
+        go(phone, f"{url}/signs?sign=40&lang=de")
+        phone.get_by_role("img").first.wait_for()
+        _save(phone, folder / "phone.png")
+        phone.close()
+
+
+def _classify_many(page: Page, task: Task) -> None:
+    for number, index in enumerate((1, 12, 13, 17, 25, 33, 38, 40)):
+        name, content = f"{number}.png", find_photograph(task, index)
+        field = page.locator("input[type=file]")
+        field.set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
+        expect(page.get_by_text(name).first).to_be_visible()
+    page.get_by_role("button", name="Recognise all").click()
+    page.get_by_role("button", name="Save as CSV").wait_for()
+
+
+def _save(page: Page, path: Path) -> None:
+    """Write what is seen when nothing moves any more."""
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(1000)
+    page.screenshot(path=path)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ export default function (component) {
       const from = value < 0.5 ? [20, 10, 120] : [205, 70, 120];
       const to = value < 0.5 ? [205, 70, 120] : [245, 245, 40];
       const share = value < 0.5 ? 2 * value : 2 * value - 1;
-      pixels.data.set([...from.map((low, c) => Math.round(low + share * (to[c] - low))), 255], 4 * i);
+      pixels.data.set([...from.map((low, c) => Math.round(low + share * (to[c] - low))), Math.round(70 + 120 * value)], 4 * i);
     });
     context.putImageData(pixels, 0, 0);
     return canvas;
