@@ -25,7 +25,8 @@ class Prepared:
 
     `pixels` has shape (n, height, width, 3), uint8 in [0, 255]; `boxes` (n, 4), float32: left, top, right, bottom
     of the region of interest as fractions of the picture; `class_index` (n,), int64; `groups` (n,), str.
-    `origin`, `fingerprint` and `grouped` are those of the `Source`.
+    `origin`, `fingerprint` and `grouped` are those of the `Source`. `outliers` are further pictures, as `pixels`, that
+    are none of the classes; None if there are none.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -35,6 +36,7 @@ class Prepared:
     origin: str
     fingerprint: str
     grouped: bool
+    outliers: npt.NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.class_index)

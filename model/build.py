@@ -80,7 +80,8 @@ def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, re
         settings = dataclasses.replace(settings, validation=0.0)
     prepared = examples
     if recipe.feedback:
-        prepared = _with_feedback(examples, prepare(recipe.feedback, task, store / "cache", reporter.bar), reporter)
+        feedback = prepare(recipe.feedback, task, store / "cache", reporter.bar)
+        prepared = _with_feedback(examples, feedback, settings, reporter)
     groups = len(np.unique(examples.groups))
     reporter.stage("train", f"training on {groups:,} {task.data.group}s, preset {recipe.preset}")
     checkpoint = training_folder(store, task.name) / "checkpoints" / checkpoint_key(task, settings, prepared)
@@ -88,7 +89,7 @@ def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, re
     reporter.stage("export", "converting to LiteRT with 8-bit weights")
     lessons = prepared.subset(trained.training)
     inference = to_litert(serving_network(trained.network, lessons.pixels, lessons.class_index))
-    card = _describe(recipe, settings, examples, trained, inference)
+    card = _describe(recipe, settings, examples, prepared, trained, inference)
     if not recipe.measured:
         held_out = prepared.subset(trained.validation)
         reporter.stage("evaluate", f"evaluating on {len(held_out):,} images of {task.data.group}s held out")
@@ -98,19 +99,21 @@ def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, re
     return card
 
 
-def _with_feedback(examples: Prepared, feedback: Prepared, reporter: Reporter) -> Prepared:
-    """Add the signs among the feedback to the examples, behind them.
+def _with_feedback(examples: Prepared, feedback: Prepared, settings: Training, reporter: Reporter) -> Prepared:
+    """Add feedback to the examples: signs behind them, the others as outliers if any are learnt.
 
     People may send pictures of the data set, even such that are held out; those are left out here.
     """
     known = {_digest(pixels) for pixels in examples.pixels}
     new = np.array([_digest(pixels) not in known for pixels in feedback.pixels])
     signs = feedback.subset(np.flatnonzero(new & (feedback.class_index != NO_CLASS)))
+    others = feedback.pixels[new & (feedback.class_index == NO_CLASS)]
     if not new.all():
         reporter.say(f"note: {np.sum(~new):,} pictures of the feedback are in the data set too and not used again")
-    if none := int(np.sum(new & (feedback.class_index == NO_CLASS))):
-        reporter.say(f"note: {none:,} pictures of the feedback show none of the classes and are not used")
-    reporter.say(f"adding {len(signs):,} pictures of the feedback")
+    if len(others) and not settings.outliers:
+        reporter.say(f"note: {len(others):,} pictures of no sign are not used: this preset learns no outliers")
+        others = others[:0]
+    reporter.say(f"adding {len(signs):,} pictures of signs and {len(others):,} of no sign from the feedback")
     return dataclasses.replace(
         examples,
         pixels=np.concatenate([examples.pixels, signs.pixels]),
@@ -118,6 +121,7 @@ def _with_feedback(examples: Prepared, feedback: Prepared, reporter: Reporter) -
         class_index=np.concatenate([examples.class_index, signs.class_index]),
         groups=np.concatenate([examples.groups, np.char.add(f"{FEEDBACK}/", signs.groups)]),
         fingerprint=f"{examples.fingerprint} {feedback.fingerprint}",
+        outliers=others,
     )
 
 
@@ -204,44 +208,56 @@ def _cross_fitted_probability(
     return probability
 
 
-def _describe(recipe: Recipe, settings: Training, prepared: Prepared, trained: Trained, inference: bytes) -> Card:
-    """Write down what the classifier is and how it was made, and what is taken over from a measured one."""
+def _describe(
+    recipe: Recipe, settings: Training, examples: Prepared, prepared: Prepared, trained: Trained, inference: bytes
+) -> Card:
+    """Write down what the classifier is and how it was made, and what is taken over from a measured one.
+
+    `prepared` are the examples, with the feedback behind them if there is any.
+    """
     measured = recipe.measured
     return Card(
         format_version=FORMAT_VERSION,
         task=recipe.task.name,
         title=recipe.task.title,
         version=f"{datetime.now(UTC):%Y-%m-%d}-{hashlib.sha256(inference).hexdigest()[:8]}",
-        trained_on="drawings" if prepared.origin == DRAWN else "photographs",
+        trained_on="drawings" if examples.origin == DRAWN else "photographs",
         input_size=recipe.task.input_size,
         decoder_version=DECODER_VERSION,
         labels=recipe.task.labels,
         calibration=measured.calibration if measured else UNCALIBRATED,
-        data=_describe_data(recipe, settings, prepared, trained),
+        data=_describe_data(recipe, settings, examples, prepared, trained),
         training=_describe_training(recipe, settings, trained),
         metrics={**measured.metrics, "measured_on": measured.version} if measured else {},
         files={},
     )
 
 
-def _describe_data(recipe: Recipe, settings: Training, prepared: Prepared, trained: Trained) -> dict[str, Any]:
-    task, feedback = recipe.task, recipe.feedback
-    added = int(np.sum(trained.training >= len(prepared)))  # the feedback stands behind the examples
+def _describe_data(
+    recipe: Recipe, settings: Training, examples: Prepared, prepared: Prepared, trained: Trained
+) -> dict[str, Any]:
+    task = recipe.task
+    added = len(prepared) - len(examples)
     share = f"{settings.validation:.0%} of the {task.data.group}s of each class"
     return {
-        "name": prepared.origin,
-        **({} if prepared.origin == DRAWN else {"citation": task.data.citation, "licence": task.data.licence}),
-        "fingerprint": prepared.fingerprint,
-        "images": len(prepared),
+        "name": examples.origin,
+        **({} if examples.origin == DRAWN else {"citation": task.data.citation, "licence": task.data.licence}),
+        "fingerprint": examples.fingerprint,
+        "images": len(examples),
         "group": task.data.group,
-        "groups": len(np.unique(prepared.groups)),
+        "groups": len(np.unique(examples.groups)),
         "excluded": sorted(task.data.excluded_groups),
         "images_trained_on": len(trained.training) - added,
         "images_held_out": len(trained.validation),
-        "groups_held_out": np.unique(prepared.groups[trained.validation]).tolist(),
+        "groups_held_out": np.unique(examples.groups[trained.validation]).tolist(),
         "split": f"{share} held out, one at least, seed {settings.seed}" if settings.validation else "all for training",
-        **({FEEDBACK: {"images": added, "fingerprint": feedback.fingerprint}} if feedback else {}),
+        **(_describe_feedback(recipe.feedback, added, prepared) if recipe.feedback else {}),
     }
+
+
+def _describe_feedback(feedback: Source, signs: int, prepared: Prepared) -> dict[str, Any]:
+    others = 0 if prepared.outliers is None else len(prepared.outliers)
+    return {FEEDBACK: {"images": signs, "images_of_no_sign": others, "fingerprint": feedback.fingerprint}}
 
 
 def _describe_training(recipe: Recipe, settings: Training, trained: Trained) -> dict[str, Any]:

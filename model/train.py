@@ -104,7 +104,7 @@ def train(
     keras.utils.set_random_seed(settings.seed)
     training_rows, validation_rows = divide(prepared, settings)
     training = _Lessons.of_signs(task, prepared, training_rows, settings.class_balance)
-    training = training.with_outliers(task, prepared.class_index[training_rows], settings)
+    training = training.with_outliers(task, prepared.class_index[training_rows], settings, prepared.outliers)
     held_out = None
     if len(validation_rows):
         validation = _Lessons.of_signs(task, prepared, validation_rows, power=0.0)
@@ -175,11 +175,17 @@ class _Lessons:
             weights=weights / weights.mean(),
         )
 
-    def with_outliers(self, task: Task, class_index: npt.NDArray[np.int64], settings: Training) -> "_Lessons":
+    def with_outliers(
+        self,
+        task: Task,
+        class_index: npt.NDArray[np.int64],
+        settings: Training,
+        found: npt.NDArray[np.uint8] | None,
+    ) -> "_Lessons":
         """Add pictures that are none of the classes; the right answer to them is flat (Hendrycks et al. 2019).
 
         Where some of them are drawn, drawings of the classes are added too: being drawn must not mean being none. The
-        same holds for numbers written on photographs.
+        same holds for numbers written on photographs. `found` are pictures that need not be made.
         """
         count = round(settings.outliers * len(self.pixels))
         if not count:
@@ -199,6 +205,8 @@ class _Lessons:
             ]
             signs, classes = self._drawn_signs(task, class_index, count, settings.seed)
         made.append(make_outliers(task, self.pixels, class_index, count - sum(map(len, made)), settings.seed))
+        if found is not None:
+            made.append(found)
         flat = np.full((sum(map(len, made)), len(task.labels)), 1 / len(task.labels), np.float32)
         targets = np.concatenate([self.targets, flat, np.eye(len(task.labels), dtype=np.float32)[classes]])
         added = len(targets) - len(self.targets)

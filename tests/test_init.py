@@ -134,10 +134,10 @@ def test_feedback_is_learnt_and_never_held_out(finished: tuple[Path, str], tmp_p
     result = init(*options, "--preset", "quick", "--artifact", tmp_path / "named")
     assert result.returncode == 0, result.stderr
     assert "1 pictures of the feedback are in the data set too" in result.stderr
-    assert "1 pictures of the feedback show none of the classes and are not used" in result.stderr
+    assert "adding 31 pictures of signs and 1 of no sign from the feedback" in result.stderr
     named = read_artifact(tmp_path / "named")[0]
     assert named.training["command"].endswith("--with-feedback --retrain")
-    assert named.data["feedback"]["images"] == 31
+    assert (named.data["feedback"]["images"], named.data["feedback"]["images_of_no_sign"]) == (31, 1)
     assert "feedback" not in plain.data
     for fact in ("fingerprint", "groups_held_out", "images", "images_trained_on", "images_held_out"):
         assert named.data[fact] == plain.data[fact], fact
@@ -153,6 +153,17 @@ def test_feedback_is_learnt_and_never_held_out(finished: tuple[Path, str], tmp_p
     result = init(*options, "--artifact", tmp_path / "other", "--all-of", store / "artifact")
     assert result.returncode == 1
     assert "['feedback'] differ" in result.stderr
+
+
+def test_feedback_of_no_sign_is_not_used_where_no_outliers_are_learnt(tmp_path: Path) -> None:
+    write_drawn(tmp_path / "signs", 2, seed=0)
+    keep(feedback_folder(tmp_path, "traffic_sign"), encoded(drawing(3)), ".png", None)
+    options = ("--data", tmp_path / "signs", "--preset", "drawn", "--store", tmp_path, "--with-feedback")
+    result = init(*options, "--artifact", tmp_path / "artifact")
+    assert result.returncode == 0, result.stderr
+    assert "1 pictures of no sign are not used: this preset learns no outliers" in result.stderr
+    feedback = read_artifact(tmp_path / "artifact")[0].data["feedback"]
+    assert (feedback["images"], feedback["images_of_no_sign"]) == (0, 0)
 
 
 def test_a_stopped_training_does_not_go_on_with_another_choice_of_feedback(halfway: Path, tmp_path: Path) -> None:

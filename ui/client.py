@@ -299,7 +299,7 @@ class Client:
             if response.status_code == requests.codes.service_unavailable:
                 raise NotReady(answer["detail"], answer.get("progress"))
             if response.status_code == requests.codes.unauthorized:
-                raise NotAllowed(answer["detail"])
+                raise NotAllowed("The service wants a key, and UI_API_KEY holds none that it knows.")
             if response.status_code == requests.codes.too_many_requests:
                 raise Busy(answer["detail"])
             if not response.ok:

@@ -30,8 +30,8 @@ def test_figures_that_another_classifier_was_measured_with_are_said_to_be_so(car
 
 
 def test_feedback_that_was_learnt_is_told(card: Card) -> None:
-    data = {**card.data, "feedback": {"images": 1234, "fingerprint": "ab"}}
-    assert "1,234 pictures that people sent and named" in describe(dataclasses.replace(card, data=data))
+    data = {**card.data, "feedback": {"images": 1234, "images_of_no_sign": 56, "fingerprint": "ab"}}
+    assert "1,234 pictures that people sent and named, and 56 of" in describe(dataclasses.replace(card, data=data))
     assert "that people sent" not in describe(card)
 
 

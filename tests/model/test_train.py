@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data.prepare import prepare
@@ -55,3 +56,16 @@ def test_epochs_without_held_out_examples_have_no_accuracy(task: Task, tmp_path:
     [only] = told[-1].history
     assert only.keys() == {"epoch", "loss"}
     assert told[-1].validation_accuracy is None
+
+
+@pytest.mark.parametrize(("share", "batches"), [(0.1, 10), (0.0, 0)])
+def test_found_outliers_are_learnt_where_outliers_are(task: Task, tmp_path: Path, share: float, batches: int) -> None:
+    """Ten batches of them make ten batches more."""
+    write_drawn(tmp_path / "drawn", 2, seed=0)
+    prepared = prepare(open_source(tmp_path / "drawn", task), task, tmp_path / "cache")
+    settings = dataclasses.replace(task.training["quick"], epochs=1, batch_size=16, widths=(4, 8), outliers=share)
+    told: list[list[Epoch]] = [[], []]
+    found = dataclasses.replace(prepared, outliers=np.zeros((160, *task.input_size, 3), np.uint8))
+    for number, examples in enumerate((prepared, found)):
+        train(task, settings, examples, tmp_path / f"checkpoint{number}", told[number].append)
+    assert len(told[1]) - len(told[0]) == batches

@@ -38,12 +38,12 @@ def show() -> None:
     """Draw the page."""
     st.title(text("service.title"), anchor=False)
     service = state()
-    figures = st.columns(4)
+    figures = st.columns(3)
     figures[0].metric(text("service.state"), text("service.ready"), border=True)
     figures[1].metric(text("service.version"), service.version.rpartition("-")[2], help=service.version, border=True)
     figures[2].metric(text("service.contract"), service.contract, border=True)
-    offers = ", ".join(text(f"service.offer_{offer}") for offer in sorted(service.offers)) or "–"
-    figures[3].metric(text("service.offers"), offers, border=True)
+    offers = " ".join(f":blue-badge[{text(f'service.offer_{offer}')}]" for offer in sorted(service.offers))
+    st.markdown(f"{text('service.offers')}: {offers or '–'}")
     st.subheader(text("service.live"), anchor=False)
     _show_live()
     st.subheader(text("service.history"), anchor=False)
@@ -73,7 +73,7 @@ def _show_live() -> None:
         st.caption(text("service.verdicts"))
         counted = pd.DataFrame({"verdict": [text(f"batch.{name}") for name in VERDICTS], "n": now.verdicts.values()})
         st.bar_chart(
-            counted, x="verdict", y="n", x_label=text("service.count"), y_label="", height=240, horizontal=True
+            counted, x="verdict", y="n", x_label="", y_label=text("service.count"), height=240, horizontal=True
         )
 
 
