@@ -7,8 +7,7 @@ AXE := $(VENV)/axe/node_modules/axe-core/axe.min.js
 GROUPS := service ui train notebooks dev
 ARTIFACT := model/artifacts/traffic_sign/card.json
 # Without a classifier the first start trains one, and that needs the packages for training.
-RUN_AXE := $(VENV)/axe/node_modules/axe-core/axe.min.js
-GROUPS := service ui $(if $(wildcard $(ARTIFACT)),,train)
+RUN_GROUPS := service ui $(if $(wildcard $(ARTIFACT)),,train)
 COMPARED := $(COMPARISON)$(wildcard data/store/comparison)
 NOTEBOOKS := $(filter-out $(if $(COMPARED),,%/compare_models.ipynb),$(wildcard notebooks/*.ipynb))
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \

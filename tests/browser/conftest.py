@@ -16,6 +16,7 @@ from data.source import find_source, open_source
 from data.task import Task
 from tests.conftest import free_port, running, wait_for
 
+expect.set_options(timeout=15_000)  # milliseconds: other tests may keep the processor busy
 CHROMIUM_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -52,7 +53,7 @@ def upload(page: Page, name: str, content: bytes) -> None:
 
 def shows_sign(page: Page, name: str) -> None:
     """Wait until the page names this sign."""
-    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
 
 
 def badge(page: Page, words: str) -> Locator:

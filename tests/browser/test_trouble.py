@@ -82,5 +82,5 @@ def test_who_has_asked_too_often_is_answered_a_little_later(browser: Browser) ->
         go(page, url)
         for name in ("Stop", "Yield", "Roundabout", "Road work", "Priority road"):
             page.get_by_role("radio", name=name).click()
-        expect(page.get_by_role("heading", name=re.compile("Priority road"))).to_be_visible(timeout=15_000)
+        expect(page.get_by_role("heading", name=re.compile("Priority road"))).to_be_visible()
         page.close()
