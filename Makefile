@@ -15,7 +15,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-faults check audit format train train-quick model-card compare bench bench-short bench-training wrk samples screenshots notebooks test-system lock chromium install
+.PHONY: help run test test-browser test-faults check audit format train train-quick model-card compare bench bench-short bench-page bench-training wrk samples screenshots notebooks test-system lock chromium install
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -78,6 +78,9 @@ bench-short: install wrk ## The same in seconds: the service, the bare work and 
 $(AXE):
 	@mkdir -p $(@D)
 	-npm install --silent --no-save --no-package-lock --no-audit --no-fund --ignore-scripts --prefix $(VENV)/axe axe-core@4.14.1
+
+bench-page: install chromium ## How long a person waits for the page, for an answer, and for a thousand answers
+	$(BIN)/python -m bench.page
 
 wrk: # the load generator of the distribution
 	@if command -v wrk > /dev/null; then exit; fi; \
