@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 AXE := $(VENV)/axe/node_modules/axe-core/axe.min.js
+# Tests with real load, which others beside them would disturb.
+ALONE := tests/faults tests/service/test_gate.py
 GROUPS := service ui train notebooks dev
 ARTIFACT := model/artifacts/traffic_sign/card.json
 # Without a classifier the first start trains one, and that needs the packages for training.
@@ -15,7 +17,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-browser test-faults check audit format train train-quick model-card compare bench bench-short bench-page bench-training wrk samples screenshots notebooks test-system lock chromium install
+.PHONY: help run test test-training test-browser test-faults check audit format train train-quick model-card compare bench bench-short bench-page bench-training wrk samples screenshots notebooks test-system lock chromium install
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -29,7 +31,11 @@ run: $(RUN_GROUPS:%=$(VENV)/%.installed) ## Start the service and the page
 	wait -n; status=$$?; echo "one of the two has ended, so the other is stopped too"; exit $$status
 
 test: install chromium $(AXE) ## Install what tests need, and run all of them
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest $(ALONE)
+
+test-training: install ## Try what takes several trainings: a teacher, feedback, another choice after a stop
+	$(BIN)/python -m pytest -m slow
 
 test-browser: install chromium $(AXE) ## Walk through the page in a real browser, against the real service
 	$(BIN)/python -m pytest tests/browser

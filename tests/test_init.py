@@ -155,6 +155,7 @@ def test_feedback_is_learnt_and_never_held_out(finished: tuple[Path, str], tmp_p
     assert "['feedback'] differ" in result.stderr
 
 
+@pytest.mark.slow
 def test_feedback_of_no_sign_is_not_used_where_no_outliers_are_learnt(tmp_path: Path) -> None:
     write_drawn(tmp_path / "signs", 2, seed=0)
     keep(feedback_folder(tmp_path, "traffic_sign"), encoded(drawing(3)), ".png", None)
@@ -166,6 +167,7 @@ def test_feedback_of_no_sign_is_not_used_where_no_outliers_are_learnt(tmp_path: 
     assert (feedback["images"], feedback["images_of_no_sign"]) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_stopped_training_does_not_go_on_with_another_choice_of_feedback(halfway: Path, tmp_path: Path) -> None:
     store = Path(shutil.copytree(halfway, tmp_path / "store"))
     keep(feedback_folder(store, "traffic_sign"), encoded(drawing(14)), ".png", 14)
@@ -176,6 +178,7 @@ def test_a_stopped_training_does_not_go_on_with_another_choice_of_feedback(halfw
         assert re.findall(r"epoch (\d)/2", result.stdout + result.stderr) == epochs
 
 
+@pytest.mark.slow
 def test_feedback_that_cannot_be_learnt_from_is_named(tmp_path: Path) -> None:
     options = ("--data", "drawn", "--preset", "quick", "--retrain", "--with-feedback", "--store", tmp_path)
     folder = feedback_folder(tmp_path, "traffic_sign")
@@ -197,6 +200,7 @@ def test_feedback_that_cannot_be_learnt_from_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "artifact").exists()
 
 
+@pytest.mark.slow
 def test_student_learns_from_a_teacher(finished: tuple[Path, str], tmp_path: Path) -> None:
     store = Path(shutil.copytree(finished[0], tmp_path / "store"))
     options = ("--data", "drawn", "--preset", "quick", "--store", store, "--retrain")
