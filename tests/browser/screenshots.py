@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Page, expect
 
 from data.errors import DataError
 from data.task import Task, load_task
 from tests.browser.conftest import find_chromium, find_photograph, go, shows_sign, start_browser, start_page, upload
-from tests.conftest import start_service
+from tests.conftest import encoded, start_service
 
 
 def take_screenshots(folder: Path, executable: str) -> None:
@@ -29,7 +30,7 @@ def take_screenshots(folder: Path, executable: str) -> None:
         _save(page, folder / "page.png")
         page.close()
 
-        page = browser.new_page(viewport={"width": 1200, "height": 900})
+        page = browser.new_page(viewport={"width": 1200, "height": 880})
         go(page, f"{url}/batch")
         _classify_many(page, task)
         _save(page, folder / "batch.png")
@@ -43,10 +44,11 @@ def take_screenshots(folder: Path, executable: str) -> None:
 
 
 def _classify_many(page: Page, task: Task) -> None:
-    for number, index in enumerate((1, 12, 13, 17, 25, 33, 38, 40)):
-        name, content = f"{number}.png", find_photograph(task, index)
-        field = page.locator("input[type=file]")
-        field.set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
+    """Give the page some photographs, and two files that show no sign."""
+    files = {f"{index:02}.png": find_photograph(task, index) for index in (1, 13, 17, 25, 38)}
+    files |= {"noise.png": encoded(Image.effect_noise((64, 64), 80)), "notes.txt": b"no picture"}
+    for name, content in files.items():
+        upload(page, name, content)
         expect(page.get_by_text(name).first).to_be_visible()
     page.get_by_role("button", name="Recognise all").click()
     page.get_by_role("button", name="Save as CSV").wait_for()

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Dialog, Page, Playwright, expect
 
+from data.task import Task
 from tests.browser.conftest import badge, go, launch, shows_sign, start_page, upload
 from tests.conftest import drawing, encoded, start_service, wait_until
 
@@ -57,6 +58,14 @@ def test_address_of_a_sample_is_answered(page: Page, page_url: str) -> None:
     go(page, f"{page_url}/?sample=yield&lang=de")
     shows_sign(page, "Vorfahrt gewähren")
     expect(badge(page, "Sicher")).to_be_visible()
+
+
+def test_signs_that_are_easily_confused_stand_side_by_side(page: Page, task: Task) -> None:
+    page.get_by_role("radio", name="Speed limit 30").click()
+    shows_sign(page, "Speed limit (30km/h)")
+    expect(page.get_by_role("heading", name="Easily confused with")).to_be_visible()
+    for index in task.labels[1].confused_with:
+        expect(page.get_by_role("img", name=f"Drawing of the sign {task.labels[index].name}")).to_be_visible()
 
 
 def test_whichever_was_chosen_last_is_shown(page: Page) -> None:

@@ -121,7 +121,7 @@ def _show_results(batch: Batch, known: Sequence[Label]) -> None:
     )  # fmt: skip
     wanted = st.session_state.get("batch_filter") or present
     kept = [row for row in _rows(batch, known) if row["verdict"] in wanted]
-    shown = [{**row, "verdict": f"{SYMBOLS[row['verdict']]} {text('batch.' + row['verdict'])}"} for row in kept]
+    shown = [{**_said(row), "verdict": f"{SYMBOLS[row['verdict']]} {text('batch.' + row['verdict'])}"} for row in kept]
     columns = {
         "picture": st.column_config.ImageColumn(text("batch.column_picture"), width="small"),
         "sign": st.column_config.ImageColumn(text("batch.column_sign"), width="small"),
@@ -136,7 +136,12 @@ def _show_results(batch: Batch, known: Sequence[Label]) -> None:
     }
     table = pd.DataFrame(shown, columns=list(columns))
     st.dataframe(
-        table, column_config=columns, hide_index=True, row_height=48, alt=text("batch.table", count=number(len(table)))
+        table,
+        column_config=columns,
+        hide_index=True,
+        row_height=48,
+        placeholder="",
+        alt=text("batch.table", count=number(len(table))),
     )
     rows = [{name: value for name, value in row.items() if name not in ("picture", "sign")} for row in kept]
     with st.container(horizontal=True):
@@ -154,6 +159,12 @@ def _icon(kind: str) -> str:
 def _rows(batch: Batch, known: Sequence[Label]) -> list[dict[str, Any]]:
     """Return what is known of each picture: for programs the words of the contract, for people also pictures."""
     return [_row(name, result, known) for name, result in zip(batch.names, batch.results, strict=False)]
+
+
+def _said(row: dict[str, Any]) -> dict[str, Any]:
+    """Return what a person is told: of a picture of no sign not which sign comes nearest."""
+    nearest = ("class_name", "sign_number", "probability") if row["verdict"] == "not_recognised" else ()
+    return {**row, **dict.fromkeys(nearest)}
 
 
 def _row(name: str, result: Result, known: Sequence[Label]) -> dict[str, Any]:
