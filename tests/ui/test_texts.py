@@ -1,0 +1,246 @@
+"""What the page says: both languages say it, and everything that a service names has its words."""
+
+import ast
+import re
+from collections.abc import Iterator
+from string import Formatter
+from typing import get_args
+
+import pytest
+import streamlit as st
+from hypothesis import given
+from hypothesis import strategies as some
+
+from data.images import MAX_BYTES, MAX_PIXELS
+from model.progress import Stage
+from service.payloads import MAX_BATCH, MAX_BATCH_BYTES
+from service.problems import KINDS
+from service.settings import Settings
+from tests.conftest import ROOT
+from tests.ui.conftest import bug, shipped_card
+from ui import texts
+from ui.answer import VERDICTS
+from ui.choosing import SAMPLES, WAYS
+from ui.texts import LANGUAGES, markdown_escaped, number, percent, probability, read_catalogue
+from ui.training import STAGES
+from ui.views import batch
+
+SOURCES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "ui").rglob("*.py"))}
+
+
+@pytest.fixture(params=LANGUAGES)
+def catalogue(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The texts of each language in turn."""
+    return read_catalogue(request.param)
+
+
+@pytest.fixture
+def german() -> Iterator[None]:
+    """A session in German."""
+    st.session_state[texts.KEY] = "de"
+    yield
+    del st.session_state[texts.KEY]
+
+
+def placeholders(words: str) -> set[tuple[str, str | None]]:
+    """Return the names in braces, each with its format."""
+    return {(name, form) for _, name, form, _ in Formatter().parse(words) if name is not None}
+
+
+def named_by(node: ast.expr) -> Iterator[str]:
+    """Yield a pattern for each text that an argument of `text` can name, as far as that stands there."""
+    if isinstance(node, ast.Constant):
+        yield re.escape(str(node.value))
+    elif isinstance(node, ast.JoinedStr):
+        yield "".join(re.escape(str(part.value)) if isinstance(part, ast.Constant) else ".+" for part in node.values)
+    elif isinstance(node, ast.IfExp):
+        yield from named_by(node.body)
+        yield from named_by(node.orelse)
+    elif isinstance(node, ast.BinOp) and isinstance(node.left, ast.Constant):
+        yield re.escape(str(node.left.value)) + ".+"
+
+
+def calls() -> Iterator[tuple[str, str, set[str]]]:
+    """Yield where `text` is called, a pattern of the key, and the names of the values that are given."""
+    for path, tree in SOURCES.items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "text":
+                for pattern in named_by(node.args[0]):
+                    yield f"{path.name}:{node.lineno}", pattern, {str(each.arg) for each in node.keywords}
+
+
+def words_in_code() -> Iterator[str]:
+    """Yield a pattern for each string of the code that may name a text."""
+    for tree in SOURCES.values():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+                yield from named_by(node)
+
+
+def test_both_languages_have_the_same_texts_with_the_same_placeholders() -> None:
+    english, german = ({key: placeholders(words) for key, words in read_catalogue(name).items()} for name in LANGUAGES)
+    assert english == german
+
+
+def test_no_text_is_empty_or_has_blanks_around_it(catalogue: dict[str, str]) -> None:
+    assert [key for key, words in catalogue.items() if not words or words != words.strip()] == []
+
+
+def test_every_text_that_the_code_asks_for_is_there_and_gets_its_values(catalogue: dict[str, str]) -> None:
+    found = list(calls())
+    assert len(found) > 100
+    for place, pattern, values in found:
+        named = [key for key in catalogue if re.fullmatch(pattern, key)]
+        assert named, f"{place} asks for {pattern}"
+        if ".+" not in pattern:
+            wanted = {name for name, _ in placeholders(catalogue[named[0]])}
+            assert wanted == values, f"{place} gives {named[0]} other values"
+
+
+def test_every_text_is_said_somewhere(catalogue: dict[str, str]) -> None:
+    tables = {key.partition(".")[0] for key in catalogue}
+    patterns = {
+        pattern
+        for pattern in words_in_code()
+        if pattern.partition(r"\.")[0] in tables or re.fullmatch(r"\.\+\\\.\w+", pattern)
+    }
+    unsaid = [key for key in catalogue if not any(re.fullmatch(pattern, key) for pattern in patterns)]
+    assert unsaid == []
+
+
+def known_words() -> Iterator[str]:
+    """Yield the key of each text for what samples, service and shipped classifier name."""
+    metrics = shipped_card()["metrics"]
+    yield from {f"category.{label['category'].replace(' ', '_')}" for label in shipped_card()["labels"]}
+    for name in metrics["refusal"]:
+        yield f"refusal.{name.replace(' ', '_')}"
+    for name, figures in metrics["accuracy_under_corruption"].items():
+        if isinstance(figures, list):
+            yield f"corruption.{name.replace(' ', '_')}"
+    assert set(metrics["verdicts"]) == set(VERDICTS)
+    for name in VERDICTS:
+        yield from (f"verdict.{name}", f"batch.{name}")
+    yield from (f"sample.{name}" for name in SAMPLES)
+    yield from (f"classify.way_{name}" for name in WAYS)
+    yield from (f"service.offer_{name}" for name in Settings(allow_urls=True, feedback=True).offers)
+    yield from (f"training.{name}" for name in STAGES)
+
+
+@pytest.mark.parametrize("key", list(known_words()))
+def test_what_the_service_names_has_its_words(key: str, catalogue: dict[str, str]) -> None:
+    assert key in catalogue
+
+
+def test_every_stage_of_a_training_is_shown() -> None:
+    assert {*STAGES, "done", "failed"} == set(get_args(Stage))
+
+
+# The page sends raw bytes, forms and addresses in JSON, with options of its own, and asks for routes of the contract;
+# `no_data` has a page of its own, and what has the status 401, 429 or 503 is no refusal.
+MET = {
+    "bad_request": "a box that is too small, as a person may draw one",
+    "nothing_sent": "an empty file",
+    "too_large": "a large one",
+    "unreadable_image": "no picture",
+    "timeout": "a large picture on a slow line",
+    "url_refused": "an address inside",
+    "url_failed": "an address of nothing",
+    "not_implemented": "a service that was started anew with feedback switched off",
+    "storage_full": "feedback to a full store",
+    "internal": "a bug of the service",
+}
+
+
+def test_refusals_are_problems_of_the_contract(catalogue: dict[str, str]) -> None:
+    explained = {key.partition(".")[2] for key in catalogue if key.startswith("refused.")} - {"words", "other"}
+    assert explained <= set(KINDS)
+    assert set(MET) <= set(KINDS)
+
+
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=[bug("ui/texts")] * (kind in ("timeout", "internal"))) for kind in MET]
+)
+def test_a_refusal_that_a_person_can_meet_is_explained(kind: str, catalogue: dict[str, str]) -> None:
+    assert f"refused.{kind}" in catalogue
+
+
+def test_the_limits_that_are_said_are_those_that_hold(catalogue: dict[str, str]) -> None:
+    assert f"{MAX_BYTES // 1024**2} MB" in catalogue["classify.formats"]
+    assert f"{MAX_BYTES // 1024**2} MB" in catalogue["batch.help"]
+    assert f"{MAX_BYTES // 1024**2} MB" in catalogue["refused.too_large"]
+    assert f"{MAX_PIXELS // 10**6} " in catalogue["refused.too_large"]
+    assert re.sub("[.,]", "", catalogue["batch.help"]).count(str(batch.MOST_FILES)) == 1
+
+
+def test_a_request_of_the_page_is_one_that_the_service_takes() -> None:
+    overhead = 1024 * batch.CHUNK_FILES
+    assert batch.CHUNK_FILES <= MAX_BATCH
+    assert batch.CHUNK_BYTES + overhead <= MAX_BATCH_BYTES
+    assert batch.MOST_BYTES >= MAX_BYTES
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "written"),
+    [(0, 0, "0"), (1234.5, 1, "1,234.5"), (51839, 0, "51,839"), (0.126, 2, "0.13"), (-1234.5, 1, "-1,234.5")],
+)
+def test_numbers_are_written_as_in_english(value: float, digits: int, written: str) -> None:
+    assert number(value, digits) == written
+
+
+@pytest.mark.usefixtures("german")
+@pytest.mark.parametrize(
+    ("value", "digits", "written"),
+    [(0, 0, "0"), (1234.5, 1, "1.234,5"), (51839, 0, "51.839"), (1234567.891, 2, "1.234.567,89")],
+)
+def test_numbers_are_written_as_in_german(value: float, digits: int, written: str) -> None:
+    assert number(value, digits) == written
+
+
+def test_percents_are_written_as_in_english() -> None:
+    assert (percent(0.998), percent(1), percent(0.99638, 2)) == ("99.8%", "100.0%", "99.64%")
+
+
+@pytest.mark.usefixtures("german")
+def test_percents_are_written_as_in_german() -> None:
+    assert (percent(0.998), percent(0.99638, 2)) == ("99,8 %", "99,64 %")
+    assert probability(0.99999) == "> 99,9 %"
+
+
+@given(some.floats(0, 1))
+def test_no_probability_is_called_certain_or_impossible(value: float) -> None:
+    said = probability(value)
+    assert re.search(r"\d+\.\d", said)
+    assert not re.search(r"100|\b0\.0%", said)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(1.0, "> 99.9%"), (0.9996, "> 99.9%"), (0.9994, "99.9%"), (0.5, "50.0%"), (0.0006, "0.1%"), (0.0, "< 0.1%")],
+)
+def test_what_is_nearly_certain_or_impossible_is_said_so(value: float, said: str) -> None:
+    assert probability(value) == said
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "**bold**.png",
+        "[a link](javascript:alert(1)).png",
+        "![](http://example.com/spy.png)",
+        "<img src=x onerror=alert(1)>",
+        "`code`",
+        ":red[x] :material/home: $x^2$ ~~gone~~",
+        "# heading\n\n- list\n1. one\n> quote\n| table |",
+        "back\\slash \\*",
+        "&lt;b&gt; &#42;",
+        "Straße 50 km.jpg",
+    ],
+)
+def test_names_of_strangers_are_shown_letter_by_letter(name: str) -> None:
+    escaped = markdown_escaped(name)
+    assert re.sub(r"\\(\W|_)", r"\1", escaped) == name
+    assert not re.search(r"(?<!\\)[*_`\[\]()<>#|~$:&!]", re.sub(r"\\\\", "", escaped))
+
+
+def test_words_that_are_no_text_are_shown_as_well() -> None:
+    assert markdown_escaped(ValueError("a_b")) == r"a\_b"
