@@ -124,6 +124,7 @@ def test_a_picture_of_16_bits_is_recognised(client: Client) -> None:
         (bytes(21 * 1024**2), "too_large", "20,971,520 bytes"),
         ("http://127.0.0.1/sign.png", "not_implemented", "does not fetch"),
     ],
+    ids=["no picture", "empty", "large", "address"],
 )
 def test_a_refusal_carries_its_kind_and_the_reason(
     client: Client, picture: bytes | str, kind: str, reason: str

@@ -241,7 +241,7 @@ def test_the_time_left_is_told_in_german(untrained: tuple[str, Path], monkeypatc
 # Pictures and answers
 
 
-@pytest.mark.parametrize(("name", "payload"), awkward_pictures().items())
+@pytest.mark.parametrize(("name", "payload"), awkward_pictures().items(), ids=awkward_pictures())
 def test_whatever_the_service_reads_the_page_survives(
     service: str, monkeypatch: pytest.MonkeyPatch, name: str, payload: bytes
 ) -> None:

@@ -111,7 +111,7 @@ def test_every_text_is_said_somewhere(catalogue: dict[str, str]) -> None:
 def known_words() -> Iterator[str]:
     """Yield the key of each text for what samples, service and shipped classifier name."""
     metrics = shipped_card()["metrics"]
-    yield from {f"category.{label['category'].replace(' ', '_')}" for label in shipped_card()["labels"]}
+    yield from sorted({f"category.{label['category'].replace(' ', '_')}" for label in shipped_card()["labels"]})
     for name in metrics["refusal"]:
         yield f"refusal.{name.replace(' ', '_')}"
     for name, figures in metrics["accuracy_under_corruption"].items():
