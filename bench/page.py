@@ -86,7 +86,7 @@ def _classify_many(browser: Browser, url: str, other: Page) -> tuple[float, list
     began = time.perf_counter()
     page.get_by_role("button", name="Recognise all").click()
     done = page.get_by_role("button", name="Save as CSV")
-    meanwhile = []
+    meanwhile: list[float] = []
     while not done.is_visible():
         meanwhile.append(_answer(other, len(meanwhile)))
     seconds = time.perf_counter() - began

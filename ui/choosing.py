@@ -1,9 +1,8 @@
 """Which picture a person wants to know about; whichever was chosen last counts, on whatever way."""
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
-from urllib.parse import urlsplit
 
 import streamlit as st
 
@@ -76,7 +75,7 @@ def _take_address() -> None:
     address = st.session_state["address"].strip()
     if address:
         st.session_state[SAMPLE] = None
-        _take(Choice(Path(urlsplit(address).path).name or address, address))
+        _take(Choice(PurePosixPath(address.partition("?")[0]).name or address, address))
 
 
 def _take_sample() -> None:

@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ReadTimeoutError
 from urllib3.util import Retry
 
 CONTRACT: Final = (
@@ -107,9 +108,7 @@ class Label:
     @classmethod
     def of(cls, answer: Mapping[str, Any]) -> "Label":
         """Make a value of an answer; KeyError or TypeError if it is not one of the contract."""
-        named = {
-            each.name: answer.get(each.name, answer.get(each.name.removesuffix("_de"), "…")) for each in fields(cls)
-        }  # TEMPORARY
+        named = {each.name: answer[each.name] for each in fields(cls)}
         return cls(**{**named, "confused_with": tuple(named["confused_with"])})
 
 
@@ -297,6 +296,8 @@ class Client:
             raise self._stranger() from error
         with self._understanding():
             if response.status_code == requests.codes.service_unavailable:
+                if _kind(answer) != "not_ready":
+                    raise Busy(answer["detail"])
                 raise NotReady(answer["detail"], answer.get("progress"))
             if response.status_code == requests.codes.unauthorized:
                 raise NotAllowed("The service wants a key, and UI_API_KEY holds none that it knows.")
@@ -311,9 +312,10 @@ class Client:
         headers = {**options.pop("headers", {}), **({"X-API-Key": self._api_key} if self._api_key else {})}
         try:
             return self._session().request(method, self.base_url + path, headers=headers, **options)
-        except requests.Timeout as error:
-            raise Silent(f"{self.base_url} did not answer within {options['timeout']:g} s.") from error
         except requests.RequestException as error:
+            in_the_middle = isinstance(error.args[0] if error.args else None, ReadTimeoutError)
+            if isinstance(error, requests.Timeout) or in_the_middle:
+                raise Silent(f"{self.base_url} did not answer within {options['timeout']:g} s.") from error
             raise Unreachable(f"Nothing answers at {self.base_url}.") from error
 
     def _session(self) -> requests.Session:

@@ -11,6 +11,7 @@ from ui.client import Label
 
 LANGUAGES: Final = {"en": "English", "de": "Deutsch"}
 KEY: Final = "lang"  # of the choice in the session, and of the parameter in the address
+NO_BREAK: Final = "\u00a0"  # a space at which no line ends
 FOLDER: Final = Path(__file__).with_name("texts")
 
 
@@ -38,6 +39,11 @@ def text(key: str, **values: object) -> str:
     return read_catalogue(language())[key].format(**values)
 
 
+def word(key: str, name: str) -> str:
+    """Return the text for a name of the service; one without a text of its own keeps its name."""
+    return read_catalogue(language()).get(key.replace(" ", "_"), name)
+
+
 def number(value: float, digits: int = 0) -> str:
     """Return a number as the language writes it: 1,234.5 or 1.234,5."""
     plain = f"{value:,.{digits}f}"
@@ -46,7 +52,7 @@ def number(value: float, digits: int = 0) -> str:
 
 def percent(value: float, digits: int = 1) -> str:
     """Return a share as the language writes it: 99.8% or 99,8 %."""
-    return f"{number(100 * value, digits)}{' ' if language() == 'de' else ''}%"
+    return f"{number(100 * value, digits)}{NO_BREAK if language() == 'de' else ''}%"
 
 
 def probability(value: float) -> str:
@@ -78,7 +84,7 @@ def end_of(label: Label) -> str:
 
 def category_of(label: Label) -> str:
     """Return the name of a class's category; one without a text of its own keeps its name."""
-    return read_catalogue(language()).get(f"category.{label.category.replace(' ', '_')}", label.category)
+    return word(f"category.{label.category}", label.category)
 
 
 def markdown_escaped(words: Any) -> str:

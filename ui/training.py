@@ -40,6 +40,8 @@ def _show_curves(history: list[Mapping[str, Any]]) -> None:
     left, right = st.columns(2)
     for place, name, key in ((left, "loss", "loss"), (right, "accuracy", "validation_accuracy")):
         points = [{"epoch": each["epoch"], key: each[key]} for each in history if key in each]
+        if not points:
+            continue
         place.caption(text(f"training.{name}"))
         place.line_chart(points, x="epoch", y=key, x_label=text("training.epochs"), y_label="", height=220)
 

@@ -42,13 +42,21 @@ def _watch(error: ServiceError) -> None:
     now = error if st.session_state.pop(_NEW, False) else _still(error)
     if now is None:
         st.rerun()
-    elif isinstance(now, NotReady):
-        _show_not_ready(now)
     else:
-        kind, icon = next((kind, icon) for cls, kind, icon in KINDS if isinstance(now, cls))
-        show = st.warning if kind in ("busy", "silent") else st.error
+        show(now)
+
+
+def show(error: ServiceError) -> None:
+    """Say what keeps the service from answering."""
+    if isinstance(error, Refused):
+        show_refusal(error)
+    elif isinstance(error, NotReady):
+        _show_not_ready(error)
+    else:
+        kind, icon = next((kind, icon) for cls, kind, icon in KINDS if isinstance(error, cls))
+        box = st.warning if kind in ("busy", "silent") else st.error
         address = markdown_escaped(settings().service_url)
-        show(text(f"trouble.{kind}", address=address, seconds=settings().timeout_s), icon=icon)
+        box(text(f"trouble.{kind}", address=address, seconds=settings().timeout_s), icon=icon)
 
 
 def _still(error: ServiceError) -> ServiceError | None:

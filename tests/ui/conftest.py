@@ -22,11 +22,6 @@ from tests.conftest import SHIPPED
 POLL_S = 0.01  # how often a server looks whether it is to end
 
 
-def bug(place: str) -> pytest.MarkDecorator:
-    """Mark a test that fails until something is mended there; who mends it takes the mark away."""
-    return pytest.mark.xfail(reason=f"bug in {place}", strict=True)
-
-
 @dataclass(frozen=True)
 class Reply:
     """What a server answers: bytes as they are, and everything else as JSON."""

@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.conftest import drawing, encoded
-from tests.ui.conftest import Reply, bug, passing_on, path_of, problem, server
+from tests.ui.conftest import Reply, passing_on, path_of, problem, server
 from ui.history import as_csv, as_json
 from ui.views import batch
 from ui.views.batch import CHUNK_BYTES, CHUNK_FILES, MOST_BYTES, MOST_FILES, MOST_UNPACKED, Batch
@@ -101,8 +101,8 @@ def damaged(compression: int, start: int = 100) -> bytes:
         (encrypted(), "encrypted"),
         (damaged(zipfile.ZIP_STORED), "CRC"),
         (damaged(zipfile.ZIP_BZIP2), "data"),
-        pytest.param(damaged(zipfile.ZIP_DEFLATED, 35), "decompress", marks=bug("ui/views/batch.py, _inside")),
-        pytest.param(damaged(zipfile.ZIP_LZMA), "data", marks=bug("ui/views/batch.py, _inside")),
+        pytest.param(damaged(zipfile.ZIP_DEFLATED, 35), "decompress"),
+        pytest.param(damaged(zipfile.ZIP_LZMA), "data"),
     ],
     ids=["none", "empty", "cut", "encrypted", "damaged", "damaged bzip2", "damaged deflate", "damaged lzma"],
 )
@@ -171,7 +171,6 @@ def test_a_batch_that_was_cut_off_goes_on_where_it_was(service: str, monkeypatch
     assert set(app.dataframe[0].value["class_name"]) == {"Stop"}
 
 
-@bug("ui/views/batch.py, _work")
 def test_a_picture_that_is_too_large_for_its_request_only_is_sent_alone(
     service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -204,7 +203,6 @@ def test_the_table_speaks_german_and_the_files_the_words_of_the_contract(
     assert (row["class_name"], row["verdict"]) == ("Halt. Vorfahrt gewähren", "✓ Sicher")
 
 
-@bug("ui/views/batch.py, _inside")
 def test_names_of_archives_are_shown_letter_by_letter(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UI_SERVICE_URL", service)
     app = AppTest.from_string(PAGE, default_timeout=30).run()

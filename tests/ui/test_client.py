@@ -20,7 +20,6 @@ from service.problems import KINDS
 from tests.conftest import SHIPPED, awkward_pictures, drawing, encoded, free_port
 from tests.ui.conftest import (
     Reply,
-    bug,
     passing_on,
     path_of,
     problem,
@@ -319,7 +318,6 @@ def test_what_a_newer_service_says_besides_is_ignored(service: str, client: Clie
             newer.predict(b"")
 
 
-@bug("ui/client.py, Label.of")
 def test_a_label_that_lacks_a_member_of_the_contract_is_none(service: str) -> None:
     def without_end(path: str, answer: Any) -> Any:
         if path == "/model/labels":
@@ -358,7 +356,6 @@ def stopping(headers: bytes) -> Iterator[str]:
             over.set()
 
 
-@bug("ui/client.py, Client._request")
 def test_a_server_that_stops_in_the_middle_of_its_answer_is_silent() -> None:
     half = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     with stopping(half) as url, pytest.raises(Silent):
@@ -387,7 +384,6 @@ def test_another_server_is_not_taken_for_the_service(reply: Reply) -> None:
                 ask()
 
 
-@bug("ui/client.py, Client._ask")
 @pytest.mark.parametrize("kind", ["not_counted", "too_many_connections"])
 def test_a_service_that_has_a_classifier_and_no_time_is_busy(kind: str) -> None:
     answer = Reply(problem(kind), KINDS[kind].status)

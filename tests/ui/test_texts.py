@@ -17,7 +17,7 @@ from service.payloads import MAX_BATCH, MAX_BATCH_BYTES
 from service.problems import KINDS
 from service.settings import Settings
 from tests.conftest import ROOT
-from tests.ui.conftest import bug, shipped_card
+from tests.ui.conftest import shipped_card
 from ui import texts
 from ui.answer import VERDICTS
 from ui.choosing import SAMPLES, WAYS
@@ -157,9 +157,7 @@ def test_refusals_are_problems_of_the_contract(catalogue: dict[str, str]) -> Non
     assert set(MET) <= set(KINDS)
 
 
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=[bug("ui/texts")] * (kind in ("timeout", "internal"))) for kind in MET]
-)
+@pytest.mark.parametrize("kind", list(MET))
 def test_a_refusal_that_a_person_can_meet_is_explained(kind: str, catalogue: dict[str, str]) -> None:
     assert f"refused.{kind}" in catalogue
 
@@ -202,8 +200,8 @@ def test_percents_are_written_as_in_english() -> None:
 
 @pytest.mark.usefixtures("german")
 def test_percents_are_written_as_in_german() -> None:
-    assert (percent(0.998), percent(0.99638, 2)) == ("99,8 %", "99,64 %")
-    assert probability(0.99999) == "> 99,9 %"
+    assert (percent(0.998), percent(0.99638, 2)) == ("99,8\u00a0%", "99,64\u00a0%")
+    assert probability(0.99999) == "> 99,9\u00a0%"
 
 
 @given(some.floats(0, 1))

@@ -1,7 +1,9 @@
 """Many pictures at once: a table that can be filtered, sorted and saved."""
 
 import io
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
@@ -14,7 +16,7 @@ from ui import history
 from ui.answer import VERDICTS, sign_address
 from ui.client import Label, Result
 from ui.connection import client, labels, state
-from ui.texts import name_of, number, text
+from ui.texts import markdown_escaped, name_of, number, text
 
 CHUNK_FILES: Final = 48  # of a request: a fraction of a second, so that the bar moves
 CHUNK_BYTES: Final = 24 * 1024**2  # the service takes 64 MiB in all
@@ -23,6 +25,11 @@ MOST_BYTES: Final = 20 * 1024**2  # of a file inside an archive: the service tak
 MOST_UNPACKED: Final = 512 * 1024**2
 FAILED: Final = "failed"
 SYMBOLS: Final = {"confident": "✓", "unsure": "?", "not_recognised": "⊘", FAILED: "✗"}
+
+# What zipfile raises for archives that are damaged, encrypted, or packed in a way that it does not know.
+_UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError, EOFError, OSError, ValueError,
+)  # fmt: skip
 
 
 @dataclass
@@ -86,8 +93,8 @@ def _inside(name: str, payload: bytes, notes: list[str]) -> Iterator[tuple[str, 
                 with archive.open(entry) as file:
                     # One byte more than the service takes, so that it refuses what is larger; sizes may lie.
                     yield f"{name}/{entry.filename}", file.read(MOST_BYTES + 1)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, EOFError, OSError, ValueError) as error:
-        notes.append(text("batch.bad_archive", name=name, reason=error))
+    except _UNREADABLE as error:
+        notes.append(text("batch.bad_archive", name=markdown_escaped(name), reason=markdown_escaped(error)))
 
 
 def _work(batch: Batch) -> None:
@@ -97,7 +104,12 @@ def _work(batch: Batch) -> None:
     while (done := len(batch.results)) < total:
         bar.progress(done / total, text=text("batch.progress", done=number(done), total=number(total)))
         end = _end_of_chunk(batch.payloads, done)
-        found = client().predict_batch(list(zip(batch.names[done:end], batch.payloads[done:end], strict=True)))
+        files = list(zip(batch.names[done:end], batch.payloads[done:end], strict=True))
+        found = client().predict_batch(files)
+        for place, result in enumerate(found):
+            # Together they may have more pixels than a request may; alone a good one has not.
+            if result.kind == "too_large" and len(files) > 1:
+                [found[place]] = client().predict_batch(files[place : place + 1])
         batch.payloads[done:end] = [b""] * (end - done)
         batch.results += found
     bar.empty()

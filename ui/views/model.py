@@ -10,7 +10,7 @@ import streamlit as st
 from ui.answer import sign_address
 from ui.client import Label
 from ui.connection import card, labels, state
-from ui.texts import name_of, number, percent, text
+from ui.texts import name_of, number, percent, text, word
 
 HEIGHT = 320
 
@@ -204,7 +204,7 @@ def _show_refusals(metrics: Mapping[str, Any]) -> None:
     st.markdown(text("model.refusal_explained"))
     table = [
         {
-            text("model.kind"): text(f"refusal.{name.replace(' ', '_')}"),
+            text("model.kind"): word(f"refusal.{name}", name),
             text("model.pictures"): number(each["pictures"]),
             text("model.refused"): percent(each["not_recognised"]),
         }
@@ -220,7 +220,7 @@ def _show_corruptions(metrics: Mapping[str, Any]) -> None:
     st.subheader(text("model.corruption"), anchor=False)
     st.markdown(text("model.corruption_explained", mean=percent(found["mean"], 2), examples=number(found["examples"])))
     rows = [
-        {"kind": text(f"corruption.{name.replace(' ', '_')}"), "strength": strength, "accuracy": accuracy}
+        {"kind": word(f"corruption.{name}", name), "strength": strength, "accuracy": accuracy}
         for name, accuracies in found.items()
         if isinstance(accuracies, list)
         for strength, accuracy in enumerate(accuracies, 1)

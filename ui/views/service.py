@@ -14,8 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from ui import history
 from ui.answer import VERDICTS
 from ui.choosing import CHOICE, Choice
+from ui.client import ServiceError
 from ui.connection import POLL_S, client, labels, settings, state
-from ui.texts import name_of, number, probability, text
+from ui.texts import name_of, number, probability, text, word
+from ui.trouble import show as show_trouble
 
 POINTS: Final = 150  # of a chart: five minutes
 STAGES: Final = ("decode", "infer", "encode")
@@ -42,7 +44,7 @@ def show() -> None:
     figures[0].metric(text("service.state"), text("service.ready"), border=True)
     figures[1].metric(text("service.version"), service.version.rpartition("-")[2], help=service.version, border=True)
     figures[2].metric(text("service.contract"), service.contract, border=True)
-    offers = " ".join(f":blue-badge[{text(f'service.offer_{offer}')}]" for offer in sorted(service.offers))
+    offers = " ".join(f":blue-badge[{word(f'service.offer_{offer}', offer)}]" for offer in sorted(service.offers))
     st.markdown(f"{text('service.offers')}: {offers or '–'}")
     st.subheader(text("service.live"), anchor=False)
     _show_live()
@@ -56,7 +58,11 @@ def show() -> None:
 def _show_live() -> None:
     """Ask for the counts again and again, and draw what changed between two times."""
     points: deque[Counts] = st.session_state.setdefault("counts", deque(maxlen=POINTS))
-    points.append(_count(client().metrics()))
+    try:
+        points.append(_count(client().metrics()))
+    except ServiceError as error:  # while the page is open; it is asked again by itself
+        show_trouble(error)
+        return
     now = points[-1]
     rows = [_between(old, new) for old, new in zip(points, list(points)[1:], strict=False)]
     latest = rows[-1] if rows else None

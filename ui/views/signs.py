@@ -21,7 +21,7 @@ def show() -> None:
     st.title(text("signs.title"), anchor=False)
     st.markdown(text("signs.subtitle", count=len(known)))
     chosen = st.query_params.get(CHOSEN, "")
-    if chosen.isascii() and chosen.isdigit() and int(chosen) < len(known):
+    if len(chosen) < 9 and chosen.isascii() and chosen.isdigit() and int(chosen) < len(known):
         _show_details(known[int(chosen)], known)
     st.segmented_control(
         text("signs.mode"), ["look", "learn"], key="signs_mode", default="look", required=True, persist_state="session",
