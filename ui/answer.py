@@ -7,10 +7,11 @@ from typing import Final
 
 import streamlit as st
 
-from ui.client import Box, Label, Prediction, Refused
+from ui.client import Box, Label, Prediction, Refused, ServiceError
 from ui.components import extras
 from ui.connection import client, patiently
 from ui.texts import category_of, duty_of, end_of, language, name_of, other_name_of, probability, text
+from ui.trouble import show as show_trouble
 from ui.trouble import show_refusal
 
 VERDICTS: Final = {
@@ -34,10 +35,10 @@ def sign_address(index: int) -> str | None:
     return f"app/static/signs/{index:02}.webp" if sign_file(index) else None
 
 
-def show_sign(label: Label, width: int) -> None:
-    """Show the drawing of a class, if there is one; `width` in pixels."""
+def show_sign(label: Label, width: int, words: str = "") -> None:
+    """Show the drawing of a class, if there is one; `width` in pixels, `words` for those who do not see it."""
     if path := sign_file(label.index):
-        st.image(path, width=width, alt=text("sign.drawn", name=name_of(label)))
+        st.image(path, width=width, alt=words or text("sign.drawn", name=name_of(label)))
 
 
 def show_meaning(label: Label) -> None:
@@ -110,6 +111,9 @@ def ask_for_feedback(picture: bytes, box: Box | None, labels: Sequence[Label]) -
             patiently(lambda: client().send_feedback(picture, index, box))
         except Refused as error:
             show_refusal(error)
+        except ServiceError as error:
+            show_trouble(error)
+            st.warning(text("feedback.not_sent"), icon=":material/unsubscribe:")
         else:
             st.session_state[done] = True
             st.rerun()
@@ -131,7 +135,7 @@ def _explain(prediction: Prediction, labels: Sequence[Label]) -> str:
 def _bars(prediction: Prediction, labels: Sequence[Label]) -> str:
     rows = []
     for each in prediction.alternatives:
-        name, share = html.escape(name_of(labels[each.class_index])), probability(each.probability)
+        name, share = html.escape(name_of(labels[each.class_index])), html.escape(probability(each.probability))
         drawn = sign_address(each.class_index)
         picture = f'<img src="{drawn}" alt="" width="28" height="28">' if drawn else "<span></span>"
         rows.append(

@@ -8,6 +8,7 @@ import streamlit as st
 
 from ui import texts
 from ui.client import Refused, ServiceError
+from ui.components import extras
 from ui.settings import SettingsError
 from ui.texts import text
 from ui.trouble import show_refusal, wait_for_end
@@ -23,15 +24,16 @@ def draw(name: str) -> None:
 
 def main() -> None:
     """Draw the page that the address names."""
-    st.session_state.setdefault(texts.KEY, texts.browser_language())
+    wanted = st.query_params.get(texts.KEY, "")
+    st.session_state.setdefault(texts.KEY, wanted if wanted in texts.LANGUAGES else texts.browser_language())
     st.set_page_config(page_title=text("app.name"), page_icon=str(HERE / "icon.png"), layout="wide")
     st.html(HERE / "style.css")
-    # Before anything is said: an address with a language in it reaches the session with this element.
     with st.container(horizontal=True, horizontal_alignment="right", key="language"):
         st.segmented_control(
             text("app.language"), list(texts.LANGUAGES), key=texts.KEY, required=True, bind="query-params",
             label_visibility="collapsed",
         )  # fmt: skip
+    extras.tell_language(texts.language())
     st.html(f"<style>:root {{ --upload: '{text('app.upload')}'; }}</style>")
     pages = [
         st.Page(partial(draw, name), title=text(f"{name}.nav"), url_path=name, default=name == PAGES[0])

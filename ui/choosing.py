@@ -7,12 +7,13 @@ from typing import Final
 import streamlit as st
 
 from ui.client import State
-from ui.components import extras, viewer
+from ui.components import extras
+from ui.connection import forget_answers
 from ui.texts import text
 
 SAMPLES: Final = {path.stem: path for path in sorted(Path(__file__).with_name("samples").glob("*.png"))}
 WAYS: Final = {"file": ":material/upload:", "camera": ":material/photo_camera:", "address": ":material/link:"}
-CHOICE, SAMPLE, WAY = "choice", "sample", "way"  # in the session
+CHOICE, SAMPLE, WAY, _ADDRESS = "choice", "sample", "way", "address_of_sample"  # in the session
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,8 @@ class Choice:
 
 def choose(state: State) -> Choice | None:
     """Show all ways to choose a picture and return what was chosen last, None before that."""
-    if CHOICE not in st.session_state:
-        st.session_state[CHOICE] = None
-        if st.query_params.get(SAMPLE) in SAMPLES:
-            st.session_state[SAMPLE] = st.query_params[SAMPLE]
-            _take_sample()
+    st.session_state.setdefault(CHOICE, None)
+    _follow_address()
     ways = [way for way in WAYS if way != "address" or "urls" in state.offers]
     st.segmented_control(
         text("classify.way"), ways, key=WAY, default="file", required=True, persist_state="session",
@@ -58,11 +56,24 @@ def choose(state: State) -> Choice | None:
     return choice
 
 
+def _follow_address() -> None:
+    """Take the sample that the address names, if that is new: the page was opened with it, or the browser went back."""
+    named = st.query_params.get(SAMPLE)
+    if named != st.session_state.get(_ADDRESS):
+        st.session_state[_ADDRESS] = named
+        st.session_state[SAMPLE] = named if named in SAMPLES else None
+        _take_sample()
+
+
 def _take(choice: Choice | None) -> None:
+    """Take a picture, and let the address name it if it is a sample."""
     st.session_state[CHOICE] = choice
-    viewer.forget_box()
-    if st.session_state.get(SAMPLE) is None:
+    sample = st.session_state.get(SAMPLE)
+    if sample is None:
         st.query_params.pop(SAMPLE, None)
+    elif st.query_params.get(SAMPLE) != sample:
+        st.query_params[SAMPLE] = sample
+    st.session_state[_ADDRESS] = sample
 
 
 def _take_file(key: str) -> None:
@@ -75,11 +86,10 @@ def _take_address() -> None:
     address = st.session_state["address"].strip()
     if address:
         st.session_state[SAMPLE] = None
+        forget_answers()  # what is there may be another picture by now
         _take(Choice(PurePosixPath(address.partition("?")[0]).name or address, address))
 
 
 def _take_sample() -> None:
     name = st.session_state[SAMPLE]
-    if name is not None:
-        st.query_params[SAMPLE] = name
     _take(None if name is None else Choice(SAMPLES[name].name, SAMPLES[name].read_bytes()))

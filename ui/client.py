@@ -23,10 +23,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ReadTimeoutError
 from urllib3.util import Retry
 
-CONTRACT: Final = (
-    1,
-    1,
-)  # this page needs what the service offers since then, and knows no other first number
+# Of the service: this page needs what it offers since then, and knows no other first number.
+CONTRACT: Final = (1, 1)
 LONGEST_PAUSE_S: Final = 2  # before a request is sent again
 BATCH_TIMEOUTS: Final = 6  # a batch may take so many times as long as one picture
 

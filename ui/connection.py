@@ -1,6 +1,7 @@
 """What all pages ask of the service, and how they wait for it."""
 
 import base64
+import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
@@ -8,12 +9,15 @@ from typing import Any, Final, TypeVar
 
 import streamlit as st
 
-from ui.client import Box, Client, Label, Prediction, State
+from ui.client import Box, Client, Label, Prediction, Refused, State
 from ui.settings import Settings, read_settings
 from ui.texts import text
 
 SLOW_S: Final = 1.0  # after which a person is told that the service takes its time
+MOST_ANSWERS: Final = 100  # that a session remembers
 POLL_S: Final = 2.0  # how often a page in trouble asks whether it is over
+
+_ANSWERS: Final = "answers"  # in the session
 
 T = TypeVar("T")
 
@@ -70,10 +74,30 @@ def card(version: str) -> Mapping[str, Any]:  # noqa: ARG001 — as above
     return client().card()
 
 
-@st.cache_data(max_entries=200, show_spinner=False, scope="session")
-def prediction(picture: bytes | str, box: Box | None, version: str) -> Prediction:  # noqa: ARG001 — as above
-    """Return what the classifier of this version says of a picture, asked once."""
-    return patiently(lambda: client().predict(picture, box))
+def prediction(picture: bytes | str, box: Box | None, version: str) -> Prediction:
+    """Return what the classifier of this version says of a picture, asked once in a session.
+
+    Raises:
+        ServiceError: see `ui.client`; a refusal is remembered too.
+    """
+    answers: dict[object, Prediction | Refused] = st.session_state.setdefault(_ANSWERS, {})
+    key = picture if isinstance(picture, str) else hashlib.sha256(picture).digest(), box, version
+    if key not in answers:
+        try:
+            answers[key] = patiently(lambda: client().predict(picture, box))
+        except Refused as refusal:
+            answers[key] = refusal
+        while len(answers) > MOST_ANSWERS:
+            del answers[next(iter(answers))]
+    found = answers[key]
+    if isinstance(found, Refused):
+        raise found
+    return found
+
+
+def forget_answers() -> None:
+    """Ask anew for every picture."""
+    st.session_state.pop(_ANSWERS, None)
 
 
 def data_url(content: bytes, media_type: str = "image/png") -> str:

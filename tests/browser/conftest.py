@@ -41,9 +41,16 @@ def start_browser(executable: str) -> Iterator[Browser]:
 
 
 def go(page: Page, url: str) -> None:
-    """Open an address and wait until the page is drawn to its end."""
+    """Open an address and wait until the page is drawn to its end, style included, which comes in a file of its own."""
     page.goto(url)
     expect(page.get_by_text(re.compile("^(Not legal advice|Keine Rechtsberatung)"))).to_be_visible(timeout=30_000)
+    settle(page)
+    page.wait_for_load_state("networkidle")
+
+
+def settle(page: Page) -> None:
+    """Wait until the page has nothing more to draw, so that nothing on it is of the run before."""
+    expect(page.locator("[data-test-script-state=notRunning]")).to_be_attached()
 
 
 def upload(page: Page, name: str, content: bytes) -> None:

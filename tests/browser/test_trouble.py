@@ -38,12 +38,12 @@ def test_a_service_that_is_killed_and_started_anew_costs_nothing(browser: Browse
         with start_process(port=port) as (_, process):
             shows_sign(page, "Roundabout mandatory")
             page.get_by_role("link", name="Service").click()
-            expect(page.get_by_text("Answers since its start")).to_be_visible()
+            expect(page.get_by_text("Answers of all routes")).to_be_visible()
             process.terminate()
             process.wait()
             expect(page.get_by_text("The prediction service is not there")).to_be_visible()
         with start_service(port=port):
-            expect(page.get_by_text("Answers since its start")).to_be_visible()
+            expect(page.get_by_text("Answers of all routes")).to_be_visible()
         page.close()
 
 

@@ -387,7 +387,7 @@ def test_a_wrong_answer_is_put_right_and_counted(service: str, monkeypatch: pyte
     [
         ("batch", "Viele Bilder auf einmal"),
         ("signs", "43 von 43 Zeichen"),
-        ("data", "drei Wege"),
+        ("data", "keinen Datensatz zur Hand"),
         ("model", "Wie gut ist er?"),
         ("service", "Der Dienst hinter dieser Seite"),
     ],

@@ -9,6 +9,12 @@ _speech = st.components.v2.component(
     "speech", html="<button type='button' hidden></button>", css=source("speech.css"), js=source("speech.js")
 )
 _camera = st.components.v2.component("camera", js=source("camera.js"))
+_language = st.components.v2.component("language", js=source("language.js"))
+
+
+def tell_language(language: str) -> None:
+    """Tell the browser in which language the page is, for those who have it read to them."""
+    _language(key="language_of_page", data=language, height=0)
 
 
 def accept_pasted_pictures() -> None:

@@ -47,9 +47,9 @@ export default function (component) {
     const cropping = data.cropping && image.src !== data.instead; // whose pixels are not those of the picture
     const layer = add("div", "frame", stage);
     const box = data.box ?? (cropping ? [0.2, 0.2, 0.8, 0.8].map((share, i) => Math.round(share * whole[2 + (i % 2)])) : null);
-    if (box) place(add("div", "shade", layer), box);
-    if (data.heatmap) place(heatmap(layer), box ?? whole);
-    if (cropping) handle(box);
+    if (data.box) place(add("div", "shade", layer), data.box);
+    if (data.heatmap) place(heatmap(layer), data.box ?? whole);
+    if (cropping) handle(box, layer);
     if (cropping) add("figcaption", "", figure).textContent = data.hint;
   }
 
@@ -70,15 +70,17 @@ export default function (component) {
     return canvas;
   }
 
-  function handle(box) {
+  function handle(box, layer) {
     const { naturalWidth: width, naturalHeight: height } = image;
-    const shade = figure.querySelector(".shade");
+    let shade = layer.querySelector(".shade"); // nothing is cut off before a box is drawn
     const element = add("div", "box", stage);
     const corner = add("div", "corner", element);
     element.tabIndex = 0;
+    element.classList.toggle("unset", !data.box); // those who use no mouse find a box to begin with
     element.setAttribute("role", "group");
     element.setAttribute("aria-label", data.hint);
 
+    const begun = box;
     const show = (changed) => {
       const side = (low, high, limit) => {
         low = Math.round(Math.max(0, Math.min(low, limit - SMALLEST)));
@@ -87,8 +89,9 @@ export default function (component) {
       const [left, right] = side(changed[0], changed[2], width);
       const [top, bottom] = side(changed[1], changed[3], height);
       box = [left, top, right, bottom];
+      if (String(box) !== String(begun)) element.classList.remove("unset");
       place(element, box);
-      place(shade, box);
+      if (shade) place(shade, box);
     };
     const tell = () => setStateValue("box", box);
     const moved = (from, dx, dy) => {
@@ -106,6 +109,7 @@ export default function (component) {
         event.stopPropagation();
         const start = at(event);
         const from = box;
+        shade ??= add("div", "shade", layer);
         target.setPointerCapture(event.pointerId);
         target.onpointermove = (next) => show(change(from, start, at(next)));
         target.onpointerup = target.onpointercancel = () => {

@@ -1,15 +1,18 @@
 """A picture with what the classifier looked at, in which a part can be chosen."""
 
+import hashlib
 from collections.abc import Sequence
+from typing import Final
 
 import streamlit as st
+from streamlit import runtime
 
 from ui.client import Box
 from ui.components import source
 from ui.connection import data_url
 from ui.texts import text
 
-KEY = "viewer"
+_BOX: Final = "box"  # in the session: the picture that a part was chosen of, and that part
 
 _mount = st.components.v2.component(
     "picture_viewer",
@@ -33,17 +36,17 @@ def show(
     Args:
         picture: the bytes of a file, or its address.
         description: for those who do not see it.
-        instead: a PNG in base64, shown if the browser cannot read the picture, or may not.
+        instead: a PNG in base64, shown if the browser cannot read the picture, or may not; "" if there is none.
         box: the part that is classified, None for all of it.
         cropping: whether a part can be chosen.
         heatmap: rows of values in [0, 1] over that part, None to show none.
     """
-    shown = f"data:image/png;base64,{instead}" if isinstance(picture, str) else data_url(picture, "image/*")
+    other = f"data:image/png;base64,{instead}" if instead else ""
     _mount(
-        key=KEY,
+        key=_key(picture),
         data={
-            "picture": shown,
-            "instead": f"data:image/png;base64,{instead}" if instead else "",
+            "picture": other if isinstance(picture, str) else _address(picture),
+            "instead": other,
             "alt": description,
             "box": list(box) if box else None,
             "cropping": cropping,
@@ -54,12 +57,29 @@ def show(
     )
 
 
-def chosen_box() -> Box | None:
-    """Return the part that was chosen, None for the whole picture."""
-    box = st.session_state.get(KEY, {}).get("box")
-    return None if not box else (int(box[0]), int(box[1]), int(box[2]), int(box[3]))
+def chosen_box(picture: bytes | str) -> Box | None:
+    """Return the part of this picture that was chosen, None for all of it.
+
+    It is remembered when another page is looked at, and forgotten with the picture.
+    """
+    key = _key(picture)
+    state = st.session_state.get(key)
+    box = state.get("box") if state else None
+    if box:
+        st.session_state[_BOX] = key, (int(box[0]), int(box[1]), int(box[2]), int(box[3]))
+    whose, remembered = st.session_state.get(_BOX, ("", None))
+    found: Box | None = remembered if whose == key else None
+    return found
 
 
-def forget_box() -> None:
-    """Drop what was chosen in the picture before; to be called before the viewer is drawn."""
-    st.session_state.pop(KEY, None)
+def _key(picture: bytes | str) -> str:
+    """Return a name of the element that is the picture's own, so that the browser keeps no box of another one."""
+    content = picture.encode() if isinstance(picture, str) else picture
+    return f"viewer-{hashlib.sha256(content).hexdigest()[:16]}"
+
+
+def _address(picture: bytes) -> str:
+    """Return where the browser gets a picture, as Streamlit serves those of its own elements."""
+    if not runtime.exists():  # as in tests without a server
+        return data_url(picture)
+    return runtime.get_instance().media_file_mgr.add(picture, "image/png", "viewer").lstrip("/")

@@ -1,7 +1,6 @@
 """Many pictures at once: a table that can be filtered, sorted and saved."""
 
 import io
-import lzma
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,9 +13,9 @@ import streamlit as st
 
 from ui import history
 from ui.answer import VERDICTS, sign_address
-from ui.client import Label, Result
+from ui.client import Label, Refused, Result
 from ui.connection import client, labels, state
-from ui.texts import markdown_escaped, name_of, number, text
+from ui.texts import markdown_escaped, name_of, number, text, word
 
 CHUNK_FILES: Final = 48  # of a request: a fraction of a second, so that the bar moves
 CHUNK_BYTES: Final = 24 * 1024**2  # the service takes 64 MiB in all
@@ -28,7 +27,7 @@ SYMBOLS: Final = {"confident": "✓", "unsure": "?", "not_recognised": "⊘", FA
 
 # What zipfile raises for archives that are damaged, encrypted, or packed in a way that it does not know.
 _UNREADABLE = (
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, RuntimeError, NotImplementedError, EOFError, OSError, ValueError,
+    zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError, ValueError,
 )  # fmt: skip
 
 
@@ -37,7 +36,7 @@ class Batch:
     """Pictures that are being classified; `results` has an entry for each that is done, whose bytes are dropped."""
 
     names: list[str] = field(default_factory=list)
-    payloads: list[bytes] = field(default_factory=list)
+    payloads: list[bytes | None] = field(default_factory=list)  # None where an archive could not be unpacked
     results: list[Result] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -70,31 +69,45 @@ def _start() -> None:
     st.session_state["batch"] = batch if batch.names or batch.notes else None
 
 
-def _unpack(files: Iterable[tuple[str, bytes]], notes: list[str]) -> Iterator[tuple[str, bytes]]:
-    """Yield name and bytes of each picture, those inside archives included; what is left out is said in `notes`."""
+def _unpack(files: Iterable[tuple[str, bytes]], notes: list[str]) -> Iterator[tuple[str, bytes | None]]:
+    """Yield name and bytes of each picture, those inside archives included; what is left out is said in `notes`.
+
+    The bytes are None where those of an archive are damaged, encrypted or packed in a way that is not taken.
+    """
     count = unpacked = 0
     for name, payload in files:
         for inner, content in _inside(name, payload, notes) if name.lower().endswith(".zip") else [(name, payload)]:
             count += 1
-            unpacked += len(content)
+            unpacked += len(content or b"")
             if count > MOST_FILES or unpacked > MOST_UNPACKED:
                 notes.append(text("batch.too_many", count=number(MOST_FILES), size=MOST_UNPACKED // 1024**2))
                 return
             yield inner, content
 
 
-def _inside(name: str, payload: bytes, notes: list[str]) -> Iterator[tuple[str, bytes]]:
+def _inside(name: str, payload: bytes, notes: list[str]) -> Iterator[tuple[str, bytes | None]]:
     try:
-        with zipfile.ZipFile(io.BytesIO(payload)) as archive:
-            for entry in archive.infolist():
-                path = PurePosixPath(entry.filename)
-                if entry.is_dir() or path.name.startswith(".") or "__MACOSX" in path.parts:
-                    continue
-                with archive.open(entry) as file:
-                    # One byte more than the service takes, so that it refuses what is larger; sizes may lie.
-                    yield f"{name}/{entry.filename}", file.read(MOST_BYTES + 1)
+        archive = zipfile.ZipFile(io.BytesIO(payload))
     except _UNREADABLE as error:
         notes.append(text("batch.bad_archive", name=markdown_escaped(name), reason=markdown_escaped(error)))
+        return
+    with archive:
+        for entry in archive.infolist():
+            path = PurePosixPath(entry.filename)
+            if entry.is_dir() or path.name.startswith(".") or "__MACOSX" in path.parts:
+                continue
+            yield f"{name}/{entry.filename}", _content(archive, entry)
+
+
+def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes | None:
+    """Return the bytes of a file in an archive, one more than the service takes at most; None if there is no way to."""
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return None  # of other kinds zipfile unpacks as much as they hold, however little is asked for
+    try:
+        with archive.open(entry) as file:
+            return file.read(MOST_BYTES + 1)
+    except _UNREADABLE:
+        return None
 
 
 def _work(batch: Batch) -> None:
@@ -104,22 +117,31 @@ def _work(batch: Batch) -> None:
     while (done := len(batch.results)) < total:
         bar.progress(done / total, text=text("batch.progress", done=number(done), total=number(total)))
         end = _end_of_chunk(batch.payloads, done)
-        files = list(zip(batch.names[done:end], batch.payloads[done:end], strict=True))
-        found = client().predict_batch(files)
-        for place, result in enumerate(found):
-            # Together they may have more pixels than a request may; alone a good one has not.
-            if result.kind == "too_large" and len(files) > 1:
-                [found[place]] = client().predict_batch(files[place : place + 1])
+        batch.results += _ask(batch.names[done:end], batch.payloads[done:end])
         batch.payloads[done:end] = [b""] * (end - done)
-        batch.results += found
     bar.empty()
 
 
-def _end_of_chunk(payloads: Sequence[bytes], start: int) -> int:
+def _ask(names: Sequence[str], payloads: Sequence[bytes | None]) -> list[Result]:
+    """Return what the service says of some pictures, in one request if it takes them together."""
+    files = [(name, payload) for name, payload in zip(names, payloads, strict=True) if payload is not None]
+    try:
+        answers = client().predict_batch(files) if files else []
+    except Refused as error:  # all of it: better none of these than none of those behind them
+        answers = [Result(None, str(error), error.kind)] * len(files)
+    for place, answer in enumerate(answers):
+        # Together they may have more pixels than a request may; alone a good one has not.
+        if answer.kind == "too_large" and len(files) > 1:
+            [answers[place]] = client().predict_batch(files[place : place + 1])
+    unread = iter(answers)
+    return [Result(None, text("batch.not_unpacked")) if payload is None else next(unread) for payload in payloads]
+
+
+def _end_of_chunk(payloads: Sequence[bytes | None], start: int) -> int:
     """Return behind which picture a request ends that begins with this one."""
-    end, size = start + 1, len(payloads[start])
-    while end < min(len(payloads), start + CHUNK_FILES) and size + len(payloads[end]) <= CHUNK_BYTES:
-        size += len(payloads[end])
+    end, size = start + 1, len(payloads[start] or b"")
+    while end < min(len(payloads), start + CHUNK_FILES) and size + len(payloads[end] or b"") <= CHUNK_BYTES:
+        size += len(payloads[end] or b"")
         end += 1
     return end
 
@@ -183,7 +205,8 @@ def _row(name: str, result: Result, known: Sequence[Label]) -> dict[str, Any]:
     found = result.prediction
     if found is None:
         empty = dict.fromkeys(("class_index", "class_name", "sign_number", "probability", "picture", "sign"))
-        return {"file": name, **empty, "verdict": FAILED, "reason": result.reason}
+        reason = word(f"refused.{result.kind}", result.reason)
+        return {"file": name, **empty, "verdict": FAILED, "reason": reason}
     return {
         "file": name,
         "class_index": found.class_index,

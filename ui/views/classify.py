@@ -5,7 +5,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from ui import answer, history
 from ui.choosing import Choice, choose
-from ui.client import Refused, State
+from ui.client import Box, Prediction, Refused, State
 from ui.components import viewer
 from ui.connection import card, labels, prediction, state
 from ui.texts import text
@@ -34,7 +34,7 @@ def _show_answer(choice: Choice, service: State, picture: DeltaGenerator, words:
     with picture, st.container(horizontal=True):
         why = st.toggle(text("classify.why"), key="why", persist_state="session")
         cropping = can_crop and st.toggle(text("classify.crop"), key="cropping", persist_state="session")
-    box = viewer.chosen_box() if cropping else None
+    box = viewer.chosen_box(choice.picture) if cropping else None
     known = labels(service.version)
     try:
         with words:
@@ -42,23 +42,30 @@ def _show_answer(choice: Choice, service: State, picture: DeltaGenerator, words:
     except Refused as error:
         with words:
             show_refusal(error)
+        if box is not None:  # so that another one can be drawn
+            with picture:
+                _show_picture(choice, None, box, cropping=True, why=False)
         return
     history.remember(choice.name, box, found)
     with picture:
-        viewer.show(
-            choice.picture,
-            text("classify.picture", name=choice.name),
-            instead=found.thumbnail,
-            box=box,
-            cropping=cropping,
-            heatmap=found.heatmap if why else None,
-        )
-        if why:
-            st.caption(text("classify.why_explained" if found.heatmap else "classify.why_missing"))
-        elif cropping and box is None:
-            st.caption(text("classify.crop_explained"))
+        _show_picture(choice, found, box, cropping=cropping, why=why)
     with words:
         answer.show(found, known)
         if isinstance(choice.picture, bytes) and "feedback" in service.offers:
             answer.ask_for_feedback(choice.picture, box, known)
     answer.show_similar(found, known)
+
+
+def _show_picture(choice: Choice, found: Prediction | None, box: Box | None, *, cropping: bool, why: bool) -> None:
+    viewer.show(
+        choice.picture,
+        text("classify.picture", name=choice.name),
+        instead=found.thumbnail if found else "",
+        box=box,
+        cropping=cropping,
+        heatmap=found.heatmap if found and why else None,
+    )
+    if found and why:
+        st.caption(text("classify.why_explained" if found.heatmap else "classify.why_missing"))
+    elif cropping and box is None:
+        st.caption(text("classify.crop_explained"))

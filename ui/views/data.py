@@ -88,7 +88,10 @@ def _show_histogram(found: Mapping[str, Any], kind: str) -> None:
             x=alt.X("from:Q", title=text(f"data.{kind}_axis")),
             x2="to:Q",
             y=alt.Y("count:Q", title=text(f"data.{kind}_count")),
-            tooltip=["from:Q", "to:Q", "count:Q"],
+            tooltip=[
+                alt.Tooltip("from:Q", title=text(f"data.{kind}_axis")),
+                alt.Tooltip("count:Q", title=text(f"data.{kind}_count")),
+            ],
         )
     )
     st.altair_chart(chart.properties(height=260))

@@ -122,7 +122,10 @@ def _show_selection(metrics: Mapping[str, Any]) -> None:
         .encode(
             x=alt.X("answered:Q", title=text("model.answered"), axis=alt.Axis(format="%"), scale=alt.Scale(zero=False)),
             y=alt.Y("error:Q", title=text("model.wrong"), axis=alt.Axis(format=".2%")),
-            tooltip=[alt.Tooltip("answered:Q", format=".1%"), alt.Tooltip("error:Q", format=".2%")],
+            tooltip=[
+                alt.Tooltip("answered:Q", title=text("model.answered"), format=".1%"),
+                alt.Tooltip("error:Q", title=text("model.wrong"), format=".2%"),
+            ],
         )
     )
     st.altair_chart(chart.properties(height=HEIGHT))
@@ -231,7 +234,11 @@ def _show_corruptions(metrics: Mapping[str, Any]) -> None:
     )
     cells = base.mark_rect().encode(
         color=alt.Color("accuracy:Q", title=text("model.accuracy"), scale=alt.Scale(scheme="blues"), legend=None),
-        tooltip=["kind:N", "strength:O", alt.Tooltip("accuracy:Q", format=".1%")],
+        tooltip=[
+            alt.Tooltip("kind:N", title=text("model.kind")),
+            alt.Tooltip("strength:O", title=text("model.strength")),
+            alt.Tooltip("accuracy:Q", title=text("model.accuracy"), format=".1%"),
+        ],
     )
     values = base.mark_text().encode(
         text=alt.Text("accuracy:Q", format=".1%"),

@@ -79,7 +79,14 @@ def _show_live() -> None:
         st.caption(text("service.verdicts"))
         counted = pd.DataFrame({"verdict": [text(f"batch.{name}") for name in VERDICTS], "n": now.verdicts.values()})
         st.bar_chart(
-            counted, x="verdict", y="n", x_label="", y_label=text("service.count"), height=240, horizontal=True
+            counted,
+            x="verdict",
+            y="n",
+            x_label="",
+            y_label=text("service.count"),
+            height=240,
+            horizontal=True,
+            sort=False,
         )
 
 

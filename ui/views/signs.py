@@ -97,12 +97,12 @@ def _ask(known: Sequence[Label]) -> None:
         label = random.choice(known)
         others = list(label.confused_with)[: ANSWERS - 1]
         rest = [other.index for other in known if other.index not in (label.index, *others)]
-        answers = [label.index, *others, *random.sample(rest, ANSWERS - 1 - len(others))]
+        answers = [label.index, *others, *random.sample(rest, min(len(rest), ANSWERS - 1 - len(others)))]
         random.shuffle(answers)
         quiz.update(question=label.index, answers=answers, answer=None)
     label = known[quiz["question"]]
     st.markdown(f"**{text('signs.question')}**")
-    show_sign(label, 160)
+    show_sign(label, 160, text("signs.asked"))  # whose words must not be the answer
     with st.container(horizontal=True):
         for index in quiz["answers"]:
             st.button(
