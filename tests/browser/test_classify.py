@@ -10,7 +10,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Dialog, Page, Playwright, expect
 
 from data.task import Task
-from tests.browser.conftest import badge, go, launch, shows_sign, start_page, upload
+from tests.browser.conftest import badge, go, launch, settle, shows_sign, start_page, upload
 from tests.conftest import drawing, encoded, start_service, wait_until
 
 STOP = encoded(drawing())
@@ -151,9 +151,11 @@ def test_only_what_is_inside_the_crop_box_is_recognised(page: Page) -> None:
     shows_sign(page, "Yield")  # the box is still that
     upload(page, "both again.png", wide_photo(20))
     expect(page.get_by_role("heading", name="Yield", exact=True)).to_be_hidden()  # it was not chosen in this one
-    upload(page, "both.png", wide_photo())
+    expect(page.get_by_role("img", name="The picture both again.png")).to_be_visible()
+    settle(page)
     draw(0.97, 0.84, 0.63, 0.15)
     shows_sign(page, "Yield")
+    settle(page)
     box.focus()
     for _ in range(40):
         page.keyboard.press("ArrowLeft")
