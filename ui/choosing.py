@@ -13,7 +13,7 @@ from ui.texts import text
 
 SAMPLES: Final = {path.stem: path for path in sorted(Path(__file__).with_name("samples").glob("*.png"))}
 WAYS: Final = {"file": ":material/upload:", "camera": ":material/photo_camera:", "address": ":material/link:"}
-CHOICE, SAMPLE, WAY, _ADDRESS = "choice", "sample", "way", "address_of_sample"  # in the session
+CHOICE, SAMPLE, WAY = "choice", "sample", "way"  # in the session
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,11 @@ class Choice:
 
 def choose(state: State) -> Choice | None:
     """Show all ways to choose a picture and return what was chosen last, None before that."""
-    st.session_state.setdefault(CHOICE, None)
-    _follow_address()
+    if CHOICE not in st.session_state:
+        st.session_state[CHOICE] = None
+        if st.query_params.get(SAMPLE) in SAMPLES:
+            st.session_state[SAMPLE] = st.query_params[SAMPLE]
+            _take_sample()
     ways = [way for way in WAYS if way != "address" or "urls" in state.offers]
     st.segmented_control(
         text("classify.way"), ways, key=WAY, default="file", required=True, persist_state="session",
@@ -56,15 +59,6 @@ def choose(state: State) -> Choice | None:
     return choice
 
 
-def _follow_address() -> None:
-    """Take the sample that the address names, if that is new: the page was opened with it, or the browser went back."""
-    named = st.query_params.get(SAMPLE)
-    if named != st.session_state.get(_ADDRESS):
-        st.session_state[_ADDRESS] = named
-        st.session_state[SAMPLE] = named if named in SAMPLES else None
-        _take_sample()
-
-
 def _take(choice: Choice | None) -> None:
     """Take a picture, and let the address name it if it is a sample."""
     st.session_state[CHOICE] = choice
@@ -73,7 +67,6 @@ def _take(choice: Choice | None) -> None:
         st.query_params.pop(SAMPLE, None)
     elif st.query_params.get(SAMPLE) != sample:
         st.query_params[SAMPLE] = sample
-    st.session_state[_ADDRESS] = sample
 
 
 def _take_file(key: str) -> None:

@@ -59,8 +59,9 @@ def upload(page: Page, name: str, content: bytes) -> None:
 
 
 def shows_sign(page: Page, name: str) -> None:
-    """Wait until the page names this sign."""
+    """Wait until the page names this sign, and has nothing more to draw."""
     expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
+    settle(page)
 
 
 def badge(page: Page, words: str) -> Locator:

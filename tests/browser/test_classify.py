@@ -52,10 +52,6 @@ def test_click_on_a_sample_is_answered_and_has_an_address_of_its_own(page: Page)
     page.get_by_role("radio", name="Roundabout").click()
     shows_sign(page, "Roundabout mandatory")
     expect(page).to_have_url(re.compile("sample=roundabout"))
-    page.get_by_role("radio", name="Yield").click()
-    shows_sign(page, "Yield")
-    page.go_back()
-    shows_sign(page, "Roundabout mandatory")
 
 
 def test_address_of_a_sample_is_answered(page: Page, page_url: str) -> None:
