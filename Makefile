@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 AXE := $(VENV)/axe/node_modules/axe-core/axe.min.js
 # Tests with real load, which others beside them would disturb.
 ALONE := tests/faults tests/service/test_gate.py
+# What takes longest first, so that two processes end together.
+LONGEST := tests/test_init.py tests/model
+TOGETHER := $(LONGEST) $(filter-out $(LONGEST) $(ALONE),$(patsubst %/,%,$(wildcard tests/*/)) $(wildcard tests/test_*.py))
 GROUPS := service ui train notebooks dev
 ARTIFACT := model/artifacts/traffic_sign/card.json
 # Without a classifier the first start trains one, and that needs the packages for training.
@@ -31,7 +34,7 @@ run: $(RUN_GROUPS:%=$(VENV)/%.installed) ## Start the service and the page
 	wait -n; status=$$?; echo "one of the two has ended, so the other is stopped too"; exit $$status
 
 test: install chromium $(AXE) ## Install what tests need, and run all of them
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ALONE:%=--ignore=%)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ALONE:%=--ignore=%) $(TOGETHER)
 	$(BIN)/python -m pytest $(ALONE)
 
 test-training: install ## Try what takes several trainings: a teacher, feedback, another choice after a stop
