@@ -32,7 +32,8 @@ def sign_file(index: int) -> Path | None:
 
 def sign_address(index: int) -> str | None:
     """Return where browsers get the drawing of a class, if there is one."""
-    return f"app/static/signs/{index:02}.webp" if sign_file(index) else None
+    path = sign_file(index)
+    return f"app/static/signs/{path.name}" if path else None
 
 
 def show_sign(label: Label, width: int, words: str = "") -> None:

@@ -10,6 +10,7 @@ from typing import Final
 import streamlit as st
 
 from ui.client import Box, Prediction
+from ui.texts import text
 
 LONGEST: Final = 200  # entries that are kept
 _KEY: Final = "history"
@@ -42,6 +43,14 @@ def remember(name: str, box: Box | None, prediction: Prediction) -> None:
 def forget() -> None:
     """Drop everything."""
     entries().clear()
+
+
+def offer_to_save(rows: list[dict[str, object]], name: str) -> None:
+    """Show buttons that save rows, as CSV and as JSON, in files of this name."""
+    for kind, write in (("csv", as_csv), ("json", as_json)):
+        st.download_button(
+            text(f"batch.{kind}"), write(rows), f"{name}.{kind}", on_click="ignore", icon=":material/download:"
+        )
 
 
 def as_csv(rows: list[dict[str, object]]) -> bytes:

@@ -39,9 +39,9 @@ def text(key: str, **values: object) -> str:
     return read_catalogue(language())[key].format(**values)
 
 
-def word(key: str, name: str) -> str:
-    """Return the text for a name of the service; one without a text of its own keeps its name."""
-    return read_catalogue(language()).get(key.replace(" ", "_"), name)
+def word(key: str, otherwise: str) -> str:
+    """Return the text for something that the service names; `otherwise` if the catalogue does not know it."""
+    return read_catalogue(language()).get(key.replace(" ", "_"), otherwise)
 
 
 def number(value: float, digits: int = 0) -> str:

@@ -5,8 +5,7 @@ import streamlit as st
 from ui import training
 from ui.client import Busy, Newer, NotAllowed, NotReady, Older, Refused, ServiceError, Silent, Stranger, Unreachable
 from ui.connection import POLL_S, client, settings
-from ui.texts import language as chosen_language
-from ui.texts import markdown_escaped, read_catalogue, text
+from ui.texts import markdown_escaped, text, word
 
 _NEW = "trouble"  # in the session: nothing has been asked since the error
 
@@ -24,9 +23,7 @@ KINDS: tuple[tuple[type[ServiceError], str, str], ...] = (
 
 def show_refusal(error: Refused) -> None:
     """Say why the service does not do what was asked, in a sentence that helps, and in its own words below."""
-    key = f"refused.{error.kind}"
-    known = key in read_catalogue(chosen_language())
-    st.error(text(key if known else "refused.other"), icon=":material/broken_image:")
+    st.error(word(f"refused.{error.kind}", text("refused.other")), icon=":material/broken_image:")
     st.caption(f"{text('refused.words')} {markdown_escaped(error)}")
 
 

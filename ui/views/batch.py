@@ -179,11 +179,7 @@ def _show_results(batch: Batch, known: Sequence[Label]) -> None:
     )
     rows = [{name: value for name, value in row.items() if name not in ("picture", "sign")} for row in kept]
     with st.container(horizontal=True):
-        for kind, write in (("csv", history.as_csv), ("json", history.as_json)):
-            st.download_button(
-                text(f"batch.{kind}"), write(rows), f"traffic-signs.{kind}", on_click="ignore",
-                icon=":material/download:",
-            )  # fmt: skip
+        history.offer_to_save(rows, "traffic-signs")
 
 
 def _icon(kind: str) -> str:

@@ -177,10 +177,7 @@ def _show_history(version: str) -> None:
     ]
     st.dataframe(pd.DataFrame(shown), hide_index=True, alt=text("service.history"))
     with st.container(horizontal=True):
-        for kind, write in (("csv", history.as_csv), ("json", history.as_json)):
-            st.download_button(
-                text(f"batch.{kind}"), write(rows), f"history.{kind}", on_click="ignore", icon=":material/download:"
-            )
+        history.offer_to_save(rows, "history")
         st.button(text("service.forget"), icon=":material/delete:", on_click=history.forget)
 
 
