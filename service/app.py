@@ -52,7 +52,8 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
     contract = yaml.safe_load(OPENAPI_FILE.read_text(encoding="utf-8"))
     training = training_folder(settings.store_folder, settings.task)
-    readiness = Readiness(settings.artifact_folder, training, contract["info"]["version"])
+    metrics = metrics or Metrics()
+    readiness = Readiness(settings.artifact_folder, training, contract["info"]["version"], metrics)
     if readiness.has_artifact():
         try:
             readiness.load()
@@ -60,7 +61,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
             # The master starts with a good one only: it was damaged since, and other workers may still serve.
             _log.error("the classifier cannot be used: %s", error)
     app.extensions["readiness"] = readiness
-    app.extensions["metrics"] = metrics or Metrics()
+    app.extensions["metrics"] = metrics
     app.extensions["batch_threads"] = ThreadPoolExecutor(usable_cores(), "batch")
     app.extensions["fetcher"] = Fetcher() if settings.allow_urls else None
     app.extensions["openapi"] = contract

@@ -42,6 +42,7 @@ _SERIES: Final = [
     *_histogram("probability", PROBABILITIES),
     *(("verdict", verdict) for verdict in VERDICTS),
     *(("class", str(index)) for index in range(MAX_CLASSES)),
+    ("ready",),
     ("waiting",),
     ("rejected",),
     ("worker_deaths",),
@@ -93,6 +94,10 @@ class Metrics(Collector):
         series = "requests", route if route in ROUTES else "other", known
         self._add([(_COLUMN[series], 1.0)])
 
+    def set_ready(self) -> None:
+        """Note that this process has a classifier."""
+        self._row[_COLUMN["ready",]] = 1
+
     def set_waiting(self, count: int) -> None:
         """Say how many requests wait in this process."""
         self._row[_WAITING] = count
@@ -109,7 +114,7 @@ class Metrics(Collector):
         """Let a row be used anew; count a death if its process left no note of its end."""
         if not self._table[row, _COLUMN["ended",]]:
             self._add([(_COLUMN["worker_deaths",], 1.0)])
-        self._table[row, [_COLUMN["ended",], _COLUMN["waiting",]]] = 0
+        self._table[row, [_COLUMN[name,] for name in ("ended", "ready", "waiting")]] = 0
 
     def count_answer(self, prediction: Prediction, stages: Stages) -> None:
         """Count an answer about a picture, and how long its stages took."""
@@ -160,6 +165,7 @@ class Metrics(Collector):
             if count := total("class", str(index)):
                 classes.add_metric((str(index),), count)
         yield classes
+        yield GaugeMetricFamily("sign_workers_ready", "Workers that have a classifier.", value=total("ready"))
         yield GaugeMetricFamily("sign_requests_waiting", "Requests that wait for an answer.", value=total("waiting"))
         yield CounterMetricFamily(
             "sign_requests_rejected", "Requests that found no place to wait.", value=total("rejected")

@@ -11,6 +11,7 @@ from model.artifact import CARD_FILE, Card
 from model.classifier import Classifier
 from model.errors import ArtifactError
 from model.progress import Progress, is_training, read_progress
+from service.metrics import Metrics
 from service.problems import Problem
 
 RETRY_AFTER_S = 5
@@ -33,10 +34,12 @@ class Readiness:
         artifact: the folder of the classifier.
         training: the folder of its training.
         contract: the version of the contract, which every explanation carries.
+        metrics: are told when there is a classifier.
     """
 
-    def __init__(self, artifact: Path, training: Path, contract: str) -> None:
+    def __init__(self, artifact: Path, training: Path, contract: str, metrics: Metrics) -> None:
         self._artifact, self._training, self._contract = artifact, training, contract
+        self._metrics = metrics
         self._lock = threading.Lock()
         self._classifier: Classifier | None = None
         self._stamp: tuple[int, int] | None = None
@@ -84,6 +87,7 @@ class Readiness:
             if self._classifier is None:
                 self._stamp = self._read_stamp()
                 self._classifier = self._load_warm()
+                self._metrics.set_ready()
             return self._classifier
 
     def _look_for_newer(self) -> None:

@@ -166,11 +166,13 @@ def test_damage_and_death_together_leave_the_others_serving(tmp_path: Path) -> N
     """The classifier is damaged on the disk while it serves; then a worker dies, and its successor has none."""
     folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
     with start_process(workers=2, artifact=folder) as (url, process):
+        wait_until(lambda: metric(url, "sign_workers_ready") == 2)
         with (folder / "model.tflite").open("ab") as file:
             file.write(b"x")
         before = children(process)
         os.kill(before[0], signal.SIGKILL)
         wait_until(lambda: len(now := children(process)) == 2 and before[0] not in now)
+        assert metric(url, "sign_workers_ready") == 1
         statuses: Counter[int] = Counter()
         while set(statuses) != {200, 503}:
             headers = {"Content-Type": "image/png"}
