@@ -92,8 +92,7 @@ class Augment(keras.layers.Layer):
         if not training:
             return pixels
         count = ops.shape(pixels)[0]
-        x = ops.cast(pixels, "float32") / 255.0
-        x = self._warp(x, boxes, count)
+        x = self._warp(pixels, boxes, count)
         x = self._blur(x, count)
         x = self._noise(x, count)
         x = self._light(x, count)
@@ -189,7 +188,7 @@ class Augment(keras.layers.Layer):
         inside_y = ops.cast(ops.logical_and(grid_y >= start_y, grid_y < start_y + side_y), "float32")
         inside_x = inside_x * self._chosen(count, r.erase_probability)
         mask = inside_y[:, :, None, None] * inside_x[:, None, :, None]
-        return x * (1 - mask) + mask * self._uniform(count, 0.0, 1.0, columns=3)[:, None, None, :]
+        return x + mask * (self._uniform(count, 0.0, 1.0, columns=3)[:, None, None, :] - x)
 
     def _compress(self, x: Any, count: Any) -> Any:
         """Lose what JPEG loses, colours in full resolution: rounded cosine coefficients of blocks of 8 × 8 pixels."""
@@ -200,11 +199,14 @@ class Augment(keras.layers.Layer):
         steps = np.stack([JPEG_LUMINANCE, JPEG_CHROMINANCE, JPEG_CHROMINANCE], axis=2) / 255
         steps = np.tile(steps, (-(-height // 8), -(-width // 8), 1))[None, :height, :width].astype("float32")
         steps = ops.maximum(steps * scale, 1 / 255)
-        along_y, along_x = _cosines(height), _cosines(width)
-        colours = ops.matmul(ops.clip(x, 0.0, 1.0) - 0.5, RGB_TO_YCC.T)
-        coefficients = ops.round(_along_axes(colours, along_y, along_x) / steps) * steps
-        lossy = ops.matmul(_along_axes(coefficients, along_y.T, along_x.T), np.linalg.inv(RGB_TO_YCC).T) + 0.5
-        return ops.where(self._chosen(count, r.jpeg_probability)[:, :, None, None] > 0, lossy, x)
+        # Colours and columns are one matrix for whole rows of pixels, so that nothing need be transposed.
+        along_y, along_x = _cosines(height), np.kron(_cosines(width).T, RGB_TO_YCC.T)
+        rows = ops.reshape(ops.clip(x, 0.0, 1.0) - 0.5, (-1, height, width * 3))
+        coefficients = ops.reshape(ops.matmul(along_y, ops.matmul(rows, along_x)), (-1, height, width, 3))
+        coefficients = ops.reshape(ops.round(coefficients / steps) * steps, (-1, height, width * 3))
+        lossy = ops.matmul(ops.matmul(along_y.T, coefficients), np.linalg.inv(along_x)) + 0.5
+        lossy = ops.reshape(lossy, (-1, height, width, 3))
+        return x + self._chosen(count, r.jpeg_probability)[:, :, None, None] * (lossy - x)
 
 
 def _cosines(length: int) -> npt.NDArray[np.float32]:
@@ -229,9 +231,9 @@ def _along_axes(x: Any, along_y: Any, along_x: Any) -> Any:
 
 
 def _sample(x: Any, u: Any, v: Any, count: Any) -> Any:
-    """Bilinear samples of pictures (batch, height, width, 3) at columns u and rows v, (batch, height · width) each.
+    """Bilinear samples in [0, 1] of uint8 pictures (batch, height, width, 3) at places (batch, height · width).
 
-    Outside the picture its border goes on.
+    `u` are columns and `v` rows; outside the picture its border goes on.
     """
     height, width = x.shape[1:3]
     u, v = ops.clip(u, 0.0, width - 1.001), ops.clip(v, 0.0, height - 1.001)
@@ -240,12 +242,13 @@ def _sample(x: Any, u: Any, v: Any, count: Any) -> Any:
     start = ops.cast(ops.arange(count), "int32")[:, None] * (height * width)
     index = start + ops.cast(row, "int32") * width + ops.cast(column, "int32")
     flat = ops.reshape(x, (-1, 3))
-    # All four neighbours side by side: to look up one row of twelve numbers is faster than four of three.
+    # All four neighbours side by side: to look up one row of twelve bytes is faster than four of three, or of floats.
     around = ops.concatenate([flat, *(ops.roll(flat, -offset, axis=0) for offset in (1, width, width + 1))], axis=1)
-    upper_left, upper_right, lower_left, lower_right = ops.split(ops.take(around, index, axis=0), 4, axis=2)
+    neighbours = ops.split(ops.take(around, index, axis=0), 4, axis=2)
+    upper_left, upper_right, lower_left, lower_right = (ops.cast(each, "float32") for each in neighbours)
     upper = upper_left + (upper_right - upper_left) * across
     lower = lower_left + (lower_right - lower_left) * across
-    return ops.reshape(upper + (lower - upper) * down, (-1, height, width, 3))
+    return ops.reshape((upper + (lower - upper) * down) / 255.0, (-1, height, width, 3))
 
 
 def _axis_operator(length: int, left: Any, smear: Any) -> Any:
