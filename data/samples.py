@@ -26,15 +26,15 @@ SAMPLES = {
 def write_samples(folder: Path) -> None:
     """Draw all pictures of the page into a folder, as PNG, and the signs as WebP, which is half as long.
 
-    The icon goes to `icon.png`; each of `SAMPLES`, as a camera may see it, below `samples`; each class, frontal on a
-    transparent ground, to its index in two digits below `static/signs`, which browsers may ask for.
+    The icon goes to `icon.png`; what browsers may ask for below `static`: each of `SAMPLES`, as a camera may see it, to
+    `samples`, and each class, frontal on a transparent ground, to its index in two digits in `signs`.
     """
     draw_sign(ICON_CLASS, ICON_SIDE).save(folder / "icon.png", optimize=True)
-    (folder / "samples").mkdir(parents=True, exist_ok=True)
+    samples, signs = folder / "static" / "samples", folder / "static" / "signs"
+    samples.mkdir(parents=True, exist_ok=True)
     for name, (class_index, seed) in SAMPLES.items():
         image, _ = draw_example(class_index, np.random.default_rng(seed), SIDE)
-        image.save(folder / "samples" / f"{name}.png", optimize=True)
-    signs = folder / "static" / "signs"
+        image.save(samples / f"{name}.png", optimize=True)
     signs.mkdir(parents=True, exist_ok=True)
     for class_index in range(SIGN_COUNT):
         draw_sign(class_index, SIGN_SIDE).save(signs / f"{class_index:02}.webp", lossless=True, method=6)

@@ -103,22 +103,23 @@ def make_outlier_sets(task: Task, prepared: Prepared) -> dict[str, Pixels]:
 
     Of what learns from outliers, a measured classifier has seen mirrored and turned signs, scenes, and the other
     limits of German roads (5, 10, 40, 90, 110, 130 km/h), here made from other examples. The other signs and the
-    numbers called unseen it has never seen.
+    numbers called unseen it has never seen. Of each kind that is drawn there are `DRAWN`, or as many as examples.
     """
+    count = min(DRAWN, len(prepared))
     mirrored = prepared.pixels[np.isin(prepared.class_index, task.outliers.mirrored)]
     turned = prepared.pixels[np.isin(prepared.class_index, task.outliers.turned)]
     sets = {"mirrored": mirror(mirrored), "turned": turn(turned, 1)}
     if task.outliers.drawn:
-        sets["other limits"] = _numbered(task, prepared, numbers.OTHER)
-        sets["unseen numbers"] = _numbered(task, prepared, numbers.TESTING)
-        sets["unseen other signs"] = draw_other_signs(task.input_size, TESTING, DRAWN, SEED)
-        sets["empty scenes"] = draw_scenes(task.input_size, DRAWN, SEED)
+        sets["other limits"] = _numbered(task, prepared, numbers.OTHER, count)
+        sets["unseen numbers"] = _numbered(task, prepared, numbers.TESTING, count)
+        sets["unseen other signs"] = draw_other_signs(task.input_size, TESTING, count, SEED)
+        sets["empty scenes"] = draw_scenes(task.input_size, count, SEED)
     return {kind: pixels for kind, pixels in sets.items() if len(pixels)}
 
 
-def _numbered(task: Task, prepared: Prepared, digits: Sequence[str]) -> Pixels:
-    """Return speed limits with these numbers, half of them drawn, half written on the examples' plates."""
-    wanted = [digits[n % len(digits)] for n in range(DRAWN // 2)]
+def _numbered(task: Task, prepared: Prepared, digits: Sequence[str], count: int) -> Pixels:
+    """Return so many speed limits with these numbers, half of them drawn, half written on the examples' plates."""
+    wanted = [digits[n % len(digits)] for n in range(count // 2)]
     written = renumber_some(prepared.pixels, prepared.boxes, prepared.class_index, wanted, SEED)
     return np.concatenate([draw_numbers(task.input_size, wanted, SEED), written])
 

@@ -29,6 +29,7 @@ from model.network import build_network
 from model.progress import FinishedEpoch
 
 AVERAGED = 0.15  # share of all steps that the mean of the weights may span
+STATISTICS_BATCHES = 60  # that the statistics of batch normalisation are taken from, or an epoch if that is shorter
 WHOLE_SIGN = np.array([[0.1, 0.1, 0.9, 0.9]], np.float32)  # the box of what has none: margins as in GTSRB
 
 
@@ -324,9 +325,10 @@ def checkpoint_key(task: Task, settings: Training, prepared: Prepared) -> str:
 
 
 def _estimate_batch_statistics(
-    model: keras.Model, inputs: dict[str, npt.NDArray[Any]], batch_size: int, seed: int, batches: int = 60
+    model: keras.Model, inputs: dict[str, npt.NDArray[Any]], batch_size: int, seed: int
 ) -> None:
     """Replace the moving statistics of batch normalisation by those of the averaged weights (Izmailov 2018)."""
+    batches = min(STATISTICS_BATCHES, -(-len(inputs["pixels"]) // batch_size))
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in layers]
     rng = np.random.default_rng(seed)

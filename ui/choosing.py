@@ -11,7 +11,7 @@ from ui.components import extras
 from ui.connection import forget_answers
 from ui.texts import text
 
-SAMPLES: Final = {path.stem: path for path in sorted(Path(__file__).with_name("samples").glob("*.png"))}
+SAMPLES: Final = {path.stem: path for path in sorted((Path(__file__).parent / "static/samples").glob("*.png"))}
 WAYS: Final = {"file": ":material/upload:", "camera": ":material/photo_camera:", "address": ":material/link:"}
 CHOICE, SAMPLE, WAY = "choice", "sample", "way"  # in the session
 
@@ -53,7 +53,7 @@ def choose(state: State) -> Choice | None:
         extras.accept_pasted_pictures()
     st.pills(
         text("classify.samples"), list(SAMPLES), key=SAMPLE, on_change=_take_sample, persist_state="session",
-        format_func=lambda name: text(f"sample.{name}"), wrap=True,
+        format_func=lambda name: f"![](app/static/samples/{name}.png) {text(f'sample.{name}')}", wrap=True,
     )  # fmt: skip
     choice: Choice | None = st.session_state[CHOICE]
     return choice

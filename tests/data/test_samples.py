@@ -56,6 +56,6 @@ def test_pictures_of_the_page_can_be_drawn_anew(tmp_path: Path) -> None:
     drawn = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")}
     assert drawn == {
         "icon.png",
-        *(f"samples/{name}.png" for name in SAMPLES),
+        *(f"static/samples/{name}.png" for name in SAMPLES),
         *(f"static/signs/{class_index:02}.webp" for class_index in range(43)),
     }

@@ -28,7 +28,7 @@ echo "--- the page's container predicts through its own client"
 docker-compose exec -T ui python - << 'PYTHON'
 from pathlib import Path
 from ui.client import Client
-prediction = Client("http://service:9696", timeout_s=10).predict(Path("ui/samples/stop.png").read_bytes())
+prediction = Client("http://service:9696", timeout_s=10).predict(Path("ui/static/samples/stop.png").read_bytes())
 print(prediction.class_name, prediction.verdict, round(prediction.probability, 4))
 assert prediction.class_index == 14, prediction
 PYTHON
