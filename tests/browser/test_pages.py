@@ -146,7 +146,7 @@ def test_the_language_is_kept_from_page_to_page_and_in_the_address(page: Page, p
     expect(page.get_by_role("heading", name="Welches Verkehrszeichen ist das?")).to_be_visible()
     expect(page).to_have_url(re.compile("lang=de"))
     page.get_by_role("link", name="Klassifikator").click()
-    expect(page.get_by_role("heading", name="Wie gut ist er?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Wie gut ist der Klassifikator?")).to_be_visible()
     expect(page.locator("html")).to_have_attribute("lang", "de")
     expect(page).to_have_title("Verkehrszeichen erkennen")
     go(page, f"{page_url}/service?lang=de")

@@ -170,9 +170,9 @@ CURVES: tuple[FinishedEpoch, ...] = (
 NOTHING_HELD_OUT: tuple[FinishedEpoch, ...] = ({"epoch": 1, "loss": 1.2}, {"epoch": 2, "loss": 0.5})
 
 
-def charts(app: AppTest) -> int:
-    """Return how many charts the page shows."""
-    return len(app.get("vega_lite_chart")) + len(app.get("arrow_vega_lite_chart"))
+def charts(app: AppTest) -> list[dict[str, Any]]:
+    """Return the charts that the page shows, as Vega-Lite is told of them."""
+    return [json.loads(chart.proto.spec) for chart in [*app.get("vega_lite_chart"), *app.get("arrow_vega_lite_chart")]]
 
 
 def test_the_progress_of_a_training_is_shown_with_its_curves(
@@ -191,7 +191,7 @@ def test_the_progress_of_a_training_is_shown_with_its_curves(
     assert ":material/circle: Measure how good it is" in words
     assert "Fetch the data set" not in words
     assert [metric.value for metric in app.metric] == ["0.500", "83.0%", "10 min"]
-    assert charts(app) == 2
+    assert len(charts(app)) == 2
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_each_stage_of_a_training_is_shown(
     with training(folder, progress):
         app = open_page(url, monkeypatch)
     assert words in said(app)
-    assert charts(app) == (2 if progress.history else 0)
+    assert len(charts(app)) == (2 if progress.history else 0)
 
 
 def test_a_training_on_all_pictures_has_no_curve_of_an_accuracy(
@@ -224,7 +224,7 @@ def test_a_training_on_all_pictures_has_no_curve_of_an_accuracy(
         app = open_page(url, monkeypatch)
     assert "The classifier is being made" in said(app)
     assert [metric.value for metric in app.metric] == ["0.500"]
-    assert charts(app) == 1
+    assert len(charts(app)) == 1
 
 
 def test_the_time_left_is_told_in_german(untrained: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -388,12 +388,23 @@ def test_a_wrong_answer_is_put_right_and_counted(service: str, monkeypatch: pyte
         ("batch", "Viele Bilder auf einmal"),
         ("signs", "43 von 43 Zeichen"),
         ("data", "keinen Datensatz zur Hand"),
-        ("model", "Wie gut ist er?"),
+        ("model", "Wie gut ist der Klassifikator?"),
         ("service", "Der Dienst hinter dieser Seite"),
     ],
 )
 def test_every_page_speaks_german(service: str, monkeypatch: pytest.MonkeyPatch, view: str, words: str) -> None:
     assert words in said(open_view(view, service, monkeypatch, lang="de"))
+
+
+@pytest.mark.parametrize(("lang", "decimal"), [("de", ","), ("en", ".")])
+def test_charts_write_numbers_as_the_language_does(
+    service: str, monkeypatch: pytest.MonkeyPatch, lang: str, decimal: str
+) -> None:
+    app = open_view("model", service, monkeypatch, lang=lang)
+    shown = charts(app)
+    assert len(shown) == 4
+    for each in shown:  # Vega's own way of writing is the English one
+        assert each["config"].get("locale", {"number": {"decimal": "."}})["number"]["decimal"] == decimal
 
 
 def test_an_answer_is_given_in_german(service: str, monkeypatch: pytest.MonkeyPatch, task: Task) -> None:

@@ -192,9 +192,10 @@ def _rows(batch: Batch, known: Sequence[Label]) -> list[dict[str, Any]]:
 
 
 def _said(row: dict[str, Any]) -> dict[str, Any]:
-    """Return what a person is told: of a picture of no sign not which sign comes nearest."""
-    nearest = ("class_name", "sign_number", "probability") if row["verdict"] == "not_recognised" else ()
-    return {**row, **dict.fromkeys(nearest)}
+    """Return what a person is told: of a picture of no sign not which sign comes nearest, and never 100 %."""
+    if row["verdict"] == "not_recognised":
+        return {**row, **dict.fromkeys(("class_name", "sign_number", "probability"))}
+    return {**row, "probability": row["probability"] and min(row["probability"], 0.9999)}
 
 
 def _row(name: str, result: Result, known: Sequence[Label]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from ui import charts
 from ui.answer import show_sign
 from ui.client import Label, Refused
 from ui.connection import client, labels, patiently, state
@@ -73,7 +74,7 @@ def _show_balance(found: Mapping[str, Any], known: Sequence[Label]) -> None:
             ],
         )
     )
-    st.altair_chart(chart.properties(height=20 * len(table)))
+    charts.show(chart, 20 * len(table))
 
 
 def _show_histogram(found: Mapping[str, Any], kind: str) -> None:
@@ -94,7 +95,7 @@ def _show_histogram(found: Mapping[str, Any], kind: str) -> None:
             ],
         )
     )
-    st.altair_chart(chart.properties(height=260))
+    charts.show(chart, 260)
 
 
 def _show_pictures(known: Sequence[Label], version: str) -> None:

@@ -7,6 +7,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from ui import charts
 from ui.answer import sign_address
 from ui.client import Label
 from ui.connection import card, labels, state
@@ -103,7 +104,7 @@ def _show_calibration(metrics: Mapping[str, Any]) -> None:
             ],
         )
     )
-    st.altair_chart((line + points).properties(height=HEIGHT))
+    charts.show(line + points, HEIGHT)
 
 
 def _show_selection(metrics: Mapping[str, Any]) -> None:
@@ -128,7 +129,7 @@ def _show_selection(metrics: Mapping[str, Any]) -> None:
             ],
         )
     )
-    st.altair_chart(chart.properties(height=HEIGHT))
+    charts.show(chart, HEIGHT)
 
 
 def _show_classes(metrics: Mapping[str, Any], known: Sequence[Label]) -> None:
@@ -197,7 +198,7 @@ def _show_confusions(metrics: Mapping[str, Any], known: Sequence[Label]) -> None
         )
         .add_params(point)
     )  # fmt: skip
-    st.altair_chart(chart.properties(height=620))
+    charts.show(chart, 620)
 
 
 def _show_refusals(metrics: Mapping[str, Any]) -> None:
@@ -244,7 +245,7 @@ def _show_corruptions(metrics: Mapping[str, Any]) -> None:
         text=alt.Text("accuracy:Q", format=".1%"),
         color=alt.condition("datum.accuracy > 0.88", alt.value("white"), alt.value("black")),
     )
-    st.altair_chart((cells + values).properties(height=420))
+    charts.show(cells + values, 420)
 
 
 def _show_mistakes(metrics: Mapping[str, Any], known: Sequence[Label]) -> None:

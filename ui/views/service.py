@@ -7,11 +7,12 @@ from json import dumps
 from time import monotonic
 from typing import Any, Final
 
+import altair as alt
 import pandas as pd
 import streamlit as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from ui import history
+from ui import charts, history
 from ui.answer import VERDICTS
 from ui.choosing import CHOICE, Choice
 from ui.client import ServiceError
@@ -21,6 +22,11 @@ from ui.trouble import show as show_trouble
 
 POINTS: Final = 150  # of a chart: five minutes
 STAGES: Final = ("decode", "infer", "encode")
+COLOURS: Final = {
+    "confident": "#1a7f37",
+    "unsure": "#b35900",
+    "not_recognised": "#8a8a8a",
+}  # of the verdicts, as in style.css
 
 
 @dataclass(frozen=True)
@@ -77,17 +83,26 @@ def _show_live() -> None:
         _show_latency(now, [row for row in rows if row["answers"] > 0])
     with right:
         st.caption(text("service.verdicts"))
-        counted = pd.DataFrame({"verdict": [text(f"batch.{name}") for name in VERDICTS], "n": now.verdicts.values()})
-        st.bar_chart(
-            counted,
-            x="verdict",
-            y="n",
-            x_label="",
-            y_label=text("service.count"),
-            height=240,
-            horizontal=True,
-            sort=False,
+        _show_verdicts(now)
+
+
+def _show_verdicts(now: Counts) -> None:
+    """Show how many answers had each verdict since the service began."""
+    table = [{"verdict": name, "said": text(f"batch.{name}"), "n": now.verdicts[name]} for name in VERDICTS]
+    chart = (
+        alt.Chart(pd.DataFrame(table))
+        .mark_bar()
+        .encode(
+            y=alt.Y("said:N", sort=None, title=None),
+            x=alt.X("n:Q", title=text("service.count"), axis=alt.Axis(tickMinStep=1)),
+            color=alt.Color("verdict:N", legend=None, scale=alt.Scale(domain=list(COLOURS), range=[*COLOURS.values()])),
+            tooltip=[
+                alt.Tooltip("said:N", title=text("model.verdict")),
+                alt.Tooltip("n:Q", title=text("service.count"), format=","),
+            ],
         )
+    )
+    charts.show(chart, 240)
 
 
 def _show_latency(now: Counts, rows: list[dict[str, Any]]) -> None:
@@ -97,10 +112,21 @@ def _show_latency(now: Counts, rows: list[dict[str, Any]]) -> None:
         mean = 1000 * now.stage_seconds[stage] / now.stage_count if now.stage_count else None
         place.metric(name, "–" if mean is None else f"{number(mean, 2)} ms")
     if rows:
-        table = [{"time": row["time"], **{name: row[stage] for stage, name in names.items()}} for row in rows]
-        st.line_chart(
-            table, x="time", y=list(names.values()), x_label=text("service.seconds_ago"), y_label="ms", height=180
+        table = [{"time": row["time"], "stage": names[each], "ms": row[each]} for row in rows for each in STAGES]
+        chart = (
+            alt.Chart(pd.DataFrame(table))
+            .mark_line(point=len(rows) == 1)
+            .encode(
+                x=alt.X("time:Q", title=text("service.seconds_ago")),
+                y=alt.Y("ms:Q", title="ms"),
+                color=alt.Color("stage:N", sort=None, title=None, legend=alt.Legend(orient="bottom")),
+                tooltip=[
+                    alt.Tooltip("stage:N", title=text("service.latency")),
+                    alt.Tooltip("ms:Q", title="ms", format=".2f"),
+                ],
+            )
         )
+        charts.show(chart, 260)
     else:
         st.caption(text("service.quiet"))
 
