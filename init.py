@@ -15,7 +15,7 @@ from data.feedback import feedback_folder
 from data.source import DRAWN, STORE, Source, download, find_source, open_feedback, open_source
 from data.task import Task, load_task
 from model.artifact import ARTIFACTS, CARD_FILE, Card, read_artifact
-from model.command import run
+from model.command import run, whole_number_from
 from model.errors import ModelError
 from model.progress import Progress, Reporter, training_folder, training_lock, write_progress
 
@@ -33,7 +33,8 @@ def main(arguments: list[str]) -> int:
             print(_summary(_train(task, options, folder)))
             return 0
         card, _ = read_artifact(folder)
-        if options.data or options.preset or options.all_of or options.teacher or options.with_feedback:
+        chosen = options.data or options.preset or options.all_of or options.teacher or options.with_feedback
+        if chosen or options.seed is not None:
             raise ModelError(f"there is a classifier, version {card.version}; add --retrain to make another one")
         if options.download:
             _download(task, options)
@@ -55,6 +56,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     how.add_argument(
         "--all-of", type=Path, metavar="ARTIFACT", help="train as this measured classifier was, now on all examples"
     )
+    parser.add_argument(
+        "--seed", type=whole_number_from(0), help="hold out other examples and begin otherwise (default: the preset's)"
+    )
     parser.add_argument("--teacher", metavar="ARTIFACT", help="a classifier to learn from besides the labels")
     parser.add_argument("--with-feedback", action="store_true", help="learn from the pictures that people named, too")
     parser.add_argument("--artifact", type=Path, help="where the classifier goes (default: model/artifacts/TASK)")
@@ -67,6 +71,11 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
     preset = measured.training["preset"] if measured else options.preset
     preset = preset or ("drawn" if options.data == DRAWN else "cpu")
     settings = task.preset(preset)
+    if measured and options.seed is not None:
+        raise ModelError("--all-of takes the seed of the measured classifier; leave --seed out")
+    seed = measured.training["settings"]["seed"] if measured else options.seed
+    if seed is not None:
+        settings = replace(settings, seed=seed)
     if options.teacher:
         settings = replace(settings, teacher=options.teacher)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # only errors: what TensorFlow says otherwise is for its makers
@@ -120,6 +129,8 @@ def _command(options: argparse.Namespace) -> str:
         words += ["--preset", options.preset]
     if options.all_of:
         words += ["--all-of", "MEASURED"]
+    if options.seed is not None:
+        words += ["--seed", str(options.seed)]
     if options.teacher:
         words += ["--teacher", "TEACHER"]
     if options.with_feedback:

@@ -1,5 +1,6 @@
-"""How a command that trains ends, whatever comes up."""
+"""What commands that train have in common: numbers among their options, and how they end, whatever comes up."""
 
+import argparse
 import sys
 from collections.abc import Callable
 
@@ -20,3 +21,14 @@ def run(work: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on after the last whole epoch", file=sys.stderr)
         return 130
+
+
+def whole_number_from(least: int) -> Callable[[str], int]:
+    """Return a reader of whole numbers that are not less."""
+
+    def read(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+        return int(text)
+
+    return read

@@ -15,13 +15,13 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from data.source import STORE, Source, find_source, open_source
 from data.task import OWN, PLAIN, Task, Training, load_task
 from model.artifact import CARD_FILE
-from model.command import run
+from model.command import run, whole_number_from
 from model.comparison import (
     COMPARISON,
     RANDOM,
@@ -149,17 +149,6 @@ def _write_table(output: Path) -> list[Row]:
     return rows
 
 
-def _from(least: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers that are not less."""
-
-    def read(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
-        return int(text)
-
-    return read
-
-
 def main(arguments: list[str]) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m model.compare", description=__doc__)
@@ -167,11 +156,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--data", type=Path, help="folder or archive (default: the data set in data/store)")
     parser.add_argument("--task", default="traffic_sign", help="a file in data/tasks (default: %(default)s)")
     parser.add_argument("--preset", default="cpu", help="what else a training needs to know (default: %(default)s)")
-    parser.add_argument("--epochs", type=_from(1), default=10, help="of each training (default: %(default)s)")
-    parser.add_argument("--frames", type=_from(0), default=6, help="of each track, 0 for all (default: %(default)s)")
-    parser.add_argument("--batch-size", type=_from(1), default=64, help="(default: %(default)s)")
     parser.add_argument(
-        "--seeds", type=_from(0), nargs="+", default=[0], help="each holds out other tracks (default: 0)"
+        "--epochs", type=whole_number_from(1), default=10, help="of each training (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--frames", type=whole_number_from(0), default=6, help="of each track, 0 for all (default: %(default)s)"
+    )
+    parser.add_argument("--batch-size", type=whole_number_from(1), default=64, help="(default: %(default)s)")
+    parser.add_argument(
+        "--seeds", type=whole_number_from(0), nargs="+", default=[0], help="each holds out other tracks (default: 0)"
     )
     parser.add_argument("--output", type=Path, default=COMPARISON, help="(default: data/store/comparison)")
     parser.add_argument("--store", type=Path, default=STORE, help="where decoded pictures are kept")

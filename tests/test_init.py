@@ -37,7 +37,8 @@ def init(*arguments: object, before: Callable[[], None] | None = None) -> "subpr
 def interrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[object]]:
     """A store in which a training on drawn signs was stopped after its first epoch, and its arguments."""
     store = tmp_path_factory.mktemp("store")
-    arguments = ["--data", "drawn", "--preset", "quick", "--store", store, "--artifact", store / "artifact"]
+    arguments = ["--data", "drawn", "--preset", "quick", "--seed", 1]
+    arguments += ["--store", store, "--artifact", store / "artifact"]
     # Whoever runs the tests in the background of a shell has them ignore the signal that is sent below.
     with subprocess.Popen(
         command(*arguments),
@@ -92,7 +93,8 @@ def test_artifact_is_complete_and_honest_about_drawings(finished: tuple[Path, st
     card = read_artifact(store / "artifact")[0]
     assert card.trained_on == "drawings"
     assert "trained on drawings" in output
-    assert card.training["command"] == "python init.py --data drawn --preset quick"
+    assert card.training["command"] == "python init.py --data drawn --preset quick --seed 1"
+    assert card.training["settings"]["seed"] == 1
     assert card.metrics["held_out"]["examples"] == card.data["images_held_out"] == 86
     assert str(store) not in (store / "artifact" / "card.json").read_text()
     [prediction] = Classifier.load(store / "artifact").predict([encoded(drawing())])
@@ -108,6 +110,7 @@ def test_training_on_everything_takes_over_what_was_measured_before(finished: tu
     assert whole.data["images_trained_on"] == whole.data["images"] == measured.data["images"]
     assert whole.metrics == {**measured.metrics, "measured_on": measured.version}
     assert whole.calibration == measured.calibration
+    assert whole.training["settings"]["seed"] == measured.training["settings"]["seed"]
     evaluation = [sys.executable, "-m", "model.evaluate", str(tmp_path / "whole"), "--data", str(store / "drawn")]
     result = subprocess.run(evaluation, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
@@ -131,7 +134,7 @@ def test_feedback_is_learnt_and_never_held_out(finished: tuple[Path, str], tmp_p
     held_out = store / "drawn" / f"Train/14/{plain.data['groups_held_out'][28].replace('/', '_')}_00000.png"
     keep(folder, held_out.read_bytes(), ".png", 14)
     options = ("--data", "drawn", "--store", store, "--retrain", "--with-feedback")
-    result = init(*options, "--preset", "quick", "--artifact", tmp_path / "named")
+    result = init(*options, "--preset", "quick", "--seed", 1, "--artifact", tmp_path / "named")
     assert result.returncode == 0, result.stderr
     assert "1 pictures of the feedback are in the data set too" in result.stderr
     assert "adding 31 pictures of signs and 1 of no sign from the feedback" in result.stderr
@@ -237,7 +240,7 @@ def test_finished_artifact_makes_it_a_no_op(finished: tuple[Path, str]) -> None:
     assert "Nothing to do" in result.stdout
 
 
-@pytest.mark.parametrize("arguments", [("--data", "drawn"), ("--with-feedback",)])
+@pytest.mark.parametrize("arguments", [("--data", "drawn"), ("--with-feedback",), ("--seed", "0")])
 def test_data_for_a_classifier_that_is_there_already_is_not_ignored(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     result = init(*arguments, "--store", tmp_path)
     assert result.returncode == 1
