@@ -18,7 +18,6 @@ from model.progress import training_folder
 from service import problems
 from service.answers import Options, answer, decode, open_picture, read_box
 from service.feedback import OFF, check_origin, keep_picture, read_class_index
-from service.fetch import Fetcher
 from service.inventory import DEFAULT_COUNT, Inventory, read_count
 from service.metrics import Metrics
 from service.payloads import MAX_BATCH_PIXELS, MAX_BODY_BYTES, read_picture, read_pictures
@@ -63,7 +62,6 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     app.extensions["readiness"] = readiness
     app.extensions["metrics"] = metrics
     app.extensions["batch_threads"] = ThreadPoolExecutor(usable_cores(), "batch")
-    app.extensions["fetcher"] = Fetcher() if settings.allow_urls else None
     app.extensions["openapi"] = contract
     app.extensions["settings"] = settings
     app.extensions["inventory"] = Inventory(settings.task, settings.data, settings.store_folder)

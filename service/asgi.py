@@ -13,19 +13,28 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 from flask import Flask
 
+from model.classifier import Classifier
 from service import bridge
 from service.access import GUARDED, Access
 from service.answers import Options, answer, decode, open_picture
-from service.gate import Gate
+from service.fetch import Fetcher
+from service.gate import MAX_FETCHES, Gate
 from service.headers import KEY, REQUEST_ID, Fields, dressed, name_request, preflight, shared
 from service.logs import log_request
 from service.metrics import Metrics
-from service.payloads import BATCH_TOO_LARGE, MAX_BATCH_BYTES, MAX_BODY_BYTES, RAW_TYPES
+from service.payloads import (
+    BATCH_TOO_LARGE,
+    JSON,
+    MAX_BATCH_BYTES,
+    MAX_BODY_BYTES,
+    RAW_TYPES,
+    address_in,
+)
 from service.problems import BUG, MEDIA_TYPE, TOO_LARGE, Problem
 from service.readiness import Readiness
 from service.settings import Settings
@@ -48,8 +57,9 @@ Send = Callable[[Message], Awaitable[None]]
 _log = logging.getLogger(__name__)
 _REQUEST_ID: Final = REQUEST_ID.lower().encode()
 _KEY: Final = KEY.lower().encode()
+_JSON_TYPE: Final = JSON.encode()
 _RAW_TYPES: Final = {name.encode() for name in RAW_TYPES}
-_JSON: Final = (b"content-type", b"application/json")
+_JSON: Final = (b"content-type", _JSON_TYPE)
 
 
 class DisconnectedError(Exception):
@@ -78,10 +88,11 @@ class Service:
         app: as of `service.app.create_app`.
         settings: of the service.
         metrics: what counts.
+        fetcher: fetches pictures by their addresses; if None, as the settings say.
     """
 
-    def __init__(self, app: Flask, settings: Settings, metrics: Metrics) -> None:
-        self._app = app
+    def __init__(self, app: Flask, settings: Settings, metrics: Metrics, fetcher: Fetcher | None = None) -> None:
+        self._app, self._fetcher = app, fetcher or (Fetcher() if settings.allow_urls else None)
         self._readiness: Readiness = app.extensions["readiness"]
         self._metrics, self._log_requests, self._origins = metrics, settings.log_requests, settings.origins
         self._access = Access(settings.keys, settings.rate_limit, settings.rate_limit_storage)
@@ -89,6 +100,7 @@ class Service:
         self._answered = 0.0  # when the last raw picture was
         self._decoders = ThreadPoolExecutor(settings.threads, "decode")
         self._predictions = ThreadPoolExecutor(settings.threads, "predict")
+        self._fetches = ThreadPoolExecutor(MAX_FETCHES, "fetch")
         self._others = ThreadPoolExecutor(1, "other")  # so that a probe does not wait for batches
         self._inventories = ThreadPoolExecutor(1, "data")  # nor for the tables of a data set, which take a second
 
@@ -128,7 +140,12 @@ class Service:
         return self._gate.waiting > 0
 
     async def _answer(self, scope: Message, headers: dict[bytes, bytes], request_id: str, receive: Receive) -> Reply:
+        if b"host" not in headers and scope["http_version"] == "1.1":
+            raise Problem("bad_request", "A request of HTTP/1.1 needs the header Host (RFC 9112, 3.2).")
         path, method = scope["path"], scope["method"]
+        if not path.startswith("/"):  # a whole URL, as requests to proxies have
+            path = urlsplit(path).path or "/"
+            scope = {**scope, "path": path}
         if path.startswith("//"):  # which Flask would take for one slash
             raise Problem("not_found", "No address here begins with two slashes.")
         if self._origins and method == "OPTIONS" and b"access-control-request-method" in headers:
@@ -141,12 +158,20 @@ class Service:
                 of_data = path == DATA or path.startswith(f"{DATA}/")
                 threads = self._inventories if of_data else self._others
                 return await self._flask(threads, scope, body, request_id)
+            kind = b""
+            if path == GUARDED and method == "POST":
+                kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+            raw = kind in _RAW_TYPES
+            if self._fetcher and kind == _JSON_TYPE and (url := address_in(body)) is not None:
+                fetched = await self._fetch(self._fetcher, url, scope["query_string"])
+                self._gate.hold(len(fetched), len(fetched))
+                self._gate.release(len(body))
+                body, raw = fetched, True
             with self._gate.place():
                 # In a rush, who came meanwhile is counted first, and refused if there are too many.
                 if time.perf_counter() - self._answered < RUSH_S:
                     await asyncio.sleep(0)
-                kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-                if path == GUARDED and method == "POST" and kind in _RAW_TYPES:
+                if raw:
                     return await self._predict(scope["query_string"], body)
                 return await self._flask(self._predictions, scope, body, request_id)
         finally:
@@ -155,9 +180,7 @@ class Service:
     async def _predict(self, query: bytes, payload: bytes) -> Reply:
         """Answer a raw picture as the Flask route does."""
         classifier = self._readiness.classifier()
-        # The first of several values counts, as with Flask.
-        pairs = dict(reversed(parse_qsl(query.decode("latin-1"), keep_blank_values=True))) if query else {}
-        options, stages = Options.of(pairs, classifier.card), Stages()
+        options, stages = _options(query, classifier), Stages()
         picture = open_picture(payload) if len(payload) <= INLINE_BYTES else None
         if picture and picture.height * picture.width <= INLINE_PIXELS:
             pixels = decode(picture, classifier.card, options.box, stages)
@@ -170,6 +193,16 @@ class Service:
         self._metrics.count_answer(prediction, stages)
         self._answered = time.perf_counter()
         return Reply(200, [_JSON, (HEADER.lower().encode(), stages.header().encode())], orjson.dumps(body))
+
+    async def _fetch(self, fetcher: Fetcher, url: str, query: bytes) -> bytes:
+        """Return the picture at an address; hosts that are slow keep nobody else waiting.
+
+        Raises:
+            Problem: it is not fetched, or cannot be.
+        """
+        _options(query, self._readiness.classifier())  # for a request that is refused nothing is fetched
+        with self._gate.fetching():
+            return await asyncio.get_running_loop().run_in_executor(self._fetches, fetcher.fetch, url)
 
     async def _flask(self, threads: ThreadPoolExecutor, scope: Message, body: bytes, request_id: str) -> Reply:
         kept = [(name, value) for name, value in scope["headers"] if name != _REQUEST_ID]
@@ -218,3 +251,9 @@ class Service:
                 raise Problem("timeout", f"The body did not come within {BODY_S:g} s.") from None
             raise
         return b"".join(chunks)
+
+
+def _options(query: bytes, classifier: Classifier) -> Options:
+    """Read what a query chooses; the first of several values counts, as with Flask."""
+    pairs = dict(reversed(parse_qsl(query.decode("latin-1"), keep_blank_values=True))) if query else {}
+    return Options.of(pairs, classifier.card)

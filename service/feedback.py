@@ -1,6 +1,7 @@
 """Pictures that people name, kept for a later training."""
 
 from collections.abc import Collection, Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -20,12 +21,20 @@ OFF: Final = "This service keeps no pictures; SERVICE_FEEDBACK=true would let it
 def check_origin(origin: str | None, host: str, origins: Collection[str]) -> None:
     """Refuse what a page of another origin makes its visitor's browser send, unless it is one of those allowed.
 
-    It could not read the answer, but pictures would be kept and trained on.
+    It could not read the answer, but pictures would be kept and trained on. A page under a name may have let that name
+    lead here since it was loaded (DNS rebinding), so that its origin looks like ours; one under an address may not.
 
     Raises:
         Problem: it is.
     """
-    if origin is not None and origin not in origins and urlsplit(origin).netloc != host:
+    if origin is None or origin in origins:
+        return
+    try:
+        parts = urlsplit(origin)
+        ours = parts.netloc == host and (parts.hostname == "localhost" or bool(ip_address(parts.hostname or "")))
+    except ValueError:  # no URL, or a name
+        ours = False
+    if not ours:
         raise Problem("foreign_page", f"SERVICE_CORS_ORIGINS does not name {origin}.")
 
 

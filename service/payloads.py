@@ -1,18 +1,20 @@
 """From a request to the bytes of the pictures in it, in whichever of the ways they were sent."""
 
 import base64
+import json
 
 from flask import current_app, request
-from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from data.images import MAX_BYTES, MEDIA_TYPES
-from service.fetch import Fetcher
 from service.problems import Problem
 
+JSON = "application/json"
 RAW_TYPES = frozenset({*MEDIA_TYPES, "image/jpg", "application/octet-stream"})
 FORM = "multipart/form-data"
 # A picture in base64 takes a third more than its bytes; the rest is room for the JSON or multipart around it.
 MAX_BODY_BYTES = MAX_BYTES * 4 // 3 + 64 * 1024
+MAX_ADDRESS_BYTES = 16 * 1024  # of a JSON body with an address in it
 MAX_BATCH = 256
 MAX_BATCH_BYTES = 64 * 1024**2
 BATCH_TOO_LARGE = f"A batch may have at most {MAX_BATCH} pictures and {MAX_BATCH_BYTES:,} bytes in all."
@@ -34,14 +36,14 @@ def read_picture(*, by_url: bool = True) -> bytes:
         if file is None:
             raise Problem("nothing_sent", "The form has no file in the field `image`.")
         payload = file.read()
-    elif request.mimetype == "application/json":
+    elif request.mimetype == JSON:
         payload = _from_json(by_url)
     elif request.mimetype in RAW_TYPES:
         payload = request.get_data(cache=False)
     elif not request.mimetype and not request.content_length:
         raise Problem("nothing_sent", "The request has no body.")
     else:
-        accepted = ", ".join(sorted(RAW_TYPES | {FORM, "application/json"}))
+        accepted = ", ".join(sorted(RAW_TYPES | {FORM, JSON}))
         sent = request.mimetype or "no content type"
         raise Problem("unsupported_type", f"Send one of {accepted}; this request has {sent}.")
     return payload
@@ -70,24 +72,45 @@ def read_pictures() -> list[tuple[str, bytes]]:
     return [(file.filename or "", file.read()) for file in files]
 
 
-def _from_json(by_url: bool) -> bytes:
+def address_in(body: bytes) -> str | None:
+    """Return the address that a JSON body gives its picture by, if it does and is short enough.
+
+    Raises:
+        Problem: it is no JSON of a picture.
+    """
+    if len(body) > MAX_ADDRESS_BYTES:
+        return None
+    name, value = _read_json(body)
+    return value if name == "url" else None
+
+
+def _read_json(body: bytes, *, by_url: bool = True) -> tuple[str, str]:
+    """Return in which way a JSON body gives its picture, `image` or `url`, and what it says there.
+
+    Raises:
+        Problem: it is no such JSON.
+    """
     ways = {"image": '{"image": "<base64>"}', **({"url": '{"url": "<address>"}'} if by_url else {})}
     try:
-        body = request.get_json()
+        found = json.loads(body)
     except RecursionError as error:
         raise Problem("bad_request", "The JSON is nested too deeply.") from error
-    except BadRequest as error:
+    except ValueError as error:
         raise Problem("bad_request", "The body is not JSON.") from error
-    if not isinstance(body, dict) or len(body.keys() & ways.keys()) != 1:
+    if not isinstance(found, dict) or len(found.keys() & ways.keys()) != 1:
         raise Problem("bad_request", f"The JSON must be {' or '.join(ways.values())}.")
-    [(name, value)] = [(name, body[name]) for name in ways if name in body]
+    [(name, value)] = [(name, found[name]) for name in ways if name in found]
     if not isinstance(value, str):
         raise Problem("bad_request", f"`{name}` must be a string.")
-    if name == "url":
-        fetcher: Fetcher | None = current_app.extensions["fetcher"]
-        if fetcher is None:
-            raise Problem("not_implemented", "This service does not fetch images by URL; send the image.")
-        return fetcher.fetch(value)
+    return name, value
+
+
+def _from_json(by_url: bool) -> bytes:
+    name, value = _read_json(request.get_data(cache=False), by_url=by_url)
+    if name == "url":  # one that is fetched does not come here
+        if current_app.extensions["settings"].allow_urls:
+            raise Problem("bad_request", f"A body with an address may have at most {MAX_ADDRESS_BYTES:,} bytes.")
+        raise Problem("not_implemented", "This service does not fetch images by URL; send the image.")
     try:
         return base64.b64decode(value, validate=True)
     except ValueError as error:

@@ -160,7 +160,10 @@ def test_what_cannot_be_trained_on_is_refused(keeper: str, store: Path) -> None:
 def test_pages_of_other_origins_leave_nothing_unless_they_may(keeper: str, store: Path, tmp_path: Path) -> None:
     before, payload, page = files(store), encoded(drawing(seed=6)), "https://page.example"
     assert_problem(post(keeper, payload, Origin=page), 403, "foreign_page", page)
-    assert_problem(post(keeper, payload, Origin="null"), 403, "foreign_page", "null")
+    for origin in ("null", "http://[", "http://[::1", "http://a]"):
+        assert_problem(post(keeper, payload, Origin=origin), 403, "foreign_page", origin)
+    rebound = "rebinding.example:9696"
+    assert_problem(post(keeper, payload, Origin=f"http://{rebound}", Host=rebound), 403, "foreign_page", rebound)
     assert files(store) == before
     assert post(keeper, payload, Origin=keeper).status_code == 201
     with start_service(store=tmp_path, cors_origins=page) as url:

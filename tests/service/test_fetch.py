@@ -1,5 +1,7 @@
 """Fetching by URL, from servers on loopback; names are resolved by a table, and nothing leaves this machine."""
 
+import asyncio
+import base64
 import gzip
 import ipaddress
 import json
@@ -12,13 +14,20 @@ from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 from data.images import MAX_BYTES
+from service.app import create_app
+from service.asgi import Service
 from service.fetch import Address, Fetcher, is_public, resolve
+from service.gate import MAX_FETCHES
+from service.metrics import Metrics
+from service.payloads import MAX_ADDRESS_BYTES
 from service.problems import Problem
+from service.settings import Settings
 from tests.conftest import drawing, encoded, start_service
 
 STOP = encoded(drawing())
@@ -256,3 +265,51 @@ def test_service_refuses_to_reach_inside(port: int) -> None:
             )
             assert answer.status_code == 400
             assert answer.json()["type"].endswith(":url_refused")
+
+
+async def ask(service: Service, body: bytes) -> tuple[int, dict[str, Any]]:
+    """Send JSON to the service in this process; return status and answer."""
+    messages: list[dict[str, Any]] = []
+    headers = [(b"host", b"a"), (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    path = "/predict_traffic_sign"
+    scope = {
+        "type": "http", "http_version": "1.1", "method": "POST", "scheme": "http", "path": path,
+        "raw_path": path.encode(), "query_string": b"", "headers": headers,
+    }  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        messages.append(message)
+
+    await service(scope, receive, send)
+    return messages[0]["status"], json.loads(messages[1]["body"])
+
+
+def test_hosts_that_never_answer_keep_nobody_else_waiting(port: int) -> None:
+    """As many as may be fetched from at a time; then pictures that are sent are answered, and further addresses not."""
+
+    async def rush() -> None:
+        settings, metrics = Settings(allow_urls=True), Metrics()
+        service = Service(create_app(settings, metrics), settings, metrics, FETCHER)
+        slow = json.dumps({"url": f"http://outside:{port}/slow"}).encode()
+        waiting = [asyncio.create_task(ask(service, slow)) for _ in range(MAX_FETCHES)]
+        await asyncio.sleep(0)  # all of them have begun
+        sent = json.dumps({"image": base64.b64encode(STOP).decode()}).encode()
+        for _ in range(8):
+            status, answer = await ask(service, sent)
+            assert (status, answer["class_index"]) == (200, 14)
+        status, answer = await ask(service, slow)
+        assert (status, answer["type"].rpartition(":")[2]) == (429, "too_busy")
+        assert not any(task.done() for task in waiting)
+        Pictures.released.set()
+        assert {status for status, _ in await asyncio.gather(*waiting)} <= {400, 422}  # nothing or no picture
+        Pictures.released.clear()
+        status, answer = await ask(service, json.dumps({"url": f"http://outside:{port}/sign.png"}).encode())
+        assert (status, answer["class_index"]) == (200, 14)
+        padded = json.dumps({"url": f"http://outside:{port}/sign.png", "more": " " * MAX_ADDRESS_BYTES}).encode()
+        status, answer = await ask(service, padded)
+        assert (status, answer["type"].rpartition(":")[2]) == (400, "bad_request")
+
+    asyncio.run(rush())

@@ -184,6 +184,7 @@ def test_no_other_spelling_of_an_address_passes_by_the_key(path: str) -> None:
     ("request_bytes", "status"),
     [
         (b"GET /healthz?a=\xff HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET /healthz HTTP/1.1\r\n\r\n", 400),
         (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", 431),
         (b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n" + bytes(70_000), 413),
@@ -199,6 +200,11 @@ def test_what_is_no_proper_request_is_a_problem_too(service: str, request_bytes:
     assert b"application/problem+json" in head
     assert b"x-request-id" in head
     assert b'"title"' in body
+
+
+@pytest.mark.parametrize("request_line", [b"GET http://a/healthz HTTP/1.1\r\nHost: a", b"GET /healthz HTTP/1.0"])
+def test_old_requests_and_those_for_proxies_are_answered(service: str, request_line: bytes) -> None:
+    assert b" 200 OK" in raw(service, request_line + b"\r\n\r\n")[:15]
 
 
 def test_a_body_in_pieces_and_without_a_length_is_a_picture_too(service: str) -> None:
