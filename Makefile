@@ -71,8 +71,8 @@ train-quick: $(VENV)/train.installed ## The whole path in seconds, on drawn sign
 model-card: $(VENV)/train.installed ## Write docs/model_card.md from the classifier's card
 	$(BIN)/python -m model.describe $(dir $(ARTIFACT)) docs/model_card.md
 
-compare: $(VENV)/train.installed ## Train several networks on the same tracks and print a table; DATA=path, or the data in data/store
-	$(BIN)/python -m model.compare $(if $(DATA),--data $(DATA))
+compare: $(VENV)/train.installed ## Train NETWORKS="NAME …" with SEEDS="0 1 …" on the same tracks and print a table; DATA=path, or data/store
+	$(BIN)/python -m model.compare $(NETWORKS) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(DATA),--data $(DATA))
 
 bench-training: $(VENV)/train.installed ## Print what share of a training step the distortions take
 	$(BIN)/python -m bench.augmentation

@@ -319,13 +319,10 @@ class Client:
     def _session(self) -> requests.Session:
         if not hasattr(self._sessions, "session"):
             session = self._sessions.session = requests.Session()
-            # Who is told to come back soon does so, twice; a prediction changes nothing, so it may be asked for again.
-            again = Retry(
-                total=None, connect=0, read=False, redirect=0, other=0, status=2, status_forcelist=(429,),
-                allowed_methods=None, backoff_factor=0.1, retry_after_max=LONGEST_PAUSE_S, raise_on_status=False,
-            )  # fmt: skip
             for scheme in ("http://", "https://"):
-                session.mount(scheme, HTTPAdapter(max_retries=again))
+                session.mount(scheme, _coming_back(429, 503))
+            # There, 503 is the answer: of a service that trains, whose progress the page shows.
+            session.mount(f"{self.base_url}/readyz", _coming_back(429))
         found: requests.Session = self._sessions.session
         return found
 
@@ -339,6 +336,18 @@ class Client:
 
     def _stranger(self) -> Stranger:
         return Stranger(f"What answers at {self.base_url} is not the prediction service.")
+
+
+def _coming_back(*statuses: int) -> HTTPAdapter:
+    """Send a request again, twice, if it is answered with one of these: each says when to come back.
+
+    A prediction changes nothing, and feedback that was kept is not kept twice.
+    """
+    again = Retry(
+        total=None, connect=0, read=False, redirect=0, other=0, status=2, status_forcelist=statuses,
+        allowed_methods=None, backoff_factor=0.1, retry_after_max=LONGEST_PAUSE_S, raise_on_status=False,
+    )  # fmt: skip
+    return HTTPAdapter(max_retries=again)
 
 
 def _raw(payload: bytes) -> dict[str, Any]:

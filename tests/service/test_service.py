@@ -177,6 +177,21 @@ def test_readme_lists_every_setting_with_its_default(settings: Any, prefix: str)
 
 
 @pytest.mark.parametrize(
+    ("container", "settings", "prefix", "fixed"),
+    [
+        ("service", Settings, PREFIX, {"host", "port", "artifact", "store", "data"}),
+        ("ui", PageSettings, "UI_", set()),
+    ],
+)
+def test_compose_passes_every_setting_on_that_a_container_does_not_fix(
+    container: str, settings: Any, prefix: str, fixed: set[str]
+) -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yaml").read_text(encoding="utf-8"))
+    named = {each.partition("=")[0] for each in compose["services"][container]["environment"]}
+    assert named == {prefix + name.upper() for name in settings.model_fields if name not in fixed}
+
+
+@pytest.mark.parametrize(
     ("environment", "reason"),
     [
         ({"SERVICE_PROT": "1"}, "unknown settings: SERVICE_PROT; known: .*SERVICE_PORT"),

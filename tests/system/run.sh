@@ -8,8 +8,10 @@ engine=$(mktemp -d)
 # Other ports than the usual ones, which may be taken; the classic builder, since BuildKit is not everywhere.
 export COMPOSE_PROJECT_NAME=traffic-sign-test SERVICE_PORT=19696 PAGE_PORT=18501 DOCKER_BUILDKIT=0
 state=$(tests/system/start_engine.sh "$engine")
+compose=(docker compose) # the plugin, or the program that was before it
+docker compose version > /dev/null 2>&1 || compose=(docker-compose)
 cleanup() {
-    docker-compose down --volumes --remove-orphans --timeout 5 || true
+    "${compose[@]}" down --volumes --remove-orphans --timeout 5 || true
     docker rmi traffic-sign-service:slim > /dev/null 2>&1 || true
     if [ "$state" = started ]; then
         kill "$(cat "$engine/docker.pid")"
@@ -20,12 +22,12 @@ cleanup() {
 trap cleanup EXIT
 
 tests/system/make_base_image.sh
-docker-compose build
+"${compose[@]}" build
 docker build --file Dockerfile.service --target slim --tag traffic-sign-service:slim .
-docker-compose up --detach # the page starts when the service is healthy
+"${compose[@]}" up --detach # the page starts when the service is healthy
 
 echo "--- the page's container predicts through its own client"
-docker-compose exec -T ui python - << 'PYTHON'
+"${compose[@]}" exec -T ui python - << 'PYTHON'
 from pathlib import Path
 from ui.client import Client
 prediction = Client("http://service:9696", timeout_s=10).predict(Path("ui/static/samples/stop.png").read_bytes())
@@ -35,7 +37,7 @@ PYTHON
 
 echo "--- both run without privileges on a read-only file system"
 for container in service ui; do
-    docker-compose exec -T "$container" python - << 'PYTHON'
+    "${compose[@]}" exec -T "$container" python - << 'PYTHON'
 import os
 assert os.getuid() != 0
 try:
@@ -48,16 +50,16 @@ PYTHON
 done
 
 echo "--- the page's image imports nothing of the model, the slim service has no TensorFlow"
-docker-compose exec -T ui python -c 'import importlib.util as u; assert not any(map(u.find_spec, ("model", "data", "flask", "tensorflow")))'
+"${compose[@]}" exec -T ui python -c 'import importlib.util as u; assert not any(map(u.find_spec, ("model", "data", "flask", "tensorflow")))'
 docker run --rm traffic-sign-service:slim python -c 'import importlib.util as u; assert u.find_spec("ai_edge_litert") and not u.find_spec("tensorflow")'
-docker-compose exec -T service python -c 'import importlib.util as u; assert u.find_spec("tensorflow")'
+"${compose[@]}" exec -T service python -c 'import importlib.util as u; assert u.find_spec("tensorflow")'
 
 echo "--- the service's container trains, on drawn signs"
-docker-compose exec -T service python init.py --data drawn --preset quick --artifact data/store/quick
+"${compose[@]}" exec -T service python init.py --data drawn --preset quick --artifact data/store/quick
 
 echo "--- the page is healthy"
-until [ "$(docker inspect --format '{{.State.Health.Status}}' "$(docker-compose ps -q ui)")" = healthy ]; do
-    [ "$(docker inspect --format '{{.State.Status}}' "$(docker-compose ps -q ui)")" = running ]
+until [ "$(docker inspect --format '{{.State.Health.Status}}' "$("${compose[@]}" ps -q ui)")" = healthy ]; do
+    [ "$(docker inspect --format '{{.State.Status}}' "$("${compose[@]}" ps -q ui)")" = running ]
     sleep 1
 done
 docker images --format '{{.Repository}}:{{.Tag}} {{.Size}}' | grep traffic-sign

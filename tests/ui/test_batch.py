@@ -15,7 +15,7 @@ from tests.conftest import drawing, encoded
 from tests.ui.conftest import Reply, passing_on, path_of, problem, server
 from ui.history import as_csv, as_json
 from ui.views import batch
-from ui.views.batch import CHUNK_BYTES, CHUNK_FILES, MOST_BYTES, MOST_FILES, MOST_UNPACKED, Batch
+from ui.views.batch import CHUNK_BYTES, CHUNK_FILES, MOST_BYTES, MOST_FILES, MOST_LISTED, MOST_UNPACKED, Batch
 
 STOP = encoded(drawing())
 PAGE = "from ui.views import batch\nbatch.show()"
@@ -70,6 +70,14 @@ def test_no_more_is_unpacked_than_memory_can_hold() -> None:
     count = sum(1 for _ in batch._unpack(((f"{number}.zip", archive) for number in range(100)), notes))
     assert count == MOST_UNPACKED // MOST_BYTES
     assert notes == ["Only the first 2,000 pictures and 512 MB were taken."]
+
+
+def test_an_archive_of_endless_names_is_refused_before_they_are_read() -> None:
+    archive = packed({f"{number:0250}.png": b"" for number in range(MOST_LISTED // 290)})
+    taken, [note] = unpacked(("names.zip", archive))
+    assert taken == []
+    assert "its list of files has" in note
+    assert unpacked(("large.zip", packed({"a.png": bytes(MOST_LISTED + 1)}, zipfile.ZIP_STORED)))[1] == []
 
 
 def test_no_more_pictures_are_taken_than_the_page_says() -> None:
@@ -169,7 +177,7 @@ def test_a_batch_that_was_cut_off_goes_on_where_it_was(service: str, monkeypatch
         if not path_of(request).endswith("/batch"):
             return real(request, body)
         sent.append(body.count(b"filename="))
-        return Reply(problem("not_ready"), 503) if len(sent) == 2 else real(request, body)
+        return Reply(problem("not_ready"), 503) if len(sent) in (2, 3, 4) else real(request, body)
 
     names = [f"{number}.png" for number in range(CHUNK_FILES + 2)]
     with server(answer) as url:
@@ -178,7 +186,7 @@ def test_a_batch_that_was_cut_off_goes_on_where_it_was(service: str, monkeypatch
         assert len(app.session_state["batch"].results) == CHUNK_FILES
         app.run()
     assert not app.exception
-    assert sent == [CHUNK_FILES, 2, 2]
+    assert sent == [CHUNK_FILES, *[2] * 4]  # the page's client comes back twice by itself
     assert list(app.dataframe[0].value["file"]) == names
     assert set(app.dataframe[0].value["class_name"]) == {"Stop"}
 

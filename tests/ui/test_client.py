@@ -254,6 +254,16 @@ def test_who_is_told_to_come_back_soon_does_so_twice_and_is_answered() -> None:
     assert len(asked) == 3
 
 
+@pytest.mark.parametrize(
+    "reply", [TOO_MANY, Reply(problem("too_many_connections", "More than 1000 are open."), 503, {"Retry-After": "0"})]
+)
+def test_a_service_that_is_busy_for_a_moment_costs_nothing(reply: Reply) -> None:
+    asked: list[str] = []
+    with server(counting([reply, reply, Reply({"results": []})], asked)) as url:
+        assert Client(url, timeout_s=5).predict_batch([]) == []
+    assert len(asked) == 3
+
+
 def test_who_has_asked_too_often_hears_it_in_the_words_of_the_service() -> None:
     asked: list[str] = []
     with server(counting([TOO_MANY], asked)) as url, pytest.raises(Busy, match="At most 1 per 1 hour"):

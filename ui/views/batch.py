@@ -22,6 +22,7 @@ CHUNK_BYTES: Final = 24 * 1024**2  # the service takes 64 MiB in all
 MOST_FILES: Final = 2000
 MOST_BYTES: Final = 20 * 1024**2  # of a file inside an archive: the service takes no larger picture
 MOST_UNPACKED: Final = 512 * 1024**2
+MOST_LISTED: Final = 4 * 1024**2  # of an archive's own list of its files, which is read before they can be counted
 FAILED: Final = "failed"
 SYMBOLS: Final = {"confident": "✓", "unsure": "?", "not_recognised": "⊘", FAILED: "✗"}
 
@@ -29,6 +30,18 @@ SYMBOLS: Final = {"confident": "✓", "unsure": "?", "not_recognised": "⊘", FA
 _UNREADABLE = (
     zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError, ValueError,
 )  # fmt: skip
+
+
+class _Archive(io.BytesIO):
+    """The bytes of an archive, whose list of files `ZipFile` reads in one piece; a list that is too long is refused."""
+
+    listed = False
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return some bytes."""
+        if not self.listed and size is not None and size > MOST_LISTED:
+            raise zipfile.BadZipFile(f"its list of files has {size:,} bytes, more than {MOST_LISTED:,}")
+        return super().read(size)
 
 
 @dataclass
@@ -87,7 +100,9 @@ def _unpack(files: Iterable[tuple[str, bytes]], notes: list[str]) -> Iterator[tu
 
 def _inside(name: str, payload: bytes, notes: list[str]) -> Iterator[tuple[str, bytes | None]]:
     try:
-        archive = zipfile.ZipFile(io.BytesIO(payload))
+        packed = _Archive(payload)
+        archive = zipfile.ZipFile(packed)
+        packed.listed = True
     except _UNREADABLE as error:
         notes.append(text("batch.bad_archive", name=markdown_escaped(name), reason=markdown_escaped(error)))
         return
