@@ -31,6 +31,8 @@ def main(arguments: list[str]) -> int:
         folder = options.artifact or ARTIFACTS / task.name
         if not (folder / CARD_FILE).exists() or options.retrain:
             print(_summary(_train(task, options, folder)))
+            if options.artifact:
+                print(f"It is in {folder}; SERVICE_ARTIFACT={folder} make run serves it.")
             return 0
         card, _ = read_artifact(folder)
         chosen = options.data or options.preset or options.all_of or options.teacher or options.with_feedback

@@ -136,6 +136,10 @@ class Picture:
             return image
         left, top, right, bottom = box
         whole = f"the picture of {image.width:,} × {image.height:,} pixels"
+        if left >= right or top >= bottom:
+            raise BoxError(
+                f"the box {left},{top},{right},{bottom} holds nothing: it wants left < right and top < bottom"
+            )
         if not lies_inside(box, (image.height, image.width)):
             raise BoxError(f"the box {left},{top},{right},{bottom} does not lie inside {whole}")
         if min(right - left, bottom - top) < MIN_SIDE:

@@ -228,7 +228,8 @@ def find_source(task: Task, store: Path = STORE) -> Source:
         f"no data set for {task.title} was found under {store}. There are three ways to get one:\n"
         f"  python init.py --download     fetches {task.data.name}\n"
         "  python init.py --data PATH    takes a folder or archive that you have; in data/store it is found unasked\n"
-        "  python init.py --data drawn   trains on drawings; good for a try, not for photographs"
+        "  python init.py --data drawn   trains on drawings; good for a try, not for photographs\n"
+        "Where there is a classifier, the last two want --retrain, and what they train takes its place."
     )
 
 

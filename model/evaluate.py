@@ -2,7 +2,8 @@
 
 `python -m model.evaluate ARTIFACT --data PATH` prints a table; it writes all figures as JSON with `--output FILE`, a
 page with plots with `--report FILE`, and adds the figures to the artifact's card with `--card NAME`. On the data set
-that the artifact was trained on, only the tracks held out from its training are looked at.
+that the artifact was trained on, only the tracks held out from its training are looked at. With `--not-signs PATH…` and
+no data it tells only how many of those pictures the verdict refuses.
 """
 
 import argparse
@@ -170,8 +171,7 @@ def _verdicts(
 
 def _refusal(calibration: Calibration, inliers: Scores, outliers: Scores) -> dict[str, Any]:
     """Tell how well each score sets outliers apart, and how many of them the verdict refuses with the card's limits."""
-    known = (outliers.energy >= calibration.energy) & (outliers.similarity >= calibration.similarity)
-    figures: dict[str, Any] = {"pictures": len(outliers.logits), "not_recognised": float(1 - known.mean())}
+    figures: dict[str, Any] = _not_recognised(calibration, outliers)
     scores = {
         "probability": [calibration.probabilities(side.logits).max(axis=1) for side in (inliers, outliers)],
         "energy": [inliers.energy, outliers.energy],
@@ -184,6 +184,11 @@ def _refusal(calibration: Calibration, inliers: Scores, outliers: Scores) -> dic
             "refused_at_99_%_accepted": refused(inside, outside, 0.99),
         }
     return figures
+
+
+def _not_recognised(calibration: Calibration, scores: Scores) -> dict[str, Any]:
+    known = (scores.energy >= calibration.energy) & (scores.similarity >= calibration.similarity)
+    return {"pictures": len(scores.logits), "not_recognised": float(1 - known.mean())}
 
 
 def _milliseconds(classifier: Classifier, pixels: Pixels) -> float:
@@ -235,11 +240,26 @@ def _print(figures: dict[str, Any]) -> None:
         print(f"{name:<16}" + "".join(f"{value:>9.1%}" for value in row))
 
 
+def _decode_sets(locations: Sequence[Path], size: tuple[int, int]) -> dict[str, Pixels]:
+    """Decode sets of pictures; each is named as its folder or archive is."""
+    sets: dict[str, Pixels] = {}
+    for location in locations:
+        if location.stem in sets:
+            raise EvaluationError(f"{location}: there are two sets of the name {location.stem!r}")
+        sets[location.stem] = decode_pictures(location, size)
+    return sets
+
+
+def _write(output: Path | None, figures: dict[str, Any]) -> None:
+    if output:
+        output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+
+
 def main(arguments: list[str]) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m model.evaluate", description=__doc__)
     parser.add_argument("artifact", type=Path, help="folder of a classifier")
-    parser.add_argument("--data", type=Path, required=True, help="folder or archive with labelled pictures")
+    parser.add_argument("--data", type=Path, help="folder or archive with labelled pictures")
     parser.add_argument(
         "--not-signs",
         type=Path,
@@ -253,21 +273,32 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--card", metavar="NAME", help="add the figures to the artifact's card under this name")
     parser.add_argument("--store", type=Path, default=STORE, help="where decoded pictures are kept")
     options = parser.parse_args(arguments)
+    if not options.data and (not options.not_signs or options.roi or options.report or options.card):
+        parser.error("--data is needed, or --not-signs alone to see what the verdict refuses")
     try:
         classifier = Classifier.load(options.artifact)
         task = load_task(classifier.card.task)
         if task.input_size != classifier.card.input_size:
             sizes = f"{classifier.card.input_size}, and its task file now says {task.input_size}"
             raise EvaluationError(f"this classifier takes pictures of {sizes}")
+        others = _decode_sets(options.not_signs, task.input_size)
+        if not options.data:
+            verdicts = {
+                kind: _not_recognised(classifier.card.calibration, classifier.run(pixels))
+                for kind, pixels in others.items()
+            }
+            _write(options.output, verdicts)
+            for kind, row in verdicts.items():
+                print(f"{kind:<24}{row['pictures']:>9,} pictures, {row['not_recognised']:.2%} not recognised")
+            return 0
         source = open_labelled(options.data, task)
         everything = prepare(source, task, options.store / "cache", roi=options.roi)
         prepared = held_out(classifier.card, everything)
         trained_on = "; the others it was trained on" if len(prepared) < len(everything) else ""
         outliers = make_outlier_sets(task, prepared)
-        for location in options.not_signs:
-            if location.stem in outliers:
-                raise EvaluationError(f"{location}: there are two sets of the name {location.stem!r}")
-            outliers[location.stem] = decode_pictures(location, task.input_size)
+        if both := outliers.keys() & others.keys():
+            raise EvaluationError(f"there are two sets of the name {min(both)!r}")
+        outliers |= others
         figures = {
             "measured": {
                 "data": f"{prepared.origin}{'' if prepared.grouped else ', pictures whose groups are not known'}",
@@ -276,8 +307,7 @@ def main(arguments: list[str]) -> int:
             },
             **evaluate(classifier, task, prepared, outliers),
         }
-        if options.output:
-            options.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+        _write(options.output, figures)
         if options.report:
             from model.report import render_report  # matplotlib takes a second to import
 

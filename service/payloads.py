@@ -111,6 +111,8 @@ def _from_json(by_url: bool) -> bytes:
         if current_app.extensions["settings"].allow_urls:
             raise Problem("bad_request", f"A body with an address may have at most {MAX_ADDRESS_BYTES:,} bytes.")
         raise Problem("not_implemented", "This service does not fetch images by URL; send the image.")
+    if value.startswith("data:"):
+        raise Problem("bad_request", "`image` is a data URL; send only what stands behind its comma.")
     try:
         return base64.b64decode(value, validate=True)
     except ValueError as error:

@@ -43,10 +43,17 @@ def main(arguments: list[str]) -> int:
         if options.json:
             print(json.dumps({"file": str(path), **answer}, ensure_ascii=False))
         else:
-            others = [f"{each['class_name']} {each['probability']:.1%}" for each in answer["alternatives"][1:]]
+            others = [f"{each['class_name']} {_percent(each['probability'])}" for each in answer["alternatives"][1:]]
             then = f", then {'; '.join(others)}" if others else ""
-            print(f"{path}: {answer['class_name']} ({answer['probability']:.1%}, {answer['verdict']}){then}")
+            print(f"{path}: {answer['class_name']} ({_percent(answer['probability'])}, {answer['verdict']}){then}")
     return status
+
+
+def _percent(probability: float) -> str:
+    """Return a share for people: nothing is certain, and nothing is impossible."""
+    if probability > 0.999:
+        return "> 99.9%"
+    return f"{probability:.1%}" if probability >= 0.001 else "< 0.1%"
 
 
 if __name__ == "__main__":

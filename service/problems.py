@@ -50,6 +50,11 @@ KINDS = {
 MEDIA_TYPE = "application/problem+json"
 BUG = "The service met an unexpected error; its log says more."
 TOO_LARGE = f"An image may have at most {MAX_BYTES:,} bytes, and a form holds nothing else."
+_DETAILS = {
+    "not_found": "There is nothing at this address; /docs/ shows what there is.",
+    "method_not_allowed": "This address takes other methods, which the header Allow names; /docs/ shows what there is.",
+    "too_large": TOO_LARGE,
+}
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_type"}
 
 
@@ -100,7 +105,7 @@ def register(app: Flask) -> None:
     @app.errorhandler(HTTPException)
     def answer_http(error: HTTPException) -> Response:
         kind = _BY_STATUS.get(error.code or 500, "bad_request")
-        problem = Problem(kind, TOO_LARGE if kind == "too_large" else error.description or error.name)
+        problem = Problem(kind, _DETAILS.get(kind, error.description or error.name))
         if error.code == 405 and getattr(error, "valid_methods", None):
             problem.headers["Allow"] = ", ".join(sorted(error.valid_methods))  # type: ignore[attr-defined]
         return problem.response()

@@ -130,7 +130,8 @@ def _explain(prediction: Prediction, labels: Sequence[Label]) -> str:
     named = "; ".join(others[:2])
     if not named:
         return text("verdict.unsure_alone", probability=share)
-    return text("verdict.unsure_explained", probability=share, others=named)
+    likely = prediction.probability >= 0.5
+    return text("verdict.unsure_explained" if likely else "verdict.unsure_guess", probability=share, others=named)
 
 
 def _bars(prediction: Prediction, labels: Sequence[Label]) -> str:

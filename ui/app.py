@@ -34,6 +34,7 @@ def main() -> None:
             label_visibility="collapsed",
         )  # fmt: skip
     extras.tell_language(texts.language())
+    extras.close_menu_when_chosen()
     st.html(f"<style>:root {{ --upload: '{text('app.upload')}'; }}</style>")
     pages = [
         st.Page(partial(draw, name), title=text(f"{name}.nav"), url_path=name, default=name == PAGES[0])

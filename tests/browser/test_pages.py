@@ -180,6 +180,16 @@ def test_nothing_is_cut_off_on_a_phone(browser: Browser, page_url: str) -> None:
     page.close()
 
 
+def test_the_menu_of_a_phone_goes_away_when_a_page_is_chosen(browser: Browser, page_url: str) -> None:
+    page = browser.new_page(viewport={"width": 360, "height": 740}, has_touch=True)
+    go(page, page_url)
+    page.get_by_test_id("stExpandSidebarButton").click()
+    page.get_by_role("link", name="Many at once").click()
+    expect(page.get_by_role("heading", name="Many pictures at once")).to_be_visible()
+    expect(page.get_by_role("link", name="Many at once")).not_to_be_in_viewport()
+    page.close()
+
+
 def test_the_page_loads_nothing_from_elsewhere(browser: Browser, page_url: str) -> None:
     page = browser.new_page()
     asked: list[str] = []

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -136,6 +137,20 @@ def test_wrong_pictures_of_other_things_are_named(tmp_path: Path) -> None:
         result = evaluate(SHIPPED, "--data", tmp_path / "drawn", "--store", tmp_path, "--not-signs", tmp_path / name)
         assert result.returncode == 1
         assert reason in result.stderr.splitlines()[-1]
+
+
+def test_pictures_of_other_things_can_be_measured_alone(tmp_path: Path) -> None:
+    for name, picture in (("noise", Image.effect_noise((64, 64), 80)), ("stop", drawing(14))):
+        (tmp_path / name).mkdir()
+        picture.save(tmp_path / name / "a.png")
+    output = tmp_path / "figures.json"
+    result = evaluate(SHIPPED, "--not-signs", tmp_path / "noise", tmp_path / "stop", "--output", output)
+    assert result.returncode == 0, result.stderr
+    figures = json.loads(output.read_text())
+    assert figures["noise"] == {"pictures": 1, "not_recognised": 1.0}
+    assert figures["stop"] == {"pictures": 1, "not_recognised": 0.0}
+    assert re.search(r"noise +1 pictures, 100.00% not recognised", result.stdout)
+    assert "--data is needed" in evaluate(SHIPPED).stderr
 
 
 def test_mistakes_in_the_command_are_told(tmp_path: Path) -> None:

@@ -64,6 +64,18 @@ def test_a_file_that_grows_without_end_is_cut_where_the_service_refuses_it() -> 
     assert len(content) == MOST_BYTES + 1
 
 
+def test_an_archive_without_a_picture_is_named() -> None:
+    taken, notes = unpacked(("empty.zip", packed({".DS_Store": b"x"})))
+    assert (taken, notes) == ([], ["There is no picture in the archive empty.zip."])
+
+
+def test_who_chose_nothing_is_told_so(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UI_SERVICE_URL", service)
+    app = AppTest.from_string(PAGE, default_timeout=30).run()
+    app.button[0].click().run()
+    assert [each.value for each in app.warning] == ["Nothing was chosen. Choose pictures or ZIP archives above first."]
+
+
 def test_no_more_is_unpacked_than_memory_can_hold() -> None:
     archive = packed({"a.png": bytes(MOST_BYTES)})
     notes: list[str] = []

@@ -298,6 +298,10 @@ def test_of_an_unsure_answer_the_other_candidates_are_named(service: str) -> Non
     assert "Speed limit (50km/h); Speed limit (60km/h). Look twice." in words
 
 
+def test_a_guess_is_called_a_guess(service: str) -> None:
+    assert "The best guess is this sign (41.0%)" in said(answered(service, "unsure", {5: 0.41, 2: 0.3, 3: 0.2}))
+
+
 def test_of_an_unsure_answer_without_other_candidates_none_is_named(service: str) -> None:
     words = said(answered(service, "unsure", {14: 0.9999, 2: 0.0001}))
     assert "probably this sign (> 99.9%), but the picture is unlike those" in words

@@ -1,4 +1,4 @@
-"""Small helps of the browser: pasting pictures, reading aloud, and knowing that there is no camera."""
+"""Small helps of the browser: pasting pictures, reading aloud, closing the menu, knowing that there is no camera."""
 
 import streamlit as st
 
@@ -9,12 +9,18 @@ _speech = st.components.v2.component(
     "speech", html="<button type='button' hidden></button>", css=source("speech.css"), js=source("speech.js")
 )
 _camera = st.components.v2.component("camera", js=source("camera.js"))
+_menu = st.components.v2.component("menu", js=source("menu.js"))
 _language = st.components.v2.component("language", js=source("language.js"))
 
 
 def tell_language(language: str) -> None:
     """Tell the browser in which language the page is, for those who have it read to them."""
     _language(key="language_of_page", data=language, height=0)
+
+
+def close_menu_when_chosen() -> None:
+    """Let the menu of a narrow screen, which covers the page, go away when a page is chosen."""
+    _menu(key="menu", height=0)
 
 
 def accept_pasted_pictures() -> None:

@@ -15,7 +15,7 @@ from ui import history
 from ui.answer import VERDICTS, sign_address
 from ui.client import Label, Refused, Result
 from ui.connection import client, labels, state
-from ui.texts import markdown_escaped, name_of, number, text, word
+from ui.texts import language, markdown_escaped, name_of, number, text, word
 
 CHUNK_FILES: Final = 48  # of a request: a fraction of a second, so that the bar moves
 CHUNK_BYTES: Final = 24 * 1024**2  # the service takes 64 MiB in all
@@ -79,7 +79,9 @@ def _start() -> None:
     for name, payload in _unpack(files, batch.notes):
         batch.names.append(name)
         batch.payloads.append(payload)
-    st.session_state["batch"] = batch if batch.names or batch.notes else None
+    if not batch.names and not batch.notes:
+        batch.notes.append(text("batch.nothing"))
+    st.session_state["batch"] = batch
 
 
 def _unpack(files: Iterable[tuple[str, bytes]], notes: list[str]) -> Iterator[tuple[str, bytes | None]]:
@@ -107,11 +109,17 @@ def _inside(name: str, payload: bytes, notes: list[str]) -> Iterator[tuple[str, 
         notes.append(text("batch.bad_archive", name=markdown_escaped(name), reason=markdown_escaped(error)))
         return
     with archive:
-        for entry in archive.infolist():
-            path = PurePosixPath(entry.filename)
-            if entry.is_dir() or path.name.startswith(".") or "__MACOSX" in path.parts:
-                continue
+        entries = [entry for entry in archive.infolist() if not _is_hidden(entry)]
+        if not entries:
+            notes.append(text("batch.empty_archive", name=markdown_escaped(name)))
+        for entry in entries:
             yield f"{name}/{entry.filename}", _content(archive, entry)
+
+
+def _is_hidden(entry: zipfile.ZipInfo) -> bool:
+    """Say whether an entry is a folder, or something that a system keeps beside the files."""
+    path = PurePosixPath(entry.filename)
+    return entry.is_dir() or path.name.startswith(".") or "__MACOSX" in path.parts
 
 
 def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes | None:
@@ -217,7 +225,9 @@ def _row(name: str, result: Result, known: Sequence[Label]) -> dict[str, Any]:
     found = result.prediction
     if found is None:
         empty = dict.fromkeys(("class_index", "class_name", "sign_number", "probability", "picture", "sign"))
-        reason = word(f"refused.{result.kind}", result.reason)
+        # The service's own words are the more exact ones; where they are of another language they come second.
+        known_reason = word(f"refused.{result.kind}", "") if language() != "en" else ""
+        reason = f"{known_reason} ({result.reason})" if known_reason else result.reason
         return {"file": name, **empty, "verdict": FAILED, "reason": reason}
     return {
         "file": name,

@@ -148,7 +148,9 @@ def _count(metrics: str) -> Counts:
         failed=sum(
             sample.value
             for sample in samples
-            if sample.name == "sign_requests_total" and sample.labels["status"].startswith("5")
+            if sample.name == "sign_requests_total"
+            and sample.labels["status"].startswith("5")
+            and sample.labels["status"] != "501"  # what is not offered has not failed
         ),
         waiting=total("sign_requests_waiting"),
         stage_seconds={stage: total("sign_stage_seconds_sum", stage=stage) for stage in STAGES},

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import streamlit as st
 
@@ -107,7 +107,7 @@ def _ask(known: Sequence[Label]) -> None:
         for index in quiz["answers"]:
             st.button(
                 name_of(known[index]), key=f"answer {index}", disabled=quiz["answer"] is not None,
-                on_click=_take_answer, args=(index,),
+                icon=_mark(index, quiz), on_click=_take_answer, args=(index,),
             )  # fmt: skip
     if quiz["answer"] is not None:
         if quiz["answer"] == label.index:
@@ -116,7 +116,15 @@ def _ask(known: Sequence[Label]) -> None:
             st.error(text("signs.wrong", name=name_of(label)), icon=":material/cancel:")
         show_meaning(label)
         st.button(text("signs.another"), type="primary", on_click=lambda: quiz.update(question=None))
-    st.caption(text("signs.score", right=quiz["right"], asked=quiz["asked"]))
+    if quiz["asked"]:
+        st.caption(text("signs.score", right=quiz["right"], asked=quiz["asked"]))
+
+
+def _mark(index: int, quiz: dict[str, Any]) -> str | None:
+    """Mark the right answer, and the wrong one that was given, once one was given."""
+    if quiz["answer"] is None or index not in (quiz["question"], quiz["answer"]):
+        return None
+    return ":material/check:" if index == quiz["question"] else ":material/close:"
 
 
 def _take_answer(index: int) -> None:
