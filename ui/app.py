@@ -33,9 +33,10 @@ def main() -> None:
             text("app.language"), list(texts.LANGUAGES), key=texts.KEY, required=True, bind="query-params",
             label_visibility="collapsed",
         )  # fmt: skip
-    extras.tell_language(texts.language())
-    extras.close_menu_when_chosen()
-    st.html(f"<style>:root {{ --upload: '{text('app.upload')}'; }}</style>")
+    with st.container(key="unseen"):
+        extras.tell_language(texts.language())
+        extras.close_menu_when_chosen()
+        st.html(f"<style>:root {{ --upload: '{text('app.upload')}'; }}</style>")
     pages = [
         st.Page(partial(draw, name), title=text(f"{name}.nav"), url_path=name, default=name == PAGES[0])
         for name in PAGES
