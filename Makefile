@@ -5,9 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 AXE := $(VENV)/axe/node_modules/axe-core/axe.min.js
 # Tests with real load, which others beside them would disturb.
-ALONE := tests/faults tests/service/test_gate.py
+ALONE := tests/faults/test_service_faults.py tests/service/test_gate.py
 # What takes longest first, so that two processes end together.
-LONGEST := tests/test_init.py tests/model
+LONGEST := tests/test_init.py tests/faults/test_training_faults.py tests/model
 TOGETHER := $(LONGEST) $(filter-out $(LONGEST) $(ALONE),$(patsubst %/,%,$(wildcard tests/*/)) $(wildcard tests/test_*.py))
 GROUPS := service ui train notebooks dev
 ARTIFACT := model/artifacts/traffic_sign/card.json
