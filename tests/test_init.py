@@ -123,6 +123,7 @@ def test_training_on_everything_takes_over_what_was_measured_before(finished: tu
     assert re.search(r"cannot be taken over: .*'data'.* differ", result.stderr)
 
 
+@pytest.mark.slow
 def test_feedback_is_learnt_and_never_held_out(finished: tuple[Path, str], tmp_path: Path) -> None:
     store = Path(shutil.copytree(finished[0], tmp_path / "store"))
     plain = read_artifact(store / "artifact")[0]

@@ -17,6 +17,7 @@ from data.task import Task
 from tests.conftest import free_port, running, wait_for
 
 expect.set_options(timeout=15_000)  # milliseconds: other tests may keep the processor busy
+STYLED = "getComputedStyle(document.querySelector('.block-container')).maxWidth == '1152px'"  # of style.css
 CHROMIUM_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -45,6 +46,7 @@ def go(page: Page, url: str) -> None:
     page.goto(url)
     expect(page.get_by_text(re.compile("^(Not legal advice|Keine Rechtsberatung)"))).to_be_visible(timeout=30_000)
     settle(page)
+    page.wait_for_function(STYLED)
     page.wait_for_load_state("networkidle")
 
 

@@ -50,7 +50,7 @@ def test_there_are_no_serious_obstacles(
 def test_a_sample_can_be_chosen_with_the_keyboard_alone(page: Page) -> None:
     def press_until(key: str, words: str) -> None:
         for _ in range(40):
-            if page.evaluate("document.activeElement.innerText") == words:
+            if page.evaluate("document.activeElement.innerText.trim()") == words:
                 return
             page.keyboard.press(key)
         pytest.fail(f"{key} does not lead to {words}")

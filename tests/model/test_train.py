@@ -58,6 +58,7 @@ def test_epochs_without_held_out_examples_have_no_accuracy(task: Task, tmp_path:
     assert told[-1].validation_accuracy is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("share", "batches"), [(0.1, 10), (0.0, 0)])
 def test_found_outliers_are_learnt_where_outliers_are(task: Task, tmp_path: Path, share: float, batches: int) -> None:
     """Ten batches of them make ten batches more."""
