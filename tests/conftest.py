@@ -129,6 +129,26 @@ def start_service(status: int = 200, **settings: object) -> Iterator[str]:
         yield url
 
 
+class Log:
+    """What a service of two workers has written, and a wait until both have written something."""
+
+    def __init__(self, url: str, capfd: pytest.CaptureFixture[str]) -> None:
+        self._url, self._capfd, self._text = url, capfd, ""
+
+    def wait_for_both(self, words: str) -> None:
+        """Wait until two more lines have these words; a worker looks for news only when it is asked for something."""
+
+        def written() -> bool:
+            requests.get(
+                f"{self._url}/readyz", timeout=5
+            ).raise_for_status()  # over a new connection, for either of them
+            self._text += self._capfd.readouterr().err
+            return self._text.count(words) >= 2
+
+        wait_until(written)
+        self._text = ""
+
+
 def run_service(**settings: object) -> "subprocess.CompletedProcess[str]":
     """Run a service that is expected to end by itself."""
     environment = {f"SERVICE_{name.upper()}": str(value) for name, value in settings.items()}

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import socket
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,8 @@ from model.artifact import read_artifact, write_artifact
 from model.progress import Progress, training_folder, training_lock, write_progress
 from service.app import OPENAPI_FILE, create_app
 from service.problems import KINDS
-from service.readiness import LOOK_INTERVAL_S
 from service.settings import PREFIX, Settings, SettingsError, read_settings, usable_cores
-from tests.conftest import ROOT, SHIPPED, drawing, encoded, free_port, run_service, start_service, wait_until
+from tests.conftest import ROOT, SHIPPED, Log, drawing, encoded, free_port, run_service, start_service, wait_until
 from ui.client import Client, NotAllowed
 from ui.settings import Settings as PageSettings
 
@@ -92,7 +90,9 @@ def test_predictions_need_a_key_where_there_are_keys() -> None:
             Client(service, 5.0).predict(STOP)
 
 
-def test_new_artifact_is_taken_into_use_without_a_failed_request_and_a_bad_one_is_not(tmp_path: Path) -> None:
+def test_new_artifact_is_taken_into_use_without_a_failed_request_and_a_bad_one_is_not(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
     card, inference = read_artifact(folder)
     network = (folder / "model.keras").read_bytes()
@@ -103,21 +103,18 @@ def test_new_artifact_is_taken_into_use_without_a_failed_request_and_a_bad_one_i
         )
 
     with start_service(artifact=folder, workers=2) as service:
-        client = Client(service, 5.0)
+        client, log = Client(service, 5.0), Log(service, capfd)
+        wait_until(lambda: "sign_workers_ready 2.0" in requests.get(f"{service}/metrics", timeout=5).text)
         for version in ("second", "third"):
             replace(version)
-            seen = {version: 0}
-            while seen[version] < 20:  # both workers will have changed
-                assert client.predict(STOP).class_index == 14
-                answer = requests.get(f"{service}/readyz", timeout=5).json()["version"]
-                seen = {version: seen[version] + 1 if answer == version else 0}
+            log.wait_for_both(f"classifier {version} is in use now")
+            assert client.predict(STOP).class_index == 14
         bad = Path(shutil.copytree(folder, tmp_path / "bad"))
         (bad / "model.tflite").write_bytes(b"damaged")
         folder.rename(tmp_path / "third")
         bad.rename(folder)
-        deadline = time.monotonic() + 3 * LOOK_INTERVAL_S
-        while time.monotonic() < deadline:
-            assert client.predict(STOP).class_index == 14
+        log.wait_for_both("the new classifier cannot be used")
+        assert client.predict(STOP).class_index == 14
         assert requests.get(f"{service}/readyz", timeout=5).json()["version"] == "third"
 
 
