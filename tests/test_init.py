@@ -175,7 +175,7 @@ def test_feedback_of_no_sign_is_not_used_where_no_outliers_are_learnt(tmp_path: 
 def test_a_stopped_training_does_not_go_on_with_another_choice_of_feedback(halfway: Path, tmp_path: Path) -> None:
     store = Path(shutil.copytree(halfway, tmp_path / "store"))
     keep(feedback_folder(store, "traffic_sign"), encoded(drawing(14)), ".png", 14)
-    options = ("--data", "drawn", "--preset", "quick", "--store", store)
+    options = ("--data", "drawn", "--preset", "quick", "--seed", 1, "--store", store)
     for words, epochs in ((("--with-feedback",), ["1", "2"]), ((), ["2"])):
         result = init(*options, *words, "--artifact", tmp_path / f"artifact{len(words)}")
         assert result.returncode == 0, result.stderr
@@ -207,7 +207,7 @@ def test_feedback_that_cannot_be_learnt_from_is_named(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_student_learns_from_a_teacher(finished: tuple[Path, str], tmp_path: Path) -> None:
     store = Path(shutil.copytree(finished[0], tmp_path / "store"))
-    options = ("--data", "drawn", "--preset", "quick", "--store", store, "--retrain")
+    options = ("--data", "drawn", "--preset", "quick", "--seed", 1, "--store", store, "--retrain")
     result = init(*options, "--artifact", tmp_path / "student", "--teacher", store / "artifact")
     assert result.returncode == 0, result.stderr
     assert re.findall(r"epoch (\d)/2.*validation accuracy", result.stdout + result.stderr) == ["1", "2"]
