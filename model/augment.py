@@ -1,8 +1,9 @@
 """What a camera may do to a sign, as batched operations of any Keras backend.
 
 One projective warp carries all geometry, so that a picture is interpolated once; blur and loss of resolution are one
-matrix per axis, and so is JPEG's cosine transform. Signs are never flipped: that would turn some classes into others.
-The ranges are wider than those published for this data set (Sermanet & LeCun 2011; Cireşan et al. 2012).
+matrix per axis, and so is JPEG's cosine transform, one of them with the colours in it. Signs are never flipped: that
+would turn some classes into others. The ranges are wider than those published for this data set (Sermanet & LeCun 2011;
+Cireşan et al. 2012).
 """
 
 from dataclasses import dataclass
@@ -222,7 +223,7 @@ def _cosines(length: int) -> npt.NDArray[np.float32]:
 
 
 def _along_axes(x: Any, along_y: Any, along_x: Any) -> Any:
-    """Apply one matrix (or one for each picture) along the rows and one along the columns of (n, height, width, 3)."""
+    """Apply a matrix for each picture along the rows and one along the columns of (n, height, width, 3)."""
     height, width = x.shape[1:3]
     x = ops.matmul(along_y, ops.reshape(x, (-1, height, width * 3)))
     x = ops.transpose(ops.reshape(x, (-1, height, width, 3)), (0, 2, 1, 3))

@@ -1,9 +1,9 @@
 """The service as gunicorn's event loop runs it.
 
 Every request that HTTP allows passes here: it gets an id, is admitted or not, is received whole within limits of bytes
-and of time, waits for a place, is answered and counted. A raw picture is answered here, in about two thirds of the
-processor time that it takes through Flask; everything else by the Flask application, in threads that hold whole
-requests and whole answers, so that no slow client can keep one.
+and of time, waits for a place, is answered and counted. A raw picture, or one fetched by its address, is answered
+here, in about two thirds of the processor time that it takes through Flask; everything else by the Flask application,
+in threads that hold whole requests and whole answers, so that no slow client can keep one.
 """
 
 import asyncio
@@ -27,14 +27,7 @@ from service.gate import MAX_FETCHES, Gate
 from service.headers import KEY, REQUEST_ID, Fields, dressed, name_request, preflight, shared
 from service.logs import log_request
 from service.metrics import Metrics
-from service.payloads import (
-    BATCH_TOO_LARGE,
-    JSON,
-    MAX_BATCH_BYTES,
-    MAX_BODY_BYTES,
-    RAW_TYPES,
-    address_in,
-)
+from service.payloads import BATCH_TOO_LARGE, JSON, MAX_BATCH_BYTES, MAX_BODY_BYTES, RAW_TYPES, address_in
 from service.problems import BUG, MEDIA_TYPE, TOO_LARGE, Problem
 from service.readiness import Readiness
 from service.settings import Settings

@@ -36,7 +36,7 @@ class Settings(BaseModel):
         ge=1,
         description="processes; by default one for each processor that may be used",
     )
-    threads: int = Field(4, ge=1, description="threads of a process for batches, forms, JSON, URLs and large pictures")
+    threads: int = Field(4, ge=1, description="threads of a process for batches, forms, JSON and large pictures")
     queue: int = Field(64, ge=1, description="requests that may wait in a process; the next one gets 429")
     task: str = Field("traffic_sign", description="what is trained if there is no classifier")
     artifact: Path | None = Field(
@@ -53,7 +53,9 @@ class Settings(BaseModel):
     rate_limit_storage: str = Field(
         "memory://", description="where they are counted: `memory://`, in each process for itself, or `redis://…`"
     )
-    cors_origins: str = Field("", description="origins with commas between whose pages may read answers; none if empty")
+    cors_origins: str = Field(
+        "", description="origins with commas between whose pages may read answers and leave feedback; none if empty"
+    )
     log_format: Literal["json", "text"] = Field("json", description="`json`, a line for an event, or `text` for people")
     log_requests: bool = Field(False, description="log every request, not only those that fail with 500")
     allow_urls: bool = Field(False, description="fetch images that a request names by URL, from public addresses only")

@@ -139,9 +139,8 @@ class Log:
         """Wait until two more lines have these words; a worker looks for news only when it is asked for something."""
 
         def written() -> bool:
-            requests.get(
-                f"{self._url}/readyz", timeout=5
-            ).raise_for_status()  # over a new connection, for either of them
+            # Each time over a new connection, which either of them may take.
+            requests.get(f"{self._url}/readyz", timeout=5).raise_for_status()
             self._text += self._capfd.readouterr().err
             return self._text.count(words) >= 2
 

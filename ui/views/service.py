@@ -22,11 +22,8 @@ from ui.trouble import show as show_trouble
 
 POINTS: Final = 150  # of a chart: five minutes
 STAGES: Final = ("decode", "infer", "encode")
-COLOURS: Final = {
-    "confident": "#1a7f37",
-    "unsure": "#b35900",
-    "not_recognised": "#8a8a8a",
-}  # of the verdicts, as in style.css
+# Of the verdicts, as in style.css.
+COLOURS: Final = {"confident": "#1a7f37", "unsure": "#b35900", "not_recognised": "#8a8a8a"}
 
 
 @dataclass(frozen=True)
