@@ -69,10 +69,10 @@ train-quick: $(VENV)/train.installed ## The whole path in seconds, on drawn sign
 	$(BIN)/python init.py --retrain --data drawn --preset quick --artifact data/store/quick
 
 model-card: $(VENV)/train.installed ## Write docs/model_card.md from the classifier's card
-	$(BIN)/python -m model.describe $(dir $(ARTIFACT)) docs/model_card.md
+	$(BIN)/python -m model.evaluation.model_card $(dir $(ARTIFACT)) docs/model_card.md
 
 compare: $(VENV)/train.installed ## Train NETWORKS="NAME …" with SEEDS="0 1 …" on the same tracks and print a table; DATA=path, or data/store
-	$(BIN)/python -m model.compare $(NETWORKS) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(DATA),--data $(DATA))
+	$(BIN)/python -m model.training.compare $(NETWORKS) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(DATA),--data $(DATA))
 
 bench-training: $(VENV)/train.installed ## Print what share of a training step the distortions take
 	$(BIN)/python -m bench.augmentation
@@ -102,7 +102,7 @@ wrk: # the load generator of the distribution
 	@touch $@
 
 samples: $(VENV)/train.installed ## Draw the pictures of the page anew: icon, samples and signs
-	$(BIN)/python -m data.samples ui
+	$(BIN)/python -m data.tasks.traffic_sign.drawing.samples ui
 
 screenshots: install chromium ## Take the pictures for the README
 	$(BIN)/python -m tests.browser.screenshots docs

@@ -9,15 +9,19 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from data.errors import DataError
+from data.errors import DataError, SourceError
 from data.feedback import feedback_folder
 from data.source import DRAWN, STORE, Source, download, find_source, open_feedback, open_source
 from data.task import Task, load_task
 from model.artifact import ARTIFACTS, CARD_FILE, Card, read_artifact
 from model.command import run, whole_number_from
 from model.errors import ModelError
-from model.progress import Progress, Reporter, training_folder, training_lock, write_progress
+from model.progress import TrainingState, training_folder, training_lock, write_state
+
+if TYPE_CHECKING:
+    from model.training.reporter import Reporter
 
 DRAWN_SEED = 0
 
@@ -83,9 +87,10 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # only errors: what TensorFlow says otherwise is for its makers
     work = training_folder(options.store, task.name)
     with training_lock(work):
-        write_progress(work, Progress("prepare"))  # not what an earlier training left there
+        write_state(work, TrainingState("prepare"))  # not what an earlier training left there
         try:
-            from model.build import Recipe, build_artifact
+            from model.training.build import Recipe, build_artifact
+            from model.training.reporter import Reporter
 
             reporter = Reporter(work)
             source = _source(task, settings.drawings, options, reporter)
@@ -93,18 +98,19 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
             recipe = Recipe(task, preset, settings, _command(options), measured, feedback)
             card = build_artifact(recipe, source, options.store, folder, reporter)
         except (DataError, ModelError, OSError, ModuleNotFoundError) as error:
-            write_progress(work, Progress("failed", message=str(error)))
+            write_state(work, TrainingState("failed", message=str(error)))
             raise
-        write_progress(work, Progress("done"))
+        write_state(work, TrainingState("done"))
     return card
 
 
-def _source(task: Task, drawings: int, options: argparse.Namespace, reporter: Reporter) -> Source:
+def _source(task: Task, drawings: int, options: argparse.Namespace, reporter: "Reporter") -> Source:
     if options.data == DRAWN:
-        from data.render import write_drawn
-
+        extension = task.load_extension()
+        if extension is None:
+            raise SourceError(f"the task {task.name} has no drawings; use --data PATH")
         reporter.stage("prepare", f"drawing {drawings} pictures of each sign; the result will know drawings only")
-        write_drawn(options.store / DRAWN, drawings, DRAWN_SEED)
+        extension.write_examples(options.store / DRAWN, drawings, DRAWN_SEED)
         return open_source(options.store / DRAWN, task)
     if options.data:
         return open_source(Path(options.data), task)

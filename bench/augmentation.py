@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from data.outliers import draw_signs
 from data.task import load_task
-from model.train import WHOLE_SIGN, choose_precision, compile_model
+from model.training.train import choose_precision, compile_model
 
 ROUNDS = 12
 WARM_UP = 2
@@ -26,8 +25,8 @@ def main(arguments: list[str]) -> int:
     settings = task.preset(arguments[0] if arguments else "cpu")
     model, augment = compile_model(task, settings, choose_precision(), steps=100)
     class_index = np.arange(settings.batch_size) % len(task.labels)
-    pixels = draw_signs(task.input_size, class_index, seed=0)
-    boxes = np.tile(WHOLE_SIGN, (len(pixels), 1))
+    pixels = np.random.default_rng(0).integers(0, 256, (len(class_index), *task.input_size, 3), np.uint8)
+    boxes = np.tile(np.array([task.data.default_box], np.float32), (len(pixels), 1))
     targets = np.eye(len(task.labels), dtype=np.float32)[class_index]
     distort = tf.function(lambda *batch: augment(*batch, training=True))
     batch = {"pixels": pixels, "boxes": boxes}

@@ -19,14 +19,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
 import requests
 
 from bench.peers.common import ARTIFACT, CONVERTED
 from bench.steady import steady
 from bench.systems import BARE, PEERS, PREDECESSOR, ROOT, SERVICE, Running, load, started
 from data.images import decode, encode
-from data.render import draw_example
 from data.source import open_source
 from data.task import load_task
 from model.classifier import Classifier
@@ -64,7 +62,7 @@ def main(arguments: list[str]) -> int:
 def _write_pictures(folder: Path, data: Path | None) -> list[Path]:
     """Write PNG files of stop signs of about `TYPICAL` bytes, all of which the classifier knows."""
     classifier = Classifier.load(ARTIFACT)
-    candidates = _photographs(data, classifier) if data else map(_drawing, range(8 * PICTURES))
+    candidates = _photographs(data, classifier) if data else _drawings(classifier)
     known = [payload for payload in candidates if classifier.predict([payload])[0].class_index == SIGN]
     chosen = sorted(known, key=lambda payload: abs(len(payload) - TYPICAL))[:PICTURES]
     paths = [folder / f"{number}.png" for number in range(len(chosen))]
@@ -73,8 +71,11 @@ def _write_pictures(folder: Path, data: Path | None) -> list[Path]:
     return paths
 
 
-def _drawing(seed: int) -> bytes:
-    return encode(np.asarray(draw_example(SIGN, np.random.default_rng(seed), 44)[0]))
+def _drawings(classifier: Classifier) -> list[bytes]:
+    extension = load_task(classifier.card.task).load_extension()
+    if extension is None:
+        sys.exit("error: this task has no drawings; --data PATH gives photographs")
+    return [encode(extension.draw_example(SIGN, seed, 44)) for seed in range(8 * PICTURES)]
 
 
 def _photographs(data: Path, classifier: Classifier) -> list[bytes]:

@@ -1,21 +1,15 @@
-"""Pictures that are none of the classes, made from those that are: to learn doubt from.
+"""Outliers made from examples: pictures of none of the classes, to learn doubt from.
 
-A sign that is mirrored or turned by a quarter is none of the 43, unless it looks the same or like another one; which
-classes are fit for either is part of the task file. A jigsaw has the colours and edges of a sign but no meaning, and a
-sign in the colours of no sign means nothing either.
+An object that is mirrored or rotated by a quarter turn may stop belonging to any class; the task file lists the classes
+to which that applies. A jigsaw has the colours and edges of an example but no meaning, and so has one in other colours.
 """
 
-import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from data.images import decode
-from data.other_signs import draw_empty_scene, draw_other_example
-from data.render import draw_example, draw_seen, limit
 from data.task import Task
 
 Pixels = npt.NDArray[np.uint8]
@@ -53,43 +47,6 @@ def make_outliers(task: Task, pixels: Pixels, class_index: Indices, count: int, 
     shares = np.diff(np.linspace(0, count, len(ways) + 1).round().astype(int))
     made = [change(pixels[rng.choice(rows, share)]) for (rows, change), share in zip(ways, shares, strict=True)]
     return rng.permutation(np.concatenate(made))
-
-
-def draw_other_signs(size: tuple[int, int], names: Sequence[str], count: int, seed: int) -> Pixels:
-    """Draw real signs that are not among the 43, by the names of `data.other_signs`, in turn.
-
-    Returns:
-        shape (count, height, width, 3), uint8.
-    """
-    rngs = [np.random.default_rng((seed, number)) for number in range(count)]
-    return _stack([draw_other_example(names[n % len(names)], rng)[0] for n, rng in enumerate(rngs)], size)
-
-
-def draw_numbers(size: tuple[int, int], numbers: Sequence[str], seed: int) -> Pixels:
-    """Draw speed limits with given numbers as a camera may see them; shape (n, height, width, 3), uint8."""
-    rngs = [np.random.default_rng((seed, number)) for number in range(len(numbers))]
-    return _stack([draw_seen(partial(limit, digits), rng)[0] for digits, rng in zip(numbers, rngs, strict=True)], size)
-
-
-def draw_scenes(size: tuple[int, int], count: int, seed: int) -> Pixels:
-    """Draw scenes without any sign; shape (count, height, width, 3), uint8."""
-    return _stack([draw_empty_scene(np.random.default_rng((seed, number))) for number in range(count)], size)
-
-
-def draw_signs(size: tuple[int, int], class_index: Indices, seed: int) -> Pixels:
-    """Draw signs of given classes as a camera may see them; shape (n, height, width, 3), uint8."""
-    rngs = [np.random.default_rng((seed, number)) for number in range(len(class_index))]
-    return _stack([draw_example(index, rng)[0] for index, rng in zip(class_index, rngs, strict=True)], size)
-
-
-def _stack(images: list[Image.Image], size: tuple[int, int]) -> Pixels:
-    """Bring drawings to one size by the way that every picture takes."""
-    pixels = np.empty((len(images), *size, 3), np.uint8)
-    for row, image in enumerate(images):
-        buffer = io.BytesIO()
-        image.save(buffer, "PNG", compress_level=1)
-        pixels[row] = decode(buffer.getvalue(), size)
-    return pixels
 
 
 def mirror(pixels: Pixels) -> Pixels:

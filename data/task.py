@@ -1,45 +1,31 @@
-"""A task: the labels in order, the input size, and where examples come from."""
+"""A task: the labels in order, the input size, where examples come from and how to train."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from data.errors import TaskError
+from data.extension import TaskExtension, load_extension
+from data.label import GERMAN, Fact, Label
+from data.training_settings import Distortions, Training
 
 TASKS = Path(__file__).with_name("tasks")
-OWN, PLAIN = "residual", "plain"  # networks of `model.network`; other names are those of keras.applications
+TASK_FILE = "task.toml"
+Layout = Literal["gtsrb", "folders"]
 
-
-@dataclass(frozen=True)
-class Label:
-    """One class, as people and programs know it; what ends in `_de` is in German.
-
-    `description` says what it obliges to and `ends` where that ends; `confused_with` lists class indices, most
-    confusing first.
-    """
-
-    index: int
-    name: str
-    name_de: str
-    sign_number: str
-    category: str
-    description: str
-    description_de: str
-    ends: str
-    ends_de: str
-    confused_with: tuple[int, ...]
-
-    @classmethod
-    def from_table(cls, table: Mapping[str, Any]) -> "Label":
-        """Make a label of a TOML or JSON table; TypeError or KeyError if a field is missing or unknown."""
-        return cls(**{**table, "confused_with": tuple(table["confused_with"])})
+# Keys of an answer that no fact may take.
+_RESERVED = {
+    *("class_index", "class_name", "description", "probability", "verdict", "alternatives", "model"),
+    *("heatmap", "thumbnail", "box", "facts"),
+}
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A file to download: its address and MD5, 32 hexadecimal digits."""
+    """A file to download: its URL and MD5, 32 hexadecimal digits."""
 
     url: str
     md5: str
@@ -47,75 +33,53 @@ class Archive:
 
 @dataclass(frozen=True)
 class DataSet:
-    """The public data set behind a task.
+    """The data set behind a task.
 
-    `examples` is the number of training images of the complete set; `group` names what a split must keep
-    together; `excluded_groups` are never used for training.
+    Attributes:
+        name, citation, licence: for people.
+        layout: how the files are arranged, see `data.source`: "gtsrb" (tables) or "folders" (a folder for each class).
+        group: what a split must keep together, as a noun, such as "track".
+        examples: number of training pictures in the complete set; 0 if that is not known.
+        margin: share of each side that surrounds the object in pictures that come without a box, in [0, 0.5).
+        excluded_groups: groups that are never trained on.
+        archives: what `init.py --download` fetches; may be empty.
     """
 
     name: str
     citation: str
     licence: str
+    layout: Layout
     group: str
     examples: int
+    margin: float
     excluded_groups: frozenset[str]
     archives: tuple[Archive, ...]
 
-
-@dataclass(frozen=True)
-class Training:
-    """One way to train: a network and how long and how hard it learns.
-
-    `network` is a name that `model.network` knows and `widths` are the channels of its stem and stages, if it is our
-    own; `weights` are what it begins with: "" for random ones, "imagenet", or an HDF5 file. `teacher` is the
-    artifact of a trained network to learn from too, or "", and `distillation` its share in the loss. `learning_rate` is
-    the peak after a warm-up of `warmup` (a share of all steps) and before a cosine descent; `weaker_from` is the
-    share of the epochs after which the augmentation's strength is halved; `validation` is the share of groups held
-    out of each class, 0 for none; `frames` is how many examples of a group are trained on, 0 for all; `outliers` is
-    the number of pictures that are none of the classes, as a share of the training examples; `drawings` is the number
-    of drawn signs of each class, where drawings are asked for.
-    """
-
-    network: str
-    weights: str
-    widths: tuple[int, ...]
-    teacher: str
-    distillation: float
-    epochs: int
-    batch_size: int
-    learning_rate: float
-    warmup: float
-    weight_decay: float
-    label_smoothing: float
-    ema_momentum: float
-    dropout: float
-    class_balance: float
-    weaker_from: float
-    validation: float
-    frames: int
-    outliers: float
-    seed: int
-    drawings: int
+    @property
+    def default_box(self) -> tuple[float, float, float, float]:
+        """The box of a picture that comes without one: left, top, right, bottom as fractions of the picture."""
+        return self.margin, self.margin, 1 - self.margin, 1 - self.margin
 
 
 @dataclass(frozen=True)
 class Outliers:
-    """What is none of the task's classes.
-
-    `mirrored` and `turned` are the classes that stop being one when mirrored and when turned by a quarter; `drawn`
-    says whether `data.other_signs` and `data.render` draw for this task.
-    """
+    """Classes that become outliers when mirrored, and when rotated by a quarter turn."""
 
     mirrored: tuple[int, ...]
     turned: tuple[int, ...]
-    drawn: bool
 
 
 @dataclass(frozen=True)
 class Task:
     """What a classifier has to tell apart, and how it is trained.
 
-    `input_size` is (height, width) in pixels; `training` maps the name of a preset to its settings.
+    Attributes:
+        name: of its folder in `data/tasks`.
+        title: for people.
+        input_size: (height, width) in pixels.
+        facts: the facts that its labels have, in the order in which people see them.
+        training: settings by the name of their preset.
+        distortions: limits of the distortions in training.
     """
 
     name: str
@@ -124,6 +88,8 @@ class Task:
     data: DataSet
     outliers: Outliers
     training: Mapping[str, Training]
+    distortions: Distortions
+    facts: tuple[Fact, ...]
     labels: tuple[Label, ...]
 
     def preset(self, name: str) -> Training:
@@ -136,25 +102,32 @@ class Task:
             raise TaskError(f"there is no preset {name!r}; known: {', '.join(self.training)}")
         return self.training[name]
 
+    def load_extension(self) -> TaskExtension | None:
+        """Return what the task adds in code, or None if it adds nothing."""
+        return load_extension(self.name)
+
+
+def list_tasks() -> list[str]:
+    """Return the names of all tasks, sorted."""
+    return sorted(path.parent.name for path in TASKS.glob(f"*/{TASK_FILE}"))
+
 
 def load_task(name: str) -> Task:
-    """Read `data/tasks/<name>.toml`.
+    """Read `data/tasks/<name>/task.toml`.
 
     Raises:
         TaskError: there is no such task, or the file breaks a rule; the message names file and rule.
     """
-    path = TASKS / f"{name}.toml"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in TASKS.glob("*.toml")))
-        raise TaskError(f"there is no task {name!r}; known: {known}")
-    return read_task(path)
+    if name not in list_tasks():
+        raise TaskError(f"there is no task {name!r}; known: {', '.join(list_tasks())}")
+    return read_task(TASKS / name / TASK_FILE)
 
 
 def read_task(path: Path) -> Task:
     """Read and check a task file.
 
     Raises:
-        TaskError: the file is no TOML, lacks a key, has one too many, or its labels contradict each other.
+        TaskError: the file is not TOML, a key is missing or unknown, or its labels contradict each other.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -170,26 +143,28 @@ def read_task(path: Path) -> Task:
 
 def _task(table: dict[str, Any]) -> Task:
     data = table.pop("data")
-    archives = tuple(Archive(**archive) for archive in data.pop("archives"))
-    excluded = frozenset(data.pop("excluded_groups"))
+    archives = tuple(Archive(**archive) for archive in data.pop("archives", ()))
+    excluded = frozenset(data.pop("excluded_groups", ()))
+    facts = tuple(Fact(**fact) for fact in table.pop("facts", ()))
     labels = tuple(Label.from_table(label) for label in table.pop("labels"))
     shared = table.pop("training")
     presets = {name: shared.pop(name) for name in [key for key in shared if isinstance(shared[key], dict)]}
-    training = {name: _training({**shared, **preset}) for name, preset in presets.items()}
-    outliers = table.pop("outliers")
+    training = {name: Training(**_with_tuples({**shared, **preset})) for name, preset in presets.items()}
     height, width = table.pop("input_size")
     return Task(
-        **table,
         input_size=(height, width),
         data=DataSet(**data, excluded_groups=excluded, archives=archives),
-        outliers=Outliers(**{**outliers, "mirrored": tuple(outliers["mirrored"]), "turned": tuple(outliers["turned"])}),
+        outliers=Outliers(**_with_tuples(table.pop("outliers", {"mirrored": [], "turned": []}))),
+        distortions=Distortions(**_with_tuples(table.pop("distortions", {}))),
         training=training,
+        facts=facts,
         labels=labels,
+        **table,
     )
 
 
-def _training(table: dict[str, Any]) -> Training:
-    return Training(**{**table, "widths": tuple(table["widths"])})
+def _with_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
 
 
 def _check(task: Task, path: Path) -> None:
@@ -198,22 +173,36 @@ def _check(task: Task, path: Path) -> None:
             raise TaskError(f"{path}: {rule}")
 
     count = len(task.labels)
-    require(count >= 2, f"a task needs two labels at least, not {count}")
+    require(count >= 2, f"a task needs at least two labels, not {count}")
     require(
         [label.index for label in task.labels] == list(range(count)),
-        f"labels must stand in the order of their indices 0 to {count - 1}",
+        f"labels must be in the order of their indices, 0 to {count - 1}",
     )
     require(len({label.name for label in task.labels}) == count, "two labels have the same name")
+    require(task.data.layout in get_args(Layout), f"layout must be one of {get_args(Layout)}, not {task.data.layout!r}")
+    require(0 <= task.data.margin < 0.5, f"margin must be at least 0 and less than 0.5, not {task.data.margin}")
     require(
         not task.outliers.turned or task.input_size[0] == task.input_size[1],
-        "pictures can be turned by a quarter only if input_size is a square",
+        "pictures can be rotated by a quarter turn only if input_size is square",
     )
-    require(min(task.input_size) >= 8, f"input_size must be 8 at least, not {task.input_size}")
+    require(min(task.input_size) >= 8, f"input_size must be at least 8, not {task.input_size}")
     for name, settings in task.training.items():
         require(0 < settings.validation < 1, f"preset {name} must hold out a share of the groups between 0 and 1")
+    keys = [fact.key for fact in task.facts]
+    require(len(set(keys)) == len(keys), "two facts have the same key")
+    for key in keys:
+        require(bool(re.fullmatch(r"[a-z][a-z0-9_]*", key)), f"fact {key!r} must be in lower case, such as sign_number")
+        require(key not in _RESERVED and not key.endswith(GERMAN), f"fact {key!r} has a reserved name")
+    declared = {*keys, *(key + GERMAN for key in keys)}
     for label in task.labels:
+        require(declared.issuperset(label.facts), f"label {label.index} has facts that are not declared in [[facts]]")
+        for fact in task.facts:
+            require(
+                fact.key in label.facts or not fact.in_answer,
+                f"label {label.index} lacks {fact.key!r}, which every answer carries",
+            )
         others = set(range(count)) - {label.index}
         require(
             others.issuperset(label.confused_with),
-            f"label {label.index} is said to be confused with {label.confused_with}, not all of them others",
+            f"label {label.index} is confused with {label.confused_with}, which must be other labels",
         )

@@ -15,13 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data.errors import TaskError
 from data.images import DECODER_VERSION
-from data.task import Label, load_task
+from data.label import GERMAN, Fact, Label
+from data.task import load_task
 from model.calibrate import Calibration
 from model.errors import ArtifactError
 
-FORMAT_VERSION = 3
-UNILINGUAL = 2  # the format before: the same, but for labels that say less
+FORMAT_VERSION = 4
+FLAT = 3  # the format before facts: what are facts now are fields of the labels; still read
+UNILINGUAL = 2  # older: labels in one language; must be relabelled
 ARTIFACTS = Path(__file__).with_name("artifacts")
 CARD_FILE, INFERENCE_FILE, NETWORK_FILE = "card.json", "model.tflite", "model.keras"
 
@@ -42,6 +45,7 @@ class Card:
     trained_on: str
     input_size: tuple[int, int]
     decoder_version: int
+    facts: tuple[Fact, ...]
     labels: tuple[Label, ...]
     calibration: Calibration
     data: Mapping[str, Any]
@@ -81,7 +85,8 @@ def renew_labels(folder: Path) -> Card:
     """
     table = _read_table(folder)
     try:
-        labels = load_task(table["task"]).labels
+        task = load_task(table["task"])
+        labels = task.labels
         theirs = [label["name"] for label in table["labels"]]
     except (KeyError, TypeError) as error:
         raise _incomplete(folder, error) from error
@@ -90,7 +95,7 @@ def renew_labels(folder: Path) -> Card:
         differing = [f"{one!r} is now {other!r}" for one, other in zip(theirs, ours, strict=False) if one != other]
         number = f"{len(theirs)} classes, but the task has {len(ours)}"
         raise ArtifactError(f"{folder}: cannot be relabelled: {'; '.join(differing) or number}")
-    table = {**table, "format_version": FORMAT_VERSION, "labels": [dataclasses.asdict(label) for label in labels]}
+    table = {**table, "format_version": FORMAT_VERSION, **_described(task.facts, labels)}
     card, _ = _verified(folder, table)
     _write_card(folder, card)
     return card
@@ -105,7 +110,7 @@ def _read_table(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{folder}: there is no classifier (no {CARD_FILE})") from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ArtifactError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(table, dict) or table.get("format_version") not in (UNILINGUAL, FORMAT_VERSION):
+    if not isinstance(table, dict) or table.get("format_version") not in (UNILINGUAL, FLAT, FORMAT_VERSION):
         found = table.get("format_version") if isinstance(table, dict) else type(table).__name__
         raise ArtifactError(f"{path}: format {found!r} is not known; this program reads format {FORMAT_VERSION}")
     return table
@@ -198,7 +203,37 @@ def _text(card: Card) -> str:
     return json.dumps(card.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def _described(facts: tuple[Fact, ...], labels: tuple[Label, ...]) -> dict[str, Any]:
+    return {"facts": [dataclasses.asdict(fact) for fact in facts], "labels": [dataclasses.asdict(x) for x in labels]}
+
+
+def _with_facts(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a card of the format `FLAT` in the present format: fields of a label that are unknown now are facts.
+
+    Their titles and properties come from the task if it still declares them.
+    """
+    try:
+        declared = {fact.key: fact for fact in load_task(table["task"]).facts}
+    except TaskError:  # a card of a task that is not here is complete all the same
+        declared = {}
+    fields = {field.name for field in dataclasses.fields(Label)}
+    labels = [
+        {
+            **{name: value for name, value in label.items() if name in fields},
+            "facts": {name: value for name, value in label.items() if name not in fields},
+        }
+        for label in table["labels"]
+    ]
+    keys = dict.fromkeys(key for label in labels for key in label["facts"] if not key.endswith(GERMAN))
+    unknown = {key: Fact(key, key, key, short=False, in_answer=False) for key in keys if key not in declared}
+    facts = [dataclasses.asdict(fact) for fact in (declared | unknown).values() if fact.key in keys]
+    return {**table, "format_version": FORMAT_VERSION, "facts": facts, "labels": labels}
+
+
 def _card(table: dict[str, Any]) -> Card:
+    if table["format_version"] == FLAT:
+        table = _with_facts(table)
+    facts = tuple(Fact(**fact) for fact in table["facts"])
     labels = tuple(Label.from_table(label) for label in table["labels"])
     height, width = table["input_size"]
     calibration = Calibration(**table["calibration"])
@@ -208,7 +243,9 @@ def _card(table: dict[str, Any]) -> Card:
         raise ValueError("metrics.held_out lacks figures")
     if not {"name", "fingerprint", "groups_held_out"} <= set(table["data"]) or "settings" not in table["training"]:
         raise ValueError("data or training lacks facts")
-    return Card(**{**table, "input_size": (height, width), "labels": labels, "calibration": calibration})
+    return Card(
+        **{**table, "input_size": (height, width), "facts": facts, "labels": labels, "calibration": calibration}
+    )
 
 
 def _digest(content: bytes) -> str:

@@ -11,55 +11,10 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
 from data.images import decode
-from data.task import Label
 from model.artifact import INFERENCE_FILE, Card, read_artifact
-from model.calibrate import Verdict, energy_score
+from model.calibrate import energy_score
 from model.errors import ArtifactError
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The answer for one picture.
-
-    `probabilities` has shape (classes,), float32, in the order of `labels`, is calibrated and sums to 1. `class_map`,
-    if it was asked for and the network has one, is the evidence for the most probable class in each part of the
-    picture: shape (rows, columns), float32, its mean being the logit.
-    """
-
-    labels: tuple[Label, ...]
-    probabilities: npt.NDArray[np.float32]
-    verdict: Verdict
-    class_map: npt.NDArray[np.float32] | None = None
-
-    @property
-    def class_index(self) -> int:
-        """Index of the most probable class."""
-        return int(self.probabilities.argmax())
-
-    @property
-    def class_name(self) -> str:
-        """Name of the most probable class."""
-        return self.labels[self.class_index].name
-
-    @property
-    def probability(self) -> float:
-        """Probability of the most probable class, in [0, 1]."""
-        return float(self.probabilities[self.class_index])
-
-    @property
-    def heatmap(self) -> npt.NDArray[np.float32] | None:
-        """Where the evidence for the most probable class lies: shape (rows, columns), float32, the largest being 1.
-
-        Evidence against the class counts as none. None if there is no map, or no part of the picture speaks for it.
-        """
-        if self.class_map is None or self.class_map.max() <= 0:
-            return None
-        return np.asarray(np.maximum(self.class_map, 0) / self.class_map.max())
-
-    def top(self, k: int) -> list[tuple[Label, float]]:
-        """Return the k most probable labels with their probabilities, most probable first; all if k is larger."""
-        order = np.argsort(-self.probabilities, kind="stable")[:k]
-        return [(self.labels[index], float(self.probabilities[index])) for index in order]
+from model.prediction import Prediction
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Figures for notebooks: each function draws what `data.statistics` measured or `model.comparison` read.
+"""Figures for notebooks: each function draws what `data.exploration` measured or `model.evaluation.leaderboard` read.
 
 They are plain `Figure`s, made without pyplot, so that nothing is kept open and any program can show or save them.
 """
@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
-from data.statistics import ClassCounts, Tracks
+from data.exploration import ClassCounts, Tracks
 from data.task import Task
-from model.comparison import Network, SharedTrack
+from model.evaluation.leaderboard import Network, SharedTrack
 
 WIDTH = 9.0  # inches; what a notebook's column holds
 DPI = 110

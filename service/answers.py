@@ -13,7 +13,8 @@ from data.errors import BoxError, ImageError
 from data.images import MAX_BYTES, Box, Picture
 from data.images import encode as encode_png
 from model.artifact import Card
-from model.classifier import Classifier, Prediction
+from model.classifier import Classifier
+from model.prediction import Prediction
 from service.problems import TOO_LARGE, Problem
 from service.stages import Stages
 
@@ -112,39 +113,11 @@ def answer(
     stages.begin()
     prediction = classifier.classify(pixels, explain=options.explain)
     stages.end("infer")
-    body = encode(prediction, classifier.card, options)
+    body = prediction.to_json(classifier.card, options.top_k, options.explain)
     if options.thumbnail:
         body["thumbnail"] = thumbnail(pixels)
     stages.end("encode")
     return body, prediction
-
-
-def encode(prediction: Prediction, card: Card, options: Options) -> dict[str, Any]:
-    """Return the answer of the contract for one prediction, in JSON types.
-
-    Args:
-        prediction: what the classifier said; card: its card.
-        options: how many alternatives to list, and whether to add the heat map.
-    """
-    label = card.labels[prediction.class_index]
-    body = {
-        "class_index": label.index,
-        "class_name": label.name,
-        "description": label.description,
-        "sign_number": label.sign_number,
-        "probability": prediction.probability,
-        "verdict": prediction.verdict,
-        "alternatives": [
-            {"class_index": other.index, "class_name": other.name, "probability": probability}
-            for other, probability in prediction.top(options.top_k)
-        ],
-        "model": {"task": card.task, "version": card.version},
-    }
-    if options.explain:
-        heatmap = prediction.heatmap
-        rows = None if heatmap is None else [[round(float(value), 4) for value in row] for row in heatmap]
-        body["heatmap"] = rows
-    return body
 
 
 def thumbnail(pixels: npt.NDArray[np.uint8]) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import SourceError
+from data.exploration import choose_one_per_track, count_classes, decode_examples, find_tracks, measure_boxes
 from data.source import DRAWN, Source, find_source, open_source
-from data.statistics import choose_one_per_track, count_classes, decode_examples, find_tracks, measure_boxes
 from data.task import Task, load_task
 from service.answers import as_sentence, thumbnail
 from service.problems import Problem

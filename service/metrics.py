@@ -15,8 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
-from model.classifier import Prediction
-from model.progress import Progress
+from model.prediction import Prediction
+from model.progress import TrainingState
 from service.stages import STAGES, Stages
 
 ROUTES: Final = ("/predict_traffic_sign", "/predict_traffic_sign/batch", "/predict_traffic_sign/feedback", "other")
@@ -77,7 +77,7 @@ class Metrics(Collector):
         self._row: Any = memoryview(self._table[0])  # its items are written faster than numpy's
         self._lock = threading.Lock()  # between the threads of a process
         self.model: dict[str, str] = {}
-        self.progress: Progress | None = None
+        self.progress: TrainingState | None = None
 
     @property
     def rows(self) -> int:

@@ -9,7 +9,7 @@ from data.errors import ImageError
 from model.artifact import ARTIFACTS
 from model.classifier import Classifier
 from model.errors import ArtifactError
-from service.answers import Options, as_sentence, encode
+from service.answers import as_sentence
 
 
 def main(arguments: list[str]) -> int:
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
             print(f"{path}: {as_sentence(reason or str(error))}", file=sys.stderr)
             status = 1
             continue
-        answer = encode(prediction, classifier.card, Options(options.top_k, options.explain))
+        answer = prediction.to_json(classifier.card, options.top_k, options.explain)
         if options.json:
             print(json.dumps({"file": str(path), **answer}, ensure_ascii=False))
         else:

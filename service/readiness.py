@@ -10,7 +10,7 @@ import numpy as np
 from model.artifact import CARD_FILE, Card
 from model.classifier import Classifier
 from model.errors import ArtifactError
-from model.progress import Progress, is_training, read_progress
+from model.progress import TrainingState, is_training, read_state
 from service.metrics import Metrics
 from service.problems import Problem
 
@@ -73,9 +73,9 @@ class Readiness:
         """Return the card of the classifier in use, if there is one."""
         return None if self._classifier is None else self._classifier.card
 
-    def progress(self) -> Progress | None:
+    def progress(self) -> TrainingState | None:
         """Return how far a training is, if one goes on."""
-        return read_progress(self._training) if is_training(self._training) else None
+        return read_state(self._training) if is_training(self._training) else None
 
     def load(self) -> Classifier:
         """Load the classifier if that has not been done, and run it once so that the first request is not slow.
@@ -124,9 +124,9 @@ class Readiness:
         return classifier
 
     def _not_ready(self) -> Problem:
-        progress = read_progress(self._training)
+        progress = read_state(self._training)
         if is_training(self._training):
-            progress = progress or Progress("prepare")
+            progress = progress or TrainingState("prepare")
             return self._problem(_describe(progress), progress=progress.to_json())
         if progress is None:
             return self._problem("There is no classifier, and none is being trained.")
@@ -139,7 +139,7 @@ class Readiness:
         return Problem("not_ready", detail, members, {"Retry-After": str(RETRY_AFTER_S)})
 
 
-def _describe(progress: Progress) -> str:
+def _describe(progress: TrainingState) -> str:
     if progress.stage == "train" and progress.epochs:
         epoch = min((progress.epoch or 0) + 1, progress.epochs)
         return f"The classifier is being trained: epoch {epoch} of {progress.epochs}."

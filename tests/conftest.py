@@ -16,8 +16,8 @@ import pytest
 import requests
 from PIL import Image
 
-from data.render import draw_example, write_drawn
 from data.task import Task, load_task
+from data.tasks.traffic_sign.drawing.render import draw_example, write_drawn
 from model.artifact import ARTIFACTS
 
 ROOT = Path(__file__).parents[1]
@@ -164,7 +164,7 @@ def run_service(**settings: object) -> "subprocess.CompletedProcess[str]":
 
 @dataclass(frozen=True)
 class Comparison:
-    """A run of `python -m model.compare`: its data, its output folder, its store and what it printed."""
+    """A run of `python -m model.training.compare`: its data, its output folder, its store and what it printed."""
 
     data: Path
     output: Path
@@ -184,8 +184,17 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
 
 
 def compare(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    """Run `python -m model.compare` for one epoch; networks stand last, behind an option that takes one value."""
-    command = [sys.executable, "-m", "model.compare", "--preset", "quick", "--epochs", "1", *map(str, arguments)]
+    """Run `python -m model.training.compare` for one epoch; networks come last, behind an option with one value."""
+    command = [
+        sys.executable,
+        "-m",
+        "model.training.compare",
+        "--preset",
+        "quick",
+        "--epochs",
+        "1",
+        *map(str, arguments),
+    ]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 

@@ -14,13 +14,13 @@ import pytest
 
 from data.feedback import feedback_folder, keep
 from data.prepare import prepare
-from data.render import write_drawn
 from data.source import open_source
 from data.task import Task
+from data.tasks.traffic_sign.drawing.render import write_drawn
 from model.artifact import read_artifact
 from model.classifier import Classifier
-from model.progress import read_progress, training_folder, training_lock
-from model.train import checkpoint_key
+from model.progress import read_state, training_folder, training_lock
+from model.training.train import checkpoint_key
 from tests.conftest import ROOT, SHIPPED, drawing, encoded
 
 
@@ -80,7 +80,7 @@ def test_stopped_training_goes_on_after_its_last_epoch(finished: tuple[Path, str
 
 
 def test_what_the_epochs_came_to_is_left_for_who_looks(halfway: Path) -> None:
-    progress = read_progress(training_folder(halfway, "traffic_sign"))
+    progress = read_state(training_folder(halfway, "traffic_sign"))
     assert progress is not None
     [epoch] = progress.history
     assert epoch["epoch"] == 1
@@ -111,7 +111,14 @@ def test_training_on_everything_takes_over_what_was_measured_before(finished: tu
     assert whole.metrics == {**measured.metrics, "measured_on": measured.version}
     assert whole.calibration == measured.calibration
     assert whole.training["settings"]["seed"] == measured.training["settings"]["seed"]
-    evaluation = [sys.executable, "-m", "model.evaluate", str(tmp_path / "whole"), "--data", str(store / "drawn")]
+    evaluation = [
+        sys.executable,
+        "-m",
+        "model.evaluation.evaluate",
+        str(tmp_path / "whole"),
+        "--data",
+        str(store / "drawn"),
+    ]
     result = subprocess.run(evaluation, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
     assert "nothing is left to measure on" in result.stderr
@@ -227,7 +234,7 @@ def test_student_learns_from_a_teacher(finished: tuple[Path, str], tmp_path: Pat
 
 def test_progress_file_ends_with_done_and_checkpoints_are_gone(finished: tuple[Path, str]) -> None:
     folder = training_folder(finished[0], "traffic_sign")
-    progress = read_progress(folder)
+    progress = read_state(folder)
     assert progress is not None
     assert progress.stage == "done"
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["another"]

@@ -10,7 +10,7 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
-from data.render import write_drawn
+from data.tasks.traffic_sign.drawing.render import write_drawn
 from tests.conftest import ROOT, Comparison
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))

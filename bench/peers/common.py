@@ -7,7 +7,8 @@ from typing import Final
 import numpy as np
 
 from model.artifact import ARTIFACTS
-from model.classifier import Classifier, Prediction
+from model.classifier import Classifier
+from model.prediction import Prediction
 
 PORT: Final = int(os.environ.get("BENCH_PORT", "9700"))
 ARTIFACT: Final = Path(os.environ.get("BENCH_ARTIFACT", ARTIFACTS / "traffic_sign"))

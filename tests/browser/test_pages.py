@@ -10,8 +10,8 @@ from typing import Literal
 
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
-from data.render import write_drawn
 from data.task import Task
+from data.tasks.traffic_sign.drawing.render import write_drawn
 from tests.browser.conftest import go, settle, shows_sign, start_page, upload
 from tests.conftest import drawing, encoded, start_service
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 from playwright.sync_api import Browser, expect
 
-from model.progress import Progress, training_folder, training_lock, write_progress
+from model.progress import TrainingState, training_folder, training_lock, write_state
 from tests.browser.conftest import go, shows_sign, start_page, upload
 from tests.conftest import drawing, encoded, free_port, start_process, start_service
 
@@ -55,12 +55,12 @@ def test_a_first_training_is_shown_live_and_the_page_goes_on_to_its_result(brows
         training_lock(training),
         start_page(service) as url,
     ):
-        seen = Progress("train", epoch=3, epochs=40, loss=0.66, validation_accuracy=0.83, remaining_s=600.0)
-        write_progress(training, Progress("prepare"))
+        seen = TrainingState("train", epoch=3, epochs=40, loss=0.66, validation_accuracy=0.83, remaining_s=600.0)
+        write_state(training, TrainingState("prepare"))
         page = browser.new_page()
         go(page, url)
         expect(page.get_by_role("heading", name="The classifier is being made")).to_be_visible()
-        write_progress(training, Progress(**{**seen.to_json(), "history": history}))
+        write_state(training, TrainingState(**{**seen.to_json(), "history": history}))
         expect(page.get_by_text("Epoch 4 of 40")).to_be_visible()
         expect(page.get_by_text("83.0%")).to_be_visible()
         expect(page.get_by_text("10 min")).to_be_visible()

@@ -4,19 +4,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from data.other_signs import TESTING
-from data.outliers import (
-    draw_other_signs,
-    draw_scenes,
-    draw_signs,
-    jigsaw,
-    make_outliers,
-    mirror,
-    recolour,
-    scramble,
-    turn,
-)
+from data.outliers import jigsaw, make_outliers, mirror, recolour, scramble, turn
 from data.task import Task
+from data.tasks.traffic_sign.outliers import draw_signs
 
 SIZE = (48, 48)
 
@@ -87,10 +77,3 @@ def test_scrambling_keeps_the_mean_and_loses_the_shape(signs: npt.NDArray[np.uin
     scrambled = scramble(signs, np.random.default_rng(0)).astype(float)
     assert np.abs(scrambled.mean(axis=(1, 2)) - signs.mean(axis=(1, 2))).mean() < 12
     assert np.abs(scrambled - signs).mean() > 20
-
-
-def test_drawn_outliers_have_the_asked_count_and_differ() -> None:
-    signs, scenes = draw_other_signs(SIZE, TESTING, 6, seed=0), draw_scenes(SIZE, 6, seed=0)
-    assert signs.shape == scenes.shape == (6, *SIZE, 3)
-    assert len(np.unique([*signs, *scenes], axis=0)) == 12
-    assert draw_scenes(SIZE, 0, seed=0).shape == (0, *SIZE, 3)

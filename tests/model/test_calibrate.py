@@ -5,9 +5,9 @@ import numpy.typing as npt
 import pytest
 
 from data.task import Task
-from model.accuracy import measure_accuracy
 from model.calibrate import Calibration, choose_calibration, choose_temperature, energy_score, softmax
-from model.metrics import expected_calibration_error
+from model.evaluation.accuracy import measure_accuracy
+from model.evaluation.metrics import expected_calibration_error
 
 Arrays = tuple[npt.NDArray[np.float32], npt.NDArray[np.float64], npt.NDArray[np.int64]]
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from data.errors import ImageError
-from data.samples import SAMPLES
 from data.task import Task
+from data.tasks.traffic_sign.drawing.samples import SAMPLES
 from model.artifact import CARD_FILE, INFERENCE_FILE, read_artifact, write_artifact
 from model.classifier import Classifier
 from model.errors import ArtifactError

@@ -8,13 +8,13 @@ import pytest
 from model.errors import BusyError
 from model.progress import (
     FinishedEpoch,
-    Progress,
-    Reporter,
+    TrainingState,
     is_training,
-    read_progress,
+    read_state,
     training_lock,
-    write_progress,
+    write_state,
 )
+from model.training.reporter import Reporter
 
 HISTORY = (
     FinishedEpoch(epoch=1, loss=2.5, validation_accuracy=0.25),
@@ -24,21 +24,21 @@ HISTORY = (
 
 @pytest.mark.parametrize("history", [(), HISTORY])
 def test_progress_is_read_as_it_was_written(tmp_path: Path, history: tuple[FinishedEpoch, ...]) -> None:
-    progress = Progress("train", epoch=2, epochs=30, loss=0.5, history=history)
-    write_progress(tmp_path, progress)
-    assert read_progress(tmp_path) == progress
+    progress = TrainingState("train", epoch=2, epochs=30, loss=0.5, history=history)
+    write_state(tmp_path, progress)
+    assert read_state(tmp_path) == progress
 
 
 def test_answers_have_a_list_of_epochs_or_none() -> None:
-    assert Progress("train", history=HISTORY).to_json() == {"stage": "train", "history": list(HISTORY)}
-    assert Progress("prepare").to_json() == {"stage": "prepare"}
+    assert TrainingState("train", history=HISTORY).to_json() == {"stage": "train", "history": list(HISTORY)}
+    assert TrainingState("prepare").to_json() == {"stage": "prepare"}
 
 
 def test_epochs_stay_to_be_seen_in_the_stages_after_the_training(tmp_path: Path) -> None:
     reporter = Reporter(tmp_path)
-    reporter.train(Progress("train", epoch=2, epochs=2, history=HISTORY), part=0.0)
+    reporter.train(TrainingState("train", epoch=2, epochs=2, history=HISTORY), part=0.0)
     reporter.stage("evaluate", "evaluating")
-    assert read_progress(tmp_path) == Progress("evaluate", history=HISTORY)
+    assert read_state(tmp_path) == TrainingState("evaluate", history=HISTORY)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_epochs_stay_to_be_seen_in_the_stages_after_the_training(tmp_path: Path)
 )
 def test_damaged_progress_is_no_progress(tmp_path: Path, text: str) -> None:
     (tmp_path / "progress.json").write_text(text)
-    assert read_progress(tmp_path) is None
+    assert read_state(tmp_path) is None
 
 
 def test_one_at_a_time_may_train_and_others_see_it(tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ import requests
 import yaml
 
 from data.images import decode
-from data.render import write_drawn
 from data.source import open_source
 from data.task import Task
+from data.tasks.traffic_sign.drawing.render import write_drawn
 from service.app import OPENAPI_FILE
 from service.inventory import MAX_BINS
 from service.settings import Settings

@@ -10,8 +10,8 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from model.calibrate import Verdict
-from model.classifier import Prediction
-from model.progress import Progress
+from model.prediction import Prediction
+from model.progress import TrainingState
 from service.metrics import Metrics
 from service.stages import Stages
 from tests.conftest import ROOT, drawing, encoded, start_service
@@ -77,7 +77,7 @@ def test_dashboard_asks_only_for_what_is_counted() -> None:
     queries = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
     asked = set(re.findall(r"sign_\w+", " ".join(queries)))
     metrics = Metrics()
-    metrics.model, metrics.progress = {"task": "a", "version": "b"}, Progress("train", epoch=1, epochs=2)
+    metrics.model, metrics.progress = {"task": "a", "version": "b"}, TrainingState("train", epoch=1, epochs=2)
     metrics.count_request("/predict_traffic_sign", 200)
     metrics.count_answer(prediction(0.97, "confident"), Stages())
     counted = {name for name, _ in read(metrics.render().decode())}

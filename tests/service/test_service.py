@@ -15,7 +15,7 @@ import yaml
 from openapi_spec_validator import validate
 
 from model.artifact import read_artifact, write_artifact
-from model.progress import Progress, training_folder, training_lock, write_progress
+from model.progress import TrainingState, training_folder, training_lock, write_state
 from service.app import OPENAPI_FILE, create_app
 from service.problems import KINDS
 from service.settings import PREFIX, Settings, SettingsError, read_settings, usable_cores
@@ -252,7 +252,7 @@ def test_service_without_classifier_tells_the_progress_and_serves_when_it_is_the
         assert refused.status_code == 503
         assert "none is being trained" in refused.json()["detail"]
         with training_lock(training):
-            write_progress(training, Progress("train", epoch=3, epochs=30, remaining_s=60.0))
+            write_state(training, TrainingState("train", epoch=3, epochs=30, remaining_s=60.0))
             busy = requests.get(f"{url}/readyz", timeout=5)
         assert busy.json()["progress"] == {"stage": "train", "epoch": 3, "epochs": 30, "remaining_s": 60.0}
         assert busy.json()["contract"] == CONTRACT["info"]["version"]
@@ -260,7 +260,7 @@ def test_service_without_classifier_tells_the_progress_and_serves_when_it_is_the
         assert "epoch 4 of 30" in busy.json()["detail"]
         (training / "progress.json").write_text("{")
         assert "none is being trained" in requests.get(f"{url}/readyz", timeout=5).json()["detail"]
-        write_progress(training, Progress("train", epoch=30, epochs=30))
+        write_state(training, TrainingState("train", epoch=30, epochs=30))
         assert "interrupted" in requests.get(f"{url}/readyz", timeout=5).json()["detail"]
         shutil.copytree(SHIPPED, tmp_path / "copy")
         (tmp_path / "copy").rename(artifact)
@@ -278,7 +278,7 @@ def test_first_start_without_data_says_what_is_missing(tmp_path: Path) -> None:
 
 def test_first_start_trains_in_a_process_of_its_own(tmp_path: Path) -> None:
     """The store holds a small data set; the service trains on it and tells how far it is."""
-    from data.render import write_drawn
+    from data.tasks.traffic_sign.drawing.render import write_drawn
 
     write_drawn(tmp_path / "photographs", 4, seed=0)
     (tmp_path / "photographs" / "ORIGIN").unlink()  # stands for a data set that the user put there

@@ -16,7 +16,7 @@ import requests
 import streamlit as st
 
 import tests.conftest
-from model.progress import PROGRESS_FILE, Progress, training_folder, training_lock, write_progress
+from model.progress import STATE_FILE, training_folder, training_lock, write_state
 from tests.conftest import SHIPPED
 
 POLL_S = 0.01  # how often a server looks whether it is to end
@@ -137,11 +137,11 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, P
 def training(folder: Path, progress: Progress) -> Iterator[None]:
     """Let it seem that a training has come so far, until the block ends."""
     with training_lock(folder):
-        write_progress(folder, progress)
+        write_state(folder, progress)
         try:
             yield
         finally:
-            (folder / PROGRESS_FILE).unlink()
+            (folder / STATE_FILE).unlink()
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from model.artifact import read_artifact
-from model.progress import FinishedEpoch, Progress
+from model.progress import FinishedEpoch, TrainingState
 from service.problems import KINDS
 from tests.conftest import SHIPPED, awkward_pictures, drawing, encoded, free_port
 from tests.ui.conftest import (
@@ -202,7 +202,7 @@ def test_training_carries_its_progress(untrained: tuple[str, Path]) -> None:
         {"epoch": 1, "loss": 1.5, "validation_accuracy": 0.5},
         {"epoch": 2, "loss": 0.7},
     )
-    progress = Progress("train", epoch=2, epochs=30, loss=0.7, history=history)
+    progress = TrainingState("train", epoch=2, epochs=30, loss=0.7, history=history)
     client = Client(url, timeout_s=10)
     with training(folder, progress):
         for ask in (client.state, lambda: client.predict(STOP)):

@@ -13,7 +13,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from data.task import Task
-from model.progress import FinishedEpoch, Progress
+from model.progress import FinishedEpoch, TrainingState
 from tests.conftest import ROOT, awkward_pictures, drawing, encoded, free_port
 from tests.ui.conftest import (
     Answer,
@@ -179,7 +179,7 @@ def test_the_progress_of_a_training_is_shown_with_its_curves(
     untrained: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, folder = untrained
-    progress = Progress(
+    progress = TrainingState(
         "train", epoch=2, epochs=40, loss=0.5, validation_accuracy=0.83, remaining_s=600.0, history=CURVES
     )
     with training(folder, progress):
@@ -197,12 +197,12 @@ def test_the_progress_of_a_training_is_shown_with_its_curves(
 @pytest.mark.parametrize(
     ("progress", "words"),
     [
-        (Progress("download"), ":material/pending: Fetch the data set"),
-        (Progress("prepare"), ":material/pending: Read the pictures"),
-        (Progress("train", epoch=0, epochs=40), ":material/pending: Train the network"),
-        (Progress("export", history=CURVES), ":material/pending: Make it small and fast"),
-        (Progress("evaluate", history=CURVES), ":material/pending: Measure how good it is"),
-        (Progress("done", history=CURVES), "The classifier is being made"),
+        (TrainingState("download"), ":material/pending: Fetch the data set"),
+        (TrainingState("prepare"), ":material/pending: Read the pictures"),
+        (TrainingState("train", epoch=0, epochs=40), ":material/pending: Train the network"),
+        (TrainingState("export", history=CURVES), ":material/pending: Make it small and fast"),
+        (TrainingState("evaluate", history=CURVES), ":material/pending: Measure how good it is"),
+        (TrainingState("done", history=CURVES), "The classifier is being made"),
     ],
     ids=lambda value: value.stage if isinstance(value, Progress) else "",
 )
@@ -220,7 +220,7 @@ def test_a_training_on_all_pictures_has_no_curve_of_an_accuracy(
     untrained: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, folder = untrained
-    with training(folder, Progress("train", epoch=2, epochs=40, loss=0.5, history=NOTHING_HELD_OUT)):
+    with training(folder, TrainingState("train", epoch=2, epochs=40, loss=0.5, history=NOTHING_HELD_OUT)):
         app = open_page(url, monkeypatch)
     assert "The classifier is being made" in said(app)
     assert [metric.value for metric in app.metric] == ["0.500"]
@@ -229,7 +229,7 @@ def test_a_training_on_all_pictures_has_no_curve_of_an_accuracy(
 
 def test_the_time_left_is_told_in_german(untrained: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     url, folder = untrained
-    with training(folder, Progress("train", epoch=39, epochs=40, validation_accuracy=0.998, remaining_s=42.4)):
+    with training(folder, TrainingState("train", epoch=39, epochs=40, validation_accuracy=0.998, remaining_s=42.4)):
         app = open_page(url, monkeypatch, lang="de")
     assert "Der Klassifikator entsteht" in said(app)
     assert [metric.value for metric in app.metric] == ["99,8\u00a0%", "42 s"]

@@ -1,0 +1,1 @@
+"""Our own drawings of signs, and what is made of them."""

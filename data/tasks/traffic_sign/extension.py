@@ -1,0 +1,88 @@
+"""What this task adds in code: drawings of its signs, and outliers among signs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.extension import Boxes, DrawnExamples, Indices, Pixels, TaskExtension
+from data.tasks.traffic_sign.drawing import other_signs, plates, render
+from data.tasks.traffic_sign.outliers import draw_numbers, draw_other_signs, draw_scenes, draw_signs
+
+
+class TrafficSigns:
+    """Draws German traffic signs; see `data.extension.TaskExtension`."""
+
+    @property
+    def version(self) -> list[Any]:
+        """Versions of the drawings, and the signs that are drawn as outliers."""
+        return [render.DRAWING_VERSION, plates.VERSION, other_signs.TRAINING, other_signs.TESTING]
+
+    def draw_label(self, class_index: int, side: int) -> Pixels:
+        """Draw a sign frontally on a transparent ground."""
+        return np.asarray(render.draw_sign(class_index, side))
+
+    def draw_example(self, class_index: int, seed: int, side: int) -> Pixels:
+        """Draw a sign as a camera may see it."""
+        return np.asarray(render.draw_example(class_index, np.random.default_rng(seed), side)[0])
+
+    def write_examples(self, folder: Path, per_class: int, seed: int) -> None:
+        """Write a data set of drawings in the layout of the Kaggle archive."""
+        render.write_drawn(folder, per_class, seed)
+
+    def training_examples(
+        self,
+        size: tuple[int, int],
+        pixels: Pixels,
+        boxes: Boxes,
+        class_index: Indices,
+        count: int,
+        seed: int,
+        *,
+        everything: bool,
+    ) -> DrawnExamples:
+        """Draw other signs, other numbers and empty scenes, and signs of the classes drawn in the same ways."""
+        names = other_signs.TRAINING + other_signs.TESTING if everything else other_signs.TRAINING
+        rng = np.random.default_rng(seed)
+        drawn, written = (plates.choose_numbers(share, rng, testing=everything) for share in (3 * count // 20,) * 2)
+        outliers = [
+            draw_other_signs(size, names, count // 4, seed),
+            draw_numbers(size, drawn, seed),
+            draw_scenes(size, count // 10, seed),
+            plates.renumber_some(pixels, boxes, class_index, written, seed),
+        ]
+        signs = np.arange(count // 3) % render.SIGN_COUNT
+        digits = [list(plates.KNOWN)[n % len(plates.KNOWN)] for n in range(count // 10)]
+        renumbered = plates.renumber_some(pixels, boxes, class_index, digits, seed + 1)
+        known = np.array([plates.KNOWN[number] for number in digits[: len(renumbered)]], np.int64)
+        return DrawnExamples(
+            outliers=np.concatenate(outliers),
+            pixels=np.concatenate([draw_signs(size, signs, seed), renumbered]),
+            class_index=np.concatenate([signs, known]),
+        )
+
+    def test_outliers(
+        self, size: tuple[int, int], pixels: Pixels, boxes: Boxes, class_index: Indices, count: int, seed: int
+    ) -> Mapping[str, Pixels]:
+        """Make the outliers of the evaluation.
+
+        Training with outliers uses "other limits" (the other limits of German roads) and empty scenes too, made from
+        other examples; it never uses the unseen numbers and signs unless it trains on everything.
+        """
+
+        def numbered(digits: Sequence[str]) -> Pixels:
+            """Half of them drawn, half written on the plates of examples."""
+            wanted = [digits[n % len(digits)] for n in range(count // 2)]
+            written = plates.renumber_some(pixels, boxes, class_index, wanted, seed)
+            return np.concatenate([draw_numbers(size, wanted, seed), written])
+
+        return {
+            "other limits": numbered(plates.OTHER),
+            "unseen numbers": numbered(plates.TESTING),
+            "unseen other signs": draw_other_signs(size, other_signs.TESTING, count, seed),
+            "empty scenes": draw_scenes(size, count, seed),
+        }
+
+
+EXTENSION: TaskExtension = TrafficSigns()

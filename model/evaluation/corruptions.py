@@ -1,0 +1,181 @@
+"""Twelve corruptions in five severities, for measuring robustness on small pictures.
+
+The idea is that of ImageNet-C (Hendrycks & Dietterich 2019); lengths scale with the picture's width. Shot and impulse
+noise, fog, rain and pixelation by blocks are not among the distortions of `model.training.augment`.
+"""
+
+import io
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from data.images import decode
+
+Pixels = npt.NDArray[np.uint8]
+Values = npt.NDArray[np.floating]  # in [0, 1]
+
+SEVERITIES: Final = (1, 2, 3, 4, 5)
+
+
+def corrupt(pixels: Pixels, name: str, severity: int, seed: int = 0) -> Pixels:
+    """Corrupt pictures.
+
+    Args:
+        pixels: shape (n, height, width, 3), uint8 in [0, 255].
+        name: a key of `CORRUPTIONS`.
+        severity: 1 to 5.
+        seed: the same seed gives the same result.
+
+    Returns:
+        The shape and type of `pixels`.
+    """
+    change, strengths = CORRUPTIONS[name]
+    values = pixels.astype(np.float32) / 255
+    changed = change(values, strengths[severity - 1], np.random.default_rng((seed, severity)))
+    return np.asarray(np.clip(changed, 0, 1) * 255).round().astype(np.uint8)
+
+
+def corrupt_mildly(pixels: Pixels, seed: int = 0, each: int = 500) -> tuple[Pixels, npt.NDArray[np.int64]]:
+    """Return `each` random examples, or all if there are fewer, under every corruption of severity 1 or 2.
+
+    Returns:
+        Pixels (m, height, width, 3), uint8, and the rows (m,) that they are made of.
+    """
+    rng = np.random.default_rng(seed)
+    rows = [rng.permutation(len(pixels))[:each] for _ in CORRUPTIONS]
+    changed = [
+        corrupt(pixels[some], name, 1 + number % 2, seed)
+        for number, (name, some) in enumerate(zip(CORRUPTIONS, rows, strict=True))
+    ]
+    return np.concatenate(changed), np.concatenate(rows)
+
+
+def _gaussian_noise(x: Values, deviation: float, rng: np.random.Generator) -> Values:
+    return x + np.float32(deviation) * rng.standard_normal(x.shape, np.float32)
+
+
+def _shot_noise(x: Values, photons: float, rng: np.random.Generator) -> Values:
+    return (rng.poisson(x * photons) / photons).astype(np.float32)
+
+
+def _impulse_noise(x: Values, share: float, rng: np.random.Generator) -> Values:
+    hit = rng.random(x.shape[:3], np.float32)[..., None]
+    return np.where(hit < share / 2, 0, np.where(hit < share, 1, x)).astype(np.float32)
+
+
+def _defocus(x: Values, radius: float, rng: np.random.Generator) -> Values:  # noqa: ARG001
+    height, width = x.shape[1:3]
+    y, z = np.mgrid[-(height // 2) : height - height // 2, -(width // 2) : width - width // 2]
+    return _filtered(x, np.clip(radius * width + 0.5 - np.hypot(y, z), 0, 1))
+
+
+def _motion(x: Values, length: float, rng: np.random.Generator) -> Values:
+    """Smear each picture along a direction of its own."""
+    height, width = x.shape[1:3]
+    y, z = np.mgrid[-(height // 2) : height - height // 2, -(width // 2) : width - width // 2]
+    angle = rng.uniform(0, np.pi, (len(x), 1, 1))
+    along = np.abs(np.cos(angle) * z + np.sin(angle) * y)
+    across = np.abs(np.cos(angle) * y - np.sin(angle) * z)
+    return _filtered(x, np.clip(length * width / 2 + 0.5 - along, 0, 1) * np.clip(1 - across, 0, 1))
+
+
+def _filtered(x: Values, kernel: npt.NDArray[np.float64]) -> Values:
+    """Convolve with a kernel that is centred in its array; borders are mirrored."""
+    height, width = x.shape[1:3]
+    padded = np.pad(x, ((0, 0), (height // 2,) * 2, (width // 2,) * 2, (0, 0)), mode="symmetric")
+    kernel = kernel / kernel.sum(axis=(-2, -1), keepdims=True)
+    shape = padded.shape[1:3]
+    placed = np.zeros((*kernel.shape[:-2], *shape))
+    placed[..., :height, :width] = kernel
+    placed = np.roll(placed, (-(height // 2), -(width // 2)), (-2, -1))
+    spectrum = np.fft.rfft2(placed)[..., None] if kernel.ndim == 3 else np.fft.rfft2(placed)[None, ..., None]
+    blurred = np.fft.irfft2(np.fft.rfft2(padded, axes=(1, 2)) * spectrum, shape, axes=(1, 2))
+    return blurred[:, height // 2 : height // 2 + height, width // 2 : width // 2 + width].astype(np.float32)
+
+
+def _jpeg(x: Values, quality: float, rng: np.random.Generator) -> Values:  # noqa: ARG001
+    def through(picture: Values) -> Pixels:
+        buffer = io.BytesIO()
+        Image.fromarray((picture * 255).round().astype(np.uint8)).save(buffer, "JPEG", quality=int(quality))
+        return decode(buffer.getvalue(), picture.shape[:2])
+
+    return np.stack([through(picture) for picture in x]).astype(np.float32) / 255
+
+
+def _pixelation(x: Values, block: float, rng: np.random.Generator) -> Values:  # noqa: ARG001
+    """Give blocks of pixels their mean; `block` is a side in pixels of a picture 48 wide."""
+    height, width = x.shape[1:3]
+    side = block * width / 48
+    rows, columns = (np.arange(n) // side for n in (height, width))
+    along_y, along_x = (_means(np.asarray(index)) for index in (rows, columns))
+    return np.asarray(np.einsum("ij,njkc,lk->nilc", along_y, x, along_x, optimize=True))
+
+
+def _means(index: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    same = (index[:, None] == index[None, :]).astype(float)
+    return np.asarray(same / same.sum(axis=1, keepdims=True))
+
+
+def _contrast(x: Values, left: float, rng: np.random.Generator) -> Values:  # noqa: ARG001
+    mean = x.mean(axis=(1, 2, 3), keepdims=True)
+    return np.asarray(mean + (x - mean) * left)
+
+
+def _brightness(x: Values, shift: float, rng: np.random.Generator) -> Values:
+    """Half of the pictures become brighter, half darker."""
+    sign = np.where(rng.random((len(x), 1, 1, 1)) < 0.5, 1.0, -1.0)
+    return np.where(sign > 0, x + shift, x * (1 - 1.8 * shift)).astype(np.float32)
+
+
+def _fog(x: Values, density: float, rng: np.random.Generator) -> Values:
+    """Blend with uneven white."""
+    height, width = x.shape[1:3]
+    cells = rng.random((len(x), 4, 4)).astype(np.float32)
+    y, z = (np.linspace(0, 3, n) for n in (height, width))
+    veil = np.einsum("iy,nyz,jz->nij", _tents(y), cells, _tents(z), optimize=True)[..., None]
+    thick = density * (0.7 + 0.6 * veil)
+    return np.asarray(x * (1 - thick) + 0.85 * thick)
+
+
+def _tents(position: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.asarray(np.clip(1 - np.abs(position[:, None] - np.arange(4)[None]), 0, 1))
+
+
+def _rain(x: Values, share: float, rng: np.random.Generator) -> Values:
+    """Lay bright streaks of one slant over a duller picture; `share` is how many of the pixels drops begin at."""
+    height, width = x.shape[1:3]
+    drops = (rng.random((len(x), height, width)) < share).astype(np.float32)
+    streaks = np.zeros_like(drops)
+    for step in range(max(2, width // 8)):
+        streaks = np.maximum(streaks, np.roll(drops, (step, -step // 3), (1, 2)))
+    return np.asarray(x * (1 - 2 * share) * (1 - 0.6 * streaks[..., None]) + 0.6 * 0.8 * streaks[..., None])
+
+
+def _occlusion(x: Values, area: float, rng: np.random.Generator) -> Values:
+    """Hide a round patch, as leaves do."""
+    height, width = x.shape[1:3]
+    y, z = np.mgrid[0:height, 0:width]
+    center_y, center_z = (rng.uniform(0.15, 0.85, (len(x), 1, 1)) * n for n in (height, width))
+    inside = (np.hypot(y - center_y, z - center_z) < np.sqrt(area / np.pi) * width)[..., None]
+    texture = rng.uniform(0.05, 0.5, (len(x), 1, 1, 3)) * rng.uniform(0.6, 1.4, (len(x), height, width, 1))
+    return np.where(inside, texture, x).astype(np.float32)
+
+
+Change = Callable[[Values, float, np.random.Generator], Values]
+CORRUPTIONS: Final[dict[str, tuple[Change, tuple[float, ...]]]] = {
+    "gaussian noise": (_gaussian_noise, (0.03, 0.05, 0.08, 0.11, 0.15)),
+    "shot noise": (_shot_noise, (200.0, 100.0, 50.0, 25.0, 12.0)),
+    "impulse noise": (_impulse_noise, (0.01, 0.025, 0.05, 0.08, 0.12)),
+    "defocus": (_defocus, (0.015, 0.025, 0.035, 0.05, 0.065)),
+    "motion": (_motion, (0.05, 0.08, 0.12, 0.16, 0.20)),
+    "jpeg": (_jpeg, (40.0, 25.0, 15.0, 10.0, 7.0)),
+    "pixelation": (_pixelation, (1.5, 2.0, 2.5, 3.0, 4.0)),
+    "contrast": (_contrast, (0.6, 0.45, 0.3, 0.2, 0.12)),
+    "brightness": (_brightness, (0.1, 0.18, 0.26, 0.34, 0.42)),
+    "fog": (_fog, (0.3, 0.42, 0.54, 0.66, 0.76)),
+    "rain": (_rain, (0.004, 0.008, 0.014, 0.022, 0.032)),
+    "occlusion": (_occlusion, (0.03, 0.06, 0.10, 0.15, 0.20)),
+}

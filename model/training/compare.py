@@ -1,0 +1,199 @@
+"""Train several networks on the same groups with the same budget, and tabulate their figures.
+
+`python -m model.training.compare --data PATH NETWORK…` takes networks as NAME[:SIZE][=WEIGHTS], for example
+residual:16,32,64,128, plain, MobileNetV2:0.35=FILE or ResNet50=imagenet. Each becomes an artifact in the output folder,
+on which `python -m model.evaluation` works. Networks that are already there are not trained again, and an interrupted
+training continues. The table has a row for every network in the folder, including those of earlier commands; therefore
+all must have the same data and budget, and a command that asks for others is refused.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from data.source import STORE, Source, find_source, open_source
+from data.task import Task, load_task
+from data.training_settings import PLAIN, RESIDUAL, Training
+from model.artifact import CARD_FILE
+from model.command import run, whole_number_from
+from model.errors import TrainingError
+from model.evaluation.leaderboard import (
+    COMPARISON,
+    RANDOM,
+    Row,
+    differing_settings,
+    name_network,
+    read_cards,
+    read_comparison,
+    render_table,
+    summarise,
+)
+from model.progress import training_folder, training_lock
+from model.training.reporter import Reporter
+
+TABLE_FILE = "comparison.json"
+NETWORKS = ("residual:32,64,128,256", "residual:16,32,64,128", "plain", "MobileNetV2:0.35")
+
+
+def parse_network(text: str, settings: Training) -> Training:
+    """Return the settings for a network as it is named on the command line.
+
+    Raises:
+        TrainingError: the widths are no numbers, or the network cannot begin with the weights.
+    """
+    name, _, weights = text.partition("=")
+    kind, colon, sizes = name.partition(":")
+    if kind in (RESIDUAL, PLAIN) and weights:
+        raise TrainingError(f"{text!r}: only networks of keras.applications can begin with weights")
+    if weights and weights != "imagenet" and not Path(weights).is_file():
+        raise TrainingError(f"{text!r}: there is no file {weights}")
+    if kind == RESIDUAL and colon:
+        widths = sizes.split(",")
+        if not all(re.fullmatch("[1-9][0-9]*", width) for width in widths):
+            raise TrainingError(f"{text!r}: the widths of a residual network are whole numbers with commas between")
+        return dataclasses.replace(settings, network=RESIDUAL, weights="", widths=tuple(map(int, widths)))
+    return dataclasses.replace(settings, network=name, weights=weights)
+
+
+def compare(
+    task: Task,
+    source: Source,
+    networks: Sequence[str],
+    settings: Sequence[Training],
+    output: Path,
+    store: Path,
+    command: str,
+) -> list[Row]:
+    """Train every network with each of the settings, which differ in their seed.
+
+    Nothing is trained before all networks are known to be possible. The table is written after each training.
+
+    Args:
+        task, source: what to learn, and from which examples.
+        networks: as on the command line.
+        settings: the budget, once for each seed.
+        output: folder for the artifacts and the table; what it holds already stays, and is in the table too.
+        store: see `model.training.build.build_artifact`.
+        command: what a person would type, for the cards; the seed and the network are added to it.
+
+    Returns:
+        A row for each network in the folder.
+
+    Raises:
+        DataError: see `model.training.build.build_artifact`.
+        ArtifactError: the folder holds an artifact that is damaged or of another format.
+        TrainingError: a network is not possible, or the folder holds one that was trained otherwise.
+        OSError: the output cannot be written.
+    """
+    trainings = [parse_network(network, each) for network in networks for each in settings]
+    wanted: dict[Path, Training] = {}
+    for each in trainings:
+        if wanted.setdefault(output / _folder_name(each), each) != each:
+            raise TrainingError(
+                f"two files of weights for {each.network} have the same name; rename one: {each.weights}"
+            )
+    from model.training.network import build_network  # Keras takes seconds to import
+    from model.training.train import describe_settings
+
+    for each in trainings:
+        build_network(task.input_size, len(task.labels), each)
+    for folder, card in read_cards(output).items():
+        theirs = card.training["settings"]
+        if folder in wanted:
+            differing = differing_settings(describe_settings(wanted[folder]), theirs, free=())
+        else:
+            differing = differing_settings(describe_settings(trainings[0]), theirs)
+        if card.data["fingerprint"] != source.fingerprint:
+            differing = ["data", *differing]
+        if differing:
+            raise TrainingError(
+                f"{folder} holds a network that was trained otherwise ({', '.join(differing)}); remove it or choose "
+                "another --output"
+            )
+    # Each training has functions of its own, which TensorFlow takes for one that it must trace again and again.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    missing = {folder: each for folder, each in wanted.items() if not (folder / CARD_FILE).exists()}
+    for folder, each in missing.items():
+        _train(task, source, each, folder, store, command)
+        _write_table(output)
+    return _write_table(output)
+
+
+def _folder_name(settings: Training) -> str:
+    name, weights = name_network(dataclasses.asdict(settings))
+    name = name if weights == RANDOM else f"{name}-{weights}"
+    return f"{re.sub(r'[^A-Za-z0-9.,]+', '-', name)}-seed{settings.seed}"
+
+
+def _train(task: Task, source: Source, settings: Training, folder: Path, store: Path, command: str) -> None:
+    from model.training.build import Recipe, build_artifact
+
+    name, weights = name_network(dataclasses.asdict(settings))
+    file = "" if weights == RANDOM else "=imagenet" if weights == "imagenet" else "=FILE"
+    work = training_folder(store, task.name)
+    with training_lock(work):
+        reporter = Reporter(work)
+        reporter.say(f"{name}, seed {settings.seed}")
+        typed = f"{command} --seeds {settings.seed} --data PATH {name}{file}"
+        build_artifact(Recipe(task, "comparison", settings, typed), source, store, folder, reporter)
+
+
+def _write_table(output: Path) -> list[Row]:
+    rows = [summarise(network) for network in read_comparison(output)]
+    (output / TABLE_FILE).write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=1) + "\n")
+    return rows
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command; return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m model.training.compare", description=__doc__)
+    parser.add_argument("networks", nargs="*", default=NETWORKS, help=f"(default: {' '.join(NETWORKS)})")
+    parser.add_argument("--data", type=Path, help="folder or archive (default: the data set in data/store)")
+    parser.add_argument("--task", default="traffic_sign", help="a file in data/tasks (default: %(default)s)")
+    parser.add_argument("--preset", default="cpu", help="what else a training needs to know (default: %(default)s)")
+    parser.add_argument(
+        "--epochs", type=whole_number_from(1), default=10, help="of each training (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--frames", type=whole_number_from(0), default=6, help="of each track, 0 for all (default: %(default)s)"
+    )
+    parser.add_argument("--batch-size", type=whole_number_from(1), default=64, help="(default: %(default)s)")
+    parser.add_argument(
+        "--seeds", type=whole_number_from(0), nargs="+", default=[0], help="each holds out other tracks (default: 0)"
+    )
+    parser.add_argument("--output", type=Path, default=COMPARISON, help="(default: data/store/comparison)")
+    parser.add_argument("--store", type=Path, default=STORE, help="where decoded pictures are kept")
+    options = parser.parse_args(arguments)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # only errors: what TensorFlow says otherwise is for its makers
+
+    def work() -> int:
+        task = load_task(options.task)
+        settings = [
+            dataclasses.replace(
+                task.preset(options.preset),
+                epochs=options.epochs,
+                frames=options.frames,
+                batch_size=options.batch_size,
+                seed=seed,
+            )
+            for seed in options.seeds
+        ]
+        source = open_source(options.data, task) if options.data else find_source(task, options.store)
+        options.output.mkdir(parents=True, exist_ok=True)
+        command = f"python -m model.training.compare --preset {options.preset}"
+        command += f" --epochs {options.epochs} --frames {options.frames} --batch-size {options.batch_size}"
+        rows = compare(task, source, options.networks, settings, options.output, options.store, command)
+        print(render_table(rows))
+        return 0
+
+    return run(work)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,49 @@
+"""The network as it serves: logits, and in the same pass what doubt and explanations need."""
+
+import keras
+import numpy as np
+import numpy.typing as npt
+from keras import layers, ops
+
+from data.split import take_some_of_each
+
+PER_CLASS = 200  # examples that a prototype is the mean of, at most
+
+
+def serving_network(
+    network: keras.Model, pixels: npt.NDArray[np.uint8], class_index: npt.NDArray[np.int64]
+) -> keras.Model:
+    """Add to a trained network's logits the similarity of a picture to what it was trained on, and its class maps.
+
+    The similarity is the largest cosine between the picture's embedding and one prototype for each class, the mean
+    direction of its training examples, both seen from the mean of all embeddings.
+
+    Args:
+        network: one of `model.training.network`.
+        pixels: training examples (n, height, width, 3), uint8, as they are; class_index: shape (n,).
+
+    Returns:
+        A model from pixels to a dictionary: `logits` (batch, classes), `similarity` (batch,) in [-1, 1] and, if the
+        network has maps, `class_maps` (batch, rows, columns, classes), whose means over space are the logits.
+    """
+    features = network.get_layer("features").output
+    if len(features.shape) == 4:
+        features = layers.GlobalAveragePooling2D(dtype="float32", name="embedding")(features)
+    embed = keras.Model(network.inputs, features)
+    rows = take_some_of_each(np.arange(len(class_index)), class_index, PER_CLASS)
+    embedding = embed.predict(pixels[rows], batch_size=256, verbose=0).astype(np.float32)
+    mean = embedding.mean(axis=0)
+    direction = _unit(embedding - mean)
+    prototypes = _unit(np.stack([direction[class_index[rows] == c].mean(axis=0) for c in np.unique(class_index)]))
+    centred = layers.Normalization(mean=mean, variance=np.ones_like(mean), name="centred")(features)
+    cosine = layers.Dense(len(prototypes), use_bias=False, name="cosine")
+    similarity = ops.max(cosine(layers.UnitNormalization(name="direction")(centred)), axis=1)
+    cosine.set_weights([prototypes.T])
+    outputs = {"logits": network.output, "similarity": similarity}
+    if any(layer.name == "class_maps" for layer in network.layers):
+        outputs["class_maps"] = network.get_layer("class_maps").output
+    return keras.Model(network.inputs, outputs, name="serving_network")
+
+
+def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12))

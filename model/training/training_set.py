@@ -1,0 +1,95 @@
+"""What a network learns from: examples, and outliers that teach it doubt."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.outliers import make_outliers
+from data.prepare import Prepared
+from data.task import Task
+from data.training_settings import Training
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Pictures with their targets.
+
+    Attributes:
+        pixels: shape (n, height, width, 3), uint8 in [0, 255].
+        boxes: shape (n, 4), float32: left, top, right, bottom as fractions of the picture.
+        targets: shape (n, classes), float32, each row summing to 1.
+        weights: shape (n,), float32, of each example in the loss.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    boxes: npt.NDArray[np.float32]
+    targets: npt.NDArray[np.float32]
+    weights: npt.NDArray[np.float32]
+
+    @property
+    def inputs(self) -> dict[str, npt.NDArray[Any]]:
+        """The inputs of the training model."""
+        return {"pixels": self.pixels, "boxes": self.boxes}
+
+    @classmethod
+    def of_examples(cls, task: Task, prepared: Prepared, rows: npt.NDArray[np.int64], power: float) -> "TrainingSet":
+        """Take some examples, with one-hot targets.
+
+        Args:
+            task: gives the number of classes.
+            prepared: all examples; rows: indices of those to take, shape (n,).
+            power: an example of a class with m examples is weighted in proportion to m to this power.
+        """
+        class_index = prepared.class_index[rows]
+        weights = np.bincount(class_index, minlength=len(task.labels))[class_index].astype(np.float32) ** power
+        return cls(
+            pixels=prepared.pixels[rows],
+            boxes=prepared.boxes[rows],
+            targets=np.eye(len(task.labels), dtype=np.float32)[class_index],
+            weights=weights / weights.mean(),
+        )
+
+    def with_outliers(
+        self,
+        task: Task,
+        class_index: npt.NDArray[np.int64],
+        settings: Training,
+        found: npt.NDArray[np.uint8] | None,
+    ) -> "TrainingSet":
+        """Add outliers with a flat target (Hendrycks et al. 2019), and what the task draws of its classes.
+
+        Args:
+            task: says which outliers can be made.
+            class_index: of these examples, shape (n,).
+            settings: give the share of outliers and the seed.
+            found: outliers that need not be made, such as feedback, shape (m, height, width, 3), uint8.
+        """
+        count = round(settings.outliers * len(self.pixels))
+        if not count:
+            return self
+        drawn, classes, outliers = np.empty((0, *task.input_size, 3), np.uint8), np.empty(0, np.int64), []
+        if extension := task.load_extension():
+            added = extension.training_examples(
+                task.input_size,
+                self.pixels,
+                self.boxes,
+                class_index,
+                count,
+                settings.seed,
+                everything=not settings.validation,
+            )
+            outliers, drawn, classes = [added.outliers], added.pixels, added.class_index
+        outliers.append(make_outliers(task, self.pixels, class_index, count - sum(map(len, outliers)), settings.seed))
+        if found is not None:
+            outliers.append(found)
+        flat = np.full((sum(map(len, outliers)), len(task.labels)), 1 / len(task.labels), np.float32)
+        targets = np.concatenate([self.targets, flat, np.eye(len(task.labels), dtype=np.float32)[classes]])
+        more = len(targets) - len(self.targets)
+        return TrainingSet(
+            pixels=np.concatenate([self.pixels, *outliers, drawn]),
+            boxes=np.concatenate([self.boxes, np.tile(np.array([task.data.default_box], np.float32), (more, 1))]),
+            targets=targets,
+            weights=np.concatenate([self.weights, np.ones(more, np.float32)]),
+        )
