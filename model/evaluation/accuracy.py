@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.task import Label
+from data.label import Label
 
 RESAMPLES = 2000  # of the bootstrap: the ends of a 95 % interval rest on 50 of them each
 

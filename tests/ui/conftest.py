@@ -134,7 +134,7 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, P
 
 
 @contextmanager
-def training(folder: Path, progress: Progress) -> Iterator[None]:
+def training(folder: Path, progress: TrainingState) -> Iterator[None]:
     """Let it seem that a training has come so far, until the block ends."""
     with training_lock(folder):
         write_state(folder, progress)

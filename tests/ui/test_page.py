@@ -204,10 +204,10 @@ def test_the_progress_of_a_training_is_shown_with_its_curves(
         (TrainingState("evaluate", history=CURVES), ":material/pending: Measure how good it is"),
         (TrainingState("done", history=CURVES), "The classifier is being made"),
     ],
-    ids=lambda value: value.stage if isinstance(value, Progress) else "",
+    ids=lambda value: value.stage if isinstance(value, TrainingState) else "",
 )
 def test_each_stage_of_a_training_is_shown(
-    progress: Progress, words: str, untrained: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+    progress: TrainingState, words: str, untrained: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, folder = untrained
     with training(folder, progress):
