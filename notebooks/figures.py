@@ -1,6 +1,6 @@
 """Figures for notebooks, drawn from the results of `data.exploration` and `model.evaluation.leaderboard`.
 
-Every function returns a plain `Figure`, created without pyplot: nothing stays open, and any program can show or save it.
+Every function returns a plain `Figure`, made without pyplot: nothing stays open, and any program can show or save it.
 """
 
 import math
