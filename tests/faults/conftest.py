@@ -1,10 +1,18 @@
 """How large the faults are, and the table of what came of them."""
 
+import dataclasses
 import os
+from pathlib import Path
 
+import numpy as np
 import pytest
 
+from data.task import Task
+from model.artifact import read_artifact, write_artifact
+from tests.conftest import SHIPPED
 from tests.faults.client import Tally
+
+FAST, SLOW = (8, 16), (128, 256, 256)  # widths of networks that take about 0.3 ms and 30 ms without AVX-512
 
 _ROWS = pytest.StashKey[list[tuple[str, Tally, str]]]()
 
@@ -19,6 +27,33 @@ def full() -> bool:
 def ledger(request: pytest.FixtureRequest) -> list[tuple[str, Tally, str]]:
     """Where a test writes down what it did, what became of the requests, and what else it saw."""
     return request.config.stash.setdefault(_ROWS, [])
+
+
+@pytest.fixture(scope="session")
+def fast_artifact(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier that is fast enough to run on the event loop."""
+    return write_untrained(tmp_path_factory.mktemp("fast") / "artifact", task, FAST)
+
+
+@pytest.fixture(scope="session")
+def slow_artifact(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier that takes tens of milliseconds."""
+    return write_untrained(tmp_path_factory.mktemp("slow") / "artifact", task, SLOW)
+
+
+def write_untrained(folder: Path, task: Task, widths: tuple[int, ...]) -> Path:
+    """Write an artifact with an untrained network of these widths."""
+    from model.training.export import to_litert
+    from model.training.inference_graph import serving_network
+    from model.training.network import build_network
+
+    settings = dataclasses.replace(task.preset("quick"), widths=widths)
+    class_index = np.arange(len(task.labels))
+    pixels = np.random.default_rng(0).integers(0, 256, (len(class_index), *task.input_size, 3), np.uint8)
+    network = build_network(task.input_size, len(class_index), settings)
+    card = dataclasses.replace(read_artifact(SHIPPED)[0], version="-".join(map(str, widths)))
+    write_artifact(folder, card, to_litert(serving_network(network, pixels, class_index)), network.save)
+    return folder
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
