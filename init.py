@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from data.errors import DataError, SourceError
 from data.feedback import feedback_folder
 from data.source import DRAWN, STORE, Source, download, find_source, open_feedback, open_source
-from data.task import Task, load_task
+from data.task import DEFAULT_TASK, Task, load_task
 from model.artifact import ARTIFACTS, CARD_FILE, Card, read_artifact
 from model.command import run, whole_number_from
 from model.errors import ModelError
@@ -52,7 +52,7 @@ def main(arguments: list[str]) -> int:
 
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="init.py", description=__doc__)
-    parser.add_argument("--task", default="traffic_sign", help="a file in data/tasks (default: %(default)s)")
+    parser.add_argument("--task", default=DEFAULT_TASK, help="a folder in data/tasks (default: %(default)s)")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--data", metavar="PATH", help=f"a folder or archive, or '{DRAWN}' for drawn signs")
     source.add_argument("--download", action="store_true", help="fetch the data set into the store first")
@@ -127,7 +127,7 @@ def _download(task: Task, options: argparse.Namespace) -> None:
 def _command(options: argparse.Namespace) -> str:
     """Return the command for the card, without paths of this machine."""
     words = ["python", "init.py"]
-    if options.task != "traffic_sign":
+    if options.task != DEFAULT_TASK:
         words += ["--task", options.task]
     if options.data:
         words += ["--data", DRAWN if options.data == DRAWN else "PATH"]

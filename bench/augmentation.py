@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from data.task import load_task
+from data.task import DEFAULT_TASK, load_task
 from model.training.train import choose_precision, compile_model
 
 ROUNDS = 12
@@ -21,7 +21,7 @@ WARM_UP = 2
 
 def main(arguments: list[str]) -> int:
     """Print the share, its spread and the time of a step."""
-    task = load_task("traffic_sign")
+    task = load_task(DEFAULT_TASK)
     settings = task.preset(arguments[0] if arguments else "cpu")
     model, augment = compile_model(task, settings, choose_precision(), steps=100)
     class_index = np.arange(settings.batch_size) % len(task.labels)

@@ -1,16 +1,18 @@
-"""Find, download and list a data set: which picture is of which class and group.
+"""Find, download and list a data set: which picture belongs to which class and group.
 
-Two public layouts are read for training, each from a folder or from an unopened ZIP archive:
+A task's layout says how its training pictures are arranged, in a folder or in an unopened ZIP archive:
 
-Kaggle      Train.csv (Width,Height,Roi.X1,Roi.Y1,Roi.X2,Roi.Y2,ClassId,Path), Train/<class>/CCCCC_TTTTT_FFFFF.png
-official    .../CCCCC/GT-CCCCC.csv (Filename;Width;Height;Roi.X1;…;ClassId), .../CCCCC/TTTTT_FFFFF.ppm
+gtsrb       one of two layouts of GTSRB:
+  Kaggle    Train.csv (Width,Height,Roi.X1,Roi.Y1,Roi.X2,Roi.Y2,ClassId,Path), Train/<class>/CCCCC_TTTTT_FFFFF.png
+  official  .../CCCCC/GT-CCCCC.csv (Filename;Width;Height;Roi.X1;…;ClassId), .../CCCCC/TTTTT_FFFFF.ppm
+folders     <class>/<any name>.png, .jpg, .jpeg, .ppm, .webp, .bmp or .gif; the class is an index or a label's name
 
-where C is the class, T the track (one physical sign) and F the frame. For measuring there are three more, which do
-not say which pictures are of the same sign:
+where C is the class, T the track (one physical sign) and F the frame. In class folders every picture is a group of its
+own. Evaluation also reads class folders for any task, and the test sets of GTSRB, which do not say which pictures show
+the same sign:
 
 Kaggle      Test.csv (columns as in Train.csv), Test/NNNNN.png
 official    GT-final_test.csv (columns as in GT-CCCCC.csv), and NNNNN.ppm in another folder or archive beside it
-folders     <class>/<any name>.png, .jpg, .jpeg, .ppm, .webp, .bmp or .gif; the class is an index or a label's name
 """
 
 import csv
@@ -21,14 +23,14 @@ import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from data.errors import ImageError, SourceError
 from data.images import Box, lies_inside, read_size
-from data.task import Task
+from data.task import DEFAULT_TASK, Task
 
 STORE = Path(__file__).with_name("store")
 DRAWN = "drawn"
@@ -36,6 +38,10 @@ FEEDBACK = "feedback"
 NONE, NO_CLASS = "none", -1  # the folder and the class index of feedback that shows none of the classes
 ORIGIN_FILE = "ORIGIN"  # beside the Train.csv of drawn signs, so that they cannot pass for photographs
 
+_EXPECTED = {
+    "gtsrb": "neither a Train.csv with Train/<class>/ beside it nor GT-CCCCC.csv tables of the official archive",
+    "folders": "no pictures in folders named after their classes",
+}
 _UNREADABLE = (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)  # RuntimeError: encrypted
 _KAGGLE_FILE = re.compile(r"(?P<class>\d{5})_(?P<track>\d{5})_\d{5}\.\w+")
 _OFFICIAL_FILE = re.compile(r"(?P<track>\d{5})_\d{5}\.\w+")
@@ -159,10 +165,7 @@ def open_source(location: Path, task: Task) -> Source:
     """
     source = _find_training(location, task)
     if source is None:
-        raise SourceError(
-            f"{location}: no data set in a known layout (neither a Train.csv with Train/<class>/ beside it "
-            "nor GT-CCCCC.csv tables of the official archive)"
-        )
+        raise SourceError(f"{location}: no data set in a known layout ({_EXPECTED[task.data.layout]})")
     return _with_all_classes(source, task)
 
 
@@ -176,7 +179,10 @@ def open_labelled(location: Path, task: Task) -> Source:
             pictures that is not named after a class.
     """
     files = _FolderWithArchives(location) if location.is_dir() else _open(location)
-    source = _read_test(files, task) or _find_training(location, task) or _read_folders(files, task)
+    source = None
+    if task.data.layout == "gtsrb":
+        source = _read_test(files, task) or _find_training(location, task)
+    source = source or _read_folders(files, task)
     if source is None:
         raise SourceError(
             f"{location}: no labelled pictures in a known layout (neither a table Test.csv, GT-final_test.csv, "
@@ -212,24 +218,33 @@ def read_pictures(location: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def find_source(task: Task, store: Path = STORE) -> Source:
-    """Look for the task's data set in the store and its folders. Drawn signs are never taken unasked.
+    """Look for the task's data set in the store. Drawn signs are never picked automatically.
+
+    Class folders are looked for in `<store>/<task>` and `<store>/<task>.zip` only, since their names could be anything.
 
     Raises:
-        SourceError: there is none; the message names the three ways to get one.
+        SourceError: there is none; the message names the ways to get one.
     """
-    candidates = sorted(path for path in store.iterdir() if _may_hold_data(path)) if store.is_dir() else []
-    if (store / "Train.csv").is_file():
-        candidates.insert(0, store)
+    if task.data.layout == "folders":
+        candidates = [path for path in (store / task.name, store / f"{task.name}.zip") if path.exists()]
+    else:
+        candidates = sorted(path for path in store.iterdir() if _may_hold_data(path)) if store.is_dir() else []
+        if (store / "Train.csv").is_file():
+            candidates.insert(0, store)
     for candidate in candidates:
         source = _read_training(_open(candidate), task)
         if source is not None and source.origin != DRAWN:
             return _with_all_classes(source, task)
+    name = f" --task {task.name}" if task.name != DEFAULT_TASK else ""
+    ways = [f"  python init.py{name} --data PATH    uses a folder or archive that you have"]
+    if task.data.archives:
+        ways.insert(0, f"  python init.py{name} --download     downloads {task.data.name}")
+    if task.load_extension():
+        ways.append(f"  python init.py{name} --data drawn   trains on drawings; fine for a demo, not for real photos")
     raise SourceError(
-        f"no data set for {task.title} was found under {store}. There are three ways to get one:\n"
-        f"  python init.py --download     fetches {task.data.name}\n"
-        "  python init.py --data PATH    takes a folder or archive that you have; in data/store it is found unasked\n"
-        "  python init.py --data drawn   trains on drawings; good for a try, not for photographs\n"
-        "Where there is a classifier, the last two want --retrain, and what they train takes its place."
+        f"no data set for {task.title} was found in {store}. Ways to get one:\n"
+        + "\n".join(ways)
+        + "\nIf a classifier already exists, add --retrain; the result replaces it."
     )
 
 
@@ -240,7 +255,7 @@ def _may_hold_data(path: Path) -> bool:
 def describe_gaps(source: Source, task: Task) -> list[str]:
     """Say what differs from the complete data set, in sentences; an empty list means nothing does."""
     found, expected = len(source.examples), task.data.examples
-    if source.origin == DRAWN or found == expected:
+    if source.origin == DRAWN or not expected or found == expected:
         return []
     return [f"{source.files.location} holds {found:,} training images; the complete set has {expected:,}"]
 
@@ -303,7 +318,10 @@ def _find_training(location: Path, task: Task) -> Source | None:
 
 
 def _read_training(files: _Files, task: Task) -> Source | None:
-    """Return the training set in a folder or archive, or None if neither layout is there."""
+    """Return the training set in a folder or archive, or None if it does not have the task's layout."""
+    if task.data.layout == "folders":
+        pictures = _read_folders(files, task)
+        return pictures and replace(pictures, origin=task.data.name, grouped=True)
     names = _names(files)
     kaggle = _tables(names, "Train.csv")
     official = sorted(name for name in names if _OFFICIAL_TABLE.fullmatch(name.name))

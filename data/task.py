@@ -14,6 +14,7 @@ from data.training_settings import Distortions, Training
 
 TASKS = Path(__file__).with_name("tasks")
 TASK_FILE = "task.toml"
+DEFAULT_TASK = "traffic_sign"  # of commands and the service
 Layout = Literal["gtsrb", "folders"]
 
 # Keys of an answer that no fact may take.

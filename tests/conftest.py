@@ -16,7 +16,7 @@ import pytest
 import requests
 from PIL import Image
 
-from data.task import Task, load_task
+from data.task import Task, load_task, read_task
 from data.tasks.traffic_sign.drawing.render import draw_example, write_drawn
 from model.artifact import ARTIFACTS
 
@@ -27,6 +27,23 @@ COMMAND = [sys.executable, "-m", "gunicorn", "-c", "service/gunicorn.conf.py"]
 COMPARED = ("plain", "residual:8,16")
 
 Start = Callable[..., AbstractContextManager[str]]
+
+
+@pytest.fixture
+def shapes() -> Task:
+    """A task that has class folders, no facts and no code of its own."""
+    return read_task(Path(__file__).with_name("shapes.toml"))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Class folders for the task `shapes`."""
+    folder = tmp_path / "pictures"
+    for name, class_index in (("round", 17), ("triangular", 13)):
+        (folder / name).mkdir(parents=True)
+        for seed in range(8):
+            (folder / name / f"{seed}.png").write_bytes(encoded(drawing(class_index, 40, seed)))
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -114,7 +114,7 @@ def test_training_on_everything_takes_over_what_was_measured_before(finished: tu
     evaluation = [
         sys.executable,
         "-m",
-        "model.evaluation.evaluate",
+        "model.evaluation",
         str(tmp_path / "whole"),
         "--data",
         str(store / "drawn"),

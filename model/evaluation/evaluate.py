@@ -78,7 +78,8 @@ def held_out(card: Card, prepared: Prepared) -> Prepared:
     Raises:
         EvaluationError: none is left.
     """
-    if prepared.origin != card.data["name"] or not prepared.grouped:
+    same_set = prepared.grouped and prepared.origin == card.data["name"]
+    if not same_set and prepared.fingerprint != card.data["fingerprint"]:
         return prepared
     rows = np.flatnonzero(np.isin(prepared.groups, card.data["groups_held_out"]))
     if not len(rows):

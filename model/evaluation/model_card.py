@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from model.artifact import Card, read_artifact
 from model.errors import ModelError
 
-TEMPLATE = "describe.md"
+TEMPLATE = "model_card.md"
 HARDEST = 5  # corruptions that are named where it says what fails
 
 

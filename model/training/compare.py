@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data.source import STORE, Source, find_source, open_source
-from data.task import Task, load_task
+from data.task import DEFAULT_TASK, Task, load_task
 from data.training_settings import PLAIN, RESIDUAL, Training
 from model.artifact import CARD_FILE
 from model.command import run, whole_number_from
@@ -155,7 +155,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m model.training.compare", description=__doc__)
     parser.add_argument("networks", nargs="*", default=NETWORKS, help=f"(default: {' '.join(NETWORKS)})")
     parser.add_argument("--data", type=Path, help="folder or archive (default: the data set in data/store)")
-    parser.add_argument("--task", default="traffic_sign", help="a file in data/tasks (default: %(default)s)")
+    parser.add_argument("--task", default=DEFAULT_TASK, help="a folder in data/tasks (default: %(default)s)")
     parser.add_argument("--preset", default="cpu", help="what else a training needs to know (default: %(default)s)")
     parser.add_argument(
         "--epochs", type=whole_number_from(1), default=10, help="of each training (default: %(default)s)"

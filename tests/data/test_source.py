@@ -284,7 +284,7 @@ def test_an_empty_store_names_three_ways_to_get_data(tmp_path: Path, task: Task)
 def test_drawings_are_never_taken_unasked(tmp_path: Path, task: Task) -> None:
     write_drawn(tmp_path / DRAWN, 1, seed=0)
     write_drawn(tmp_path / "elsewhere", 1, seed=0)
-    with pytest.raises(SourceError, match="three ways"):
+    with pytest.raises(SourceError, match="Ways to get one"):
         find_source(task, tmp_path)
     assert open_source(tmp_path / "elsewhere", task).origin == DRAWN
 

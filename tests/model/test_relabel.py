@@ -12,23 +12,35 @@ import pytest
 
 from data.task import Task
 from model.artifact import CARD_FILE, FORMAT_VERSION, read_artifact
+from model.classifier import Classifier
 from model.errors import ArtifactError
-from tests.conftest import ROOT, SHIPPED
+from tests.conftest import ROOT, SHIPPED, drawing, encoded
 
-NEWER = ("description_de", "ends", "ends_de")
+NEWER = ("description_de", "ends", "ends_de")  # than format 2
 
 
-@pytest.fixture
-def artifact(tmp_path: Path) -> Path:
-    """An artifact as the format before wrote it, with a mistake in a label."""
+def as_format_3(card: dict[str, Any]) -> None:
+    """Turn a card into one of the format before facts, in which they were fields of the labels."""
+    card["format_version"] = 3
+    del card["facts"]
+    card["labels"] = [{**label, **label.pop("facts")} for label in card["labels"]]
+    for label in card["labels"]:
+        del label["category_de"]
+
+
+@pytest.fixture(params=[2, 3])
+def artifact(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """An artifact in an older format, with a mistake in a label."""
     folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
 
     def age(card: dict[str, Any]) -> None:
-        card["format_version"] = FORMAT_VERSION - 1
-        for label in card["labels"]:
-            for name in NEWER:
-                del label[name]
+        as_format_3(card)
         card["labels"][14]["description"] = "Drive on."
+        if request.param == 2:
+            card["format_version"] = 2
+            for label in card["labels"]:
+                for name in NEWER:
+                    del label[name]
 
     change_card(folder, age)
     return folder
@@ -49,7 +61,31 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_artifact_of_the_format_before_says_how_it_is_brought_up_to_date(artifact: Path) -> None:
+def test_cards_of_the_format_before_facts_are_still_read(tmp_path: Path, task: Task) -> None:
+    folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
+    change_card(folder, as_format_3)
+    (old, inference), (new, _) = read_artifact(folder), read_artifact(SHIPPED)
+    assert old.format_version == FORMAT_VERSION
+    assert old.facts == task.facts
+    assert old.labels[14].facts == {k: v for k, v in new.labels[14].facts.items() if k != "category_de"}
+    payload = encoded(drawing())
+    answers = [
+        Classifier(card, inference).predict([payload])[0].to_json(card, top_k=5, explain=True) for card in (old, new)
+    ]
+    assert answers[0] == answers[1]
+
+
+def test_cards_before_facts_are_read_without_their_task(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
+    change_card(folder, as_format_3)
+    change_card(folder, lambda card: card.update(task="dinosaurs"))
+    card, _ = read_artifact(folder)
+    assert [fact.key for fact in card.facts] == ["sign_number", "category", "ends"]
+    assert card.labels[14].facts["sign_number"] == "206"
+
+
+@pytest.mark.parametrize("artifact", [2], indirect=True)
+def test_artifact_of_an_unreadable_format_says_how_it_is_brought_up_to_date(artifact: Path) -> None:
     with pytest.raises(ArtifactError, match=f"python -m model.relabel {artifact}"):
         read_artifact(artifact)
 

@@ -99,7 +99,7 @@ def test_unknown_class_is_not_found(shown: str, class_index: str) -> None:
 def test_without_a_data_set_three_ways_to_get_one_are_told(service: str) -> None:
     for path in ("/data", "/data/14"):
         response = requests.get(service + path, timeout=30)
-        assert_problem(response, 404, "no_data", "There are three ways")
+        assert_problem(response, 404, "no_data", "Ways to get one")
         for way in ("--download", "--data PATH", "--data drawn"):
             assert way in response.json()["detail"]
 

@@ -16,7 +16,7 @@ import requests
 import streamlit as st
 
 import tests.conftest
-from model.progress import STATE_FILE, training_folder, training_lock, write_state
+from model.progress import STATE_FILE, TrainingState, training_folder, training_lock, write_state
 from tests.conftest import SHIPPED
 
 POLL_S = 0.01  # how often a server looks whether it is to end

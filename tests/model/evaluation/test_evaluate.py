@@ -1,4 +1,4 @@
-"""`python -m model.evaluation.evaluate` and the corruptions, with the shipped classifier on drawings."""
+"""`python -m model.evaluation` and the corruptions, with the shipped classifier on drawings."""
 
 import dataclasses
 import json
@@ -46,7 +46,7 @@ def test_each_severity_of_a_corruption_changes_more(signs: npt.NDArray[np.uint8]
 
 
 def evaluate(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "model.evaluation.evaluate", *map(str, arguments)]
+    command = [sys.executable, "-m", "model.evaluation", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
