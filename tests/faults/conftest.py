@@ -1,15 +1,13 @@
 """How large the faults are, and the table of what came of them."""
 
-import dataclasses
 import os
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from data.task import Task
-from model.artifact import read_artifact, write_artifact
-from tests.conftest import SHIPPED
+from tests.conftest import ROOT
 from tests.faults.client import Tally
 
 FAST, SLOW = (8, 16), (128, 256, 256)  # widths of networks that take about 0.3 ms and 30 ms without AVX-512
@@ -30,29 +28,22 @@ def ledger(request: pytest.FixtureRequest) -> list[tuple[str, Tally, str]]:
 
 
 @pytest.fixture(scope="session")
-def fast_artifact(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fast_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier that is fast enough to run on the event loop."""
-    return write_untrained(tmp_path_factory.mktemp("fast") / "artifact", task, FAST)
+    return write_untrained(tmp_path_factory.mktemp("fast") / "artifact", *FAST)
 
 
 @pytest.fixture(scope="session")
-def slow_artifact(task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def slow_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier that takes tens of milliseconds."""
-    return write_untrained(tmp_path_factory.mktemp("slow") / "artifact", task, SLOW)
+    return write_untrained(tmp_path_factory.mktemp("slow") / "artifact", *SLOW)
 
 
-def write_untrained(folder: Path, task: Task, widths: tuple[int, ...]) -> Path:
+def write_untrained(folder: Path, *widths: int) -> Path:
     """Write an artifact with an untrained network of these widths."""
-    from model.training.export import to_litert
-    from model.training.inference_graph import serving_network
-    from model.training.network import build_network
-
-    settings = dataclasses.replace(task.preset("quick"), widths=widths)
-    class_index = np.arange(len(task.labels))
-    pixels = np.random.default_rng(0).integers(0, 256, (len(class_index), *task.input_size, 3), np.uint8)
-    network = build_network(task.input_size, len(class_index), settings)
-    card = dataclasses.replace(read_artifact(SHIPPED)[0], version="-".join(map(str, widths)))
-    write_artifact(folder, card, to_litert(serving_network(network, pixels, class_index)), network.save)
+    command = [sys.executable, "-m", "tests.faults.untrained", str(folder), *map(str, widths)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
     return folder
 
 
