@@ -19,12 +19,14 @@ import orjson
 from flask import Flask
 
 from model.classifier import Classifier
+from model.prediction import Prediction
 from service import bridge
 from service.access import GUARDED, Access
 from service.answers import Options, answer, decode, open_picture
 from service.fetch import Fetcher
 from service.gate import MAX_FETCHES, Gate
 from service.headers import KEY, REQUEST_ID, Fields, dressed, name_request, preflight, shared
+from service.inference import InferenceQueue, WarmClassifier
 from service.logs import log_request
 from service.metrics import Metrics
 from service.payloads import BATCH_TOO_LARGE, JSON, MAX_BATCH_BYTES, MAX_BODY_BYTES, RAW_TYPES, address_in
@@ -38,10 +40,9 @@ DATA: Final = "/data"  # and what lies below
 BODY_S: Final = 30.0  # for all of a body; then 408
 MAX_OTHER_BYTES: Final = 64 * 1024  # of a body where none is needed
 MAX_DISCARDED: Final = 256 * 1024**2  # up to here a body that is too large is read, so that its client hears why
-RUSH_S: Final = 0.0002  # between two answers, when requests wait
-# Larger pictures are opened and decoded in a thread: these take a few milliseconds at worst.
-INLINE_PIXELS: Final = 100_000
-INLINE_BYTES: Final = 64 * 1024
+# Larger pictures are opened and decoded in threads of their own, so that they do not delay the small ones.
+SMALL_PIXELS: Final = 100_000
+SMALL_BYTES: Final = 64 * 1024
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -90,7 +91,7 @@ class Service:
         self._metrics, self._log_requests, self._origins = metrics, settings.log_requests, settings.origins
         self._access = Access(settings.keys, settings.rate_limit, settings.rate_limit_storage)
         self._gate = Gate(settings.queue, metrics)
-        self._answered = 0.0  # when the last raw picture was
+        self._inference = InferenceQueue(settings.inference_pool)
         self._decoders = ThreadPoolExecutor(settings.threads, "decode")
         self._predictions = ThreadPoolExecutor(settings.threads, "predict")
         self._fetches = ThreadPoolExecutor(MAX_FETCHES, "fetch")
@@ -161,9 +162,6 @@ class Service:
                 self._gate.release(len(body))
                 body, raw = fetched, True
             with self._gate.place():
-                # In a rush, who came meanwhile is counted first, and refused if there are too many.
-                if time.perf_counter() - self._answered < RUSH_S:
-                    await asyncio.sleep(0)
                 if raw:
                     return await self._predict(scope["query_string"], body)
                 return await self._flask(self._predictions, scope, body, request_id)
@@ -172,20 +170,36 @@ class Service:
 
     async def _predict(self, query: bytes, payload: bytes) -> Reply:
         """Answer a raw picture as the Flask route does."""
-        classifier = self._readiness.classifier()
-        options, stages = _options(query, classifier), Stages()
-        picture = open_picture(payload) if len(payload) <= INLINE_BYTES else None
-        if picture and picture.height * picture.width <= INLINE_PIXELS:
-            pixels = decode(picture, classifier.card, options.box, stages)
+        warm = await self._warm_classifier()
+        classifier, stages = warm.classifier, Stages()
+        options = _options(query, classifier)
+        picture = open_picture(payload) if len(payload) <= SMALL_BYTES else None
+        if picture and picture.height * picture.width <= SMALL_PIXELS:
+            small = picture
+
+            def job() -> tuple[dict[str, Any], Prediction]:
+                return answer(classifier, decode(small, classifier.card, options.box, stages), options, stages)
         else:
-            loop = asyncio.get_running_loop()
-            pixels = await loop.run_in_executor(
+            pixels = await asyncio.get_running_loop().run_in_executor(
                 self._decoders, lambda: decode(open_picture(payload), classifier.card, options.box, stages)
             )
-        body, prediction = answer(classifier, pixels, options, stages)
+
+            def job() -> tuple[dict[str, Any], Prediction]:
+                return answer(classifier, pixels, options, stages)
+
+        body, prediction = await self._inference.run(job, slow=warm.is_slow)
         self._metrics.count_answer(prediction, stages)
-        self._answered = time.perf_counter()
         return Reply(200, [_JSON, (HEADER.lower().encode(), stages.header().encode())], orjson.dumps(body))
+
+    async def _warm_classifier(self) -> WarmClassifier:
+        """Return the classifier in use; the first one is loaded in a thread.
+
+        Raises:
+            Problem: `not_ready`.
+        """
+        if warm := self._readiness.in_use():
+            return warm
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, self._readiness.warm_classifier)
 
     async def _fetch(self, fetcher: Fetcher, url: str, query: bytes) -> bytes:
         """Return the picture at an address; hosts that are slow keep nobody else waiting.
@@ -193,7 +207,7 @@ class Service:
         Raises:
             Problem: it is not fetched, or cannot be.
         """
-        _options(query, self._readiness.classifier())  # for a request that is refused nothing is fetched
+        _options(query, (await self._warm_classifier()).classifier)  # nothing is fetched for an invalid request
         with self._gate.fetching():
             return await asyncio.get_running_loop().run_in_executor(self._fetches, fetcher.fetch, url)
 

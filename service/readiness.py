@@ -5,12 +5,11 @@ import threading
 import time
 from pathlib import Path
 
-import numpy as np
-
 from model.artifact import CARD_FILE, Card
 from model.classifier import Classifier
 from model.errors import ArtifactError
 from model.progress import TrainingState, is_training, read_state
+from service.inference import WarmClassifier
 from service.metrics import Metrics
 from service.problems import Problem
 
@@ -41,7 +40,7 @@ class Readiness:
         self._artifact, self._training, self._contract = artifact, training, contract
         self._metrics = metrics
         self._lock = threading.Lock()
-        self._classifier: Classifier | None = None
+        self._warm: WarmClassifier | None = None
         self._stamp: tuple[int, int] | None = None
         self._next_look = 0.0
         self._fault = ""  # of the artifact, if it could not be loaded
@@ -51,14 +50,17 @@ class Readiness:
         return (self._artifact / CARD_FILE).exists()
 
     def classifier(self) -> Classifier:
-        """Return the classifier, warm.
+        """Return the classifier in use, loading it first if necessary.
 
         Raises:
             Problem: `not_ready`, with the progress of the training if there is one.
         """
-        if self._classifier is not None:
-            self._look_for_newer()
-            return self._classifier
+        return self.warm_classifier().classifier
+
+    def warm_classifier(self) -> WarmClassifier:
+        """Return the classifier in use as `classifier` does, with the time that it takes."""
+        if warm := self.in_use():
+            return warm
         if not self.has_artifact():
             raise self._not_ready()
         if self._fault and time.monotonic() < self._next_look:  # reading it takes time, so not for every request
@@ -69,42 +71,53 @@ class Readiness:
             self._fault, self._next_look = str(error), time.monotonic() + LOOK_INTERVAL_S
             raise self._problem(self._fault) from error
 
+    def in_use(self) -> WarmClassifier | None:
+        """Return the classifier in use, or None if none has been loaded; never blocks.
+
+        A newer artifact is loaded in the background, and returned by a later call.
+        """
+        if self._warm is not None:
+            self._look_for_newer()
+        return self._warm
+
     def card(self) -> Card | None:
         """Return the card of the classifier in use, if there is one."""
-        return None if self._classifier is None else self._classifier.card
+        return None if self._warm is None else self._warm.classifier.card
 
     def progress(self) -> TrainingState | None:
         """Return how far a training is, if one goes on."""
         return read_state(self._training) if is_training(self._training) else None
 
-    def load(self) -> Classifier:
-        """Load the classifier if that has not been done, and run it once so that the first request is not slow.
+    def load(self) -> WarmClassifier:
+        """Load the classifier unless that has been done.
 
         Raises:
             ArtifactError: it is missing or cannot be used.
         """
         with self._lock:
-            if self._classifier is None:
+            if self._warm is None:
                 self._stamp = self._read_stamp()
-                self._classifier = self._load_warm()
+                self._warm = WarmClassifier.load(self._artifact)
                 self._metrics.set_ready()
-            return self._classifier
+            return self._warm
 
     def _look_for_newer(self) -> None:
-        """Take a new artifact into use, if there is one; the old one stays if it cannot be used.
-
-        One thread looks, and no more often than every `LOOK_INTERVAL_S`; the others go on with what there is.
-        """
+        """Start loading a new artifact if there is one, at most one at a time, every `LOOK_INTERVAL_S` at most."""
         if time.monotonic() < self._next_look or not self._lock.acquire(blocking=False):
             return
+        self._next_look = time.monotonic() + LOOK_INTERVAL_S
+        stamp = self._read_stamp()
+        if stamp is None or stamp == self._stamp:
+            self._lock.release()
+            return
+        self._stamp = stamp
+        threading.Thread(target=self._replace, name="load", daemon=True).start()
+
+    def _replace(self) -> None:
+        """Put a new artifact in use; the old one stays in use if it cannot be. Releases the lock."""
         try:
-            self._next_look = time.monotonic() + LOOK_INTERVAL_S
-            stamp = self._read_stamp()
-            if stamp is None or stamp == self._stamp:
-                return
-            self._stamp = stamp
-            self._classifier = self._load_warm()
-            _log.warning("classifier %s is in use now", self._classifier.card.version)
+            self._warm = WarmClassifier.load(self._artifact)
+            _log.warning("classifier %s is in use now", self._warm.classifier.card.version)
         except ArtifactError as error:
             _log.error("the new classifier cannot be used, the old one stays in use: %s", error)
         finally:
@@ -117,11 +130,6 @@ class Readiness:
         except FileNotFoundError:
             return None
         return state.st_ino, state.st_mtime_ns
-
-    def _load_warm(self) -> Classifier:
-        classifier = Classifier.load(self._artifact)
-        classifier.run(np.zeros((1, *classifier.card.input_size, 3), np.uint8))
-        return classifier
 
     def _not_ready(self) -> Problem:
         progress = read_state(self._training)

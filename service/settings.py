@@ -37,6 +37,9 @@ class Settings(BaseModel):
         description="processes; by default one for each processor that may be used",
     )
     threads: int = Field(4, ge=1, description="threads of a process for batches, forms, JSON and large pictures")
+    inference_threads: int | None = Field(
+        None, ge=1, description="inference threads per process (default: usable cores divided by workers, at least 1)"
+    )
     queue: int = Field(64, ge=1, description="requests that may wait in a process; the next one gets 429")
     task: str = Field("traffic_sign", description="what is trained if there is no classifier")
     artifact: Path | None = Field(
@@ -110,6 +113,11 @@ class Settings(BaseModel):
     def origins(self) -> frozenset[str]:
         """The origins whose pages may read answers."""
         return _parts(self.cors_origins)
+
+    @property
+    def inference_pool(self) -> int:
+        """Number of inference threads per process."""
+        return self.inference_threads or max(1, usable_cores() // self.workers)
 
     @property
     def offers(self) -> list[str]:

@@ -14,7 +14,9 @@ ANSWER_S = 30.0  # a request without an answer after so long is lost
 
 @dataclass
 class Tally:
-    """What became of the requests of a load: `statuses` counts answers, `latencies_s` are those of the answers 200.
+    """What became of the requests of a load.
+
+    `statuses` counts answers; `latencies_s` has those of the answers 200, `refusals_s` those of the answers 429.
 
     A connection that the server closes before a request on it has any answer is a matter of course of HTTP: clients
     try again once, on a new one, since a prediction changes nothing (RFC 9110, section 9.2.2). `retried` counts these,
@@ -23,6 +25,7 @@ class Tally:
 
     statuses: Counter[int] = field(default_factory=Counter)
     latencies_s: list[float] = field(default_factory=list)
+    refusals_s: list[float] = field(default_factory=list)
     retried: int = 0
     lost: int = 0
     refused: int = 0
@@ -85,8 +88,8 @@ async def _client(
                 line = None
             if status:
                 tally.statuses[status] += 1
-                if status == 200:
-                    tally.latencies_s.append(time.perf_counter() - began)
+                if status in (200, 429):
+                    (tally.latencies_s if status == 200 else tally.refusals_s).append(time.perf_counter() - began)
                 break
             if attempt == 1:
                 tally.retried += 1

@@ -1,8 +1,10 @@
 """What the service does when clients, machines and people do their worst: real gunicorn, real load."""
 
+import contextlib
 import dataclasses
 import itertools
 import os
+import selectors
 import shutil
 import signal
 import socket
@@ -260,6 +262,7 @@ def test_overload_is_refused_and_loses_nothing(full: bool, ledger: Ledger) -> No
     assert set(tally.statuses) == {200, 429}
     assert tally.lost == tally.refused == calm.lost == 0
     assert rejected == tally.statuses[429]
+    assert np.median(tally.refusals_s) < np.median(tally.latencies_s)
     usual, pressed = (float(np.quantile(each.latencies_s, 0.99)) * 1000 for each in (calm, tally))
     ledger.append(
         (
@@ -268,6 +271,53 @@ def test_overload_is_refused_and_loses_nothing(full: bool, ledger: Ledger) -> No
             f"p99 of those answered {pressed:.0f} ms; {usual:.0f} ms before",
         )
     )
+
+
+@pytest.mark.parametrize(("speed", "place"), [("fast", "on the event loop"), ("slow", "in threads")])
+def test_overload_is_refused_whatever_an_inference_takes(
+    speed: str, place: str, request: pytest.FixtureRequest, ledger: Ledger, capfd: pytest.CaptureFixture[str]
+) -> None:
+    places, clients = 4, 20
+    artifact = request.getfixturevalue(f"{speed}_artifact")
+    with start_process(workers=1, queue=places, artifact=artifact, log_format="text") as (url, _):
+        with load(url, [STOP], clients) as tally:
+            wait_until(lambda: min(tally.statuses[200], tally.statuses[429]) > 20)
+            assert requests.get(f"{url}/healthz", timeout=5).status_code == 200
+            answered = tally.statuses[200]
+            wait_until(lambda: tally.statuses[200] > answered + 20)
+        rejected = metric(url, "sign_requests_rejected_total")
+    assert f"ms per inference, {place}" in capfd.readouterr().err
+    assert set(tally.statuses) == {200, 429}
+    assert tally.lost == tally.refused == 0
+    assert rejected == tally.statuses[429]
+    served, refused = (float(np.median(each)) * 1000 for each in (tally.latencies_s, tally.refusals_s))
+    if speed == "slow":  # otherwise the client itself takes longer than an inference
+        assert refused < served / 2
+    besides = f"medians: {served:.0f} ms until an answer, {refused:.0f} ms until a refusal"
+    ledger.append((f"{clients} clients for {places} places, {speed} classifier", tally, besides))
+
+
+def test_first_come_is_first_served(slow_artifact: Path) -> None:
+    """Requests are sent on open connections one after the other; so are the answers."""
+    with (
+        start_process(workers=1, inference_threads=1, artifact=slow_artifact) as (url, _),
+        contextlib.ExitStack() as stack,
+        selectors.DefaultSelector() as selector,
+    ):
+        host, port = urlsplit(url).hostname or "", urlsplit(url).port or 0
+        connections = [stack.enter_context(socket.create_connection((host, port), timeout=30)) for _ in range(12)]
+        for number, connection in enumerate(connections):
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+            selector.register(connection, selectors.EVENT_READ, number)
+        for connection in connections:
+            connection.sendall(message(url, STOP))
+        order: list[int] = []
+        while len(order) < len(connections):
+            for key, _ in selector.select(timeout=30):
+                order.append(key.data)
+                selector.unregister(key.fileobj)
+    assert order == list(range(len(connections)))
 
 
 def test_the_clock_may_jump(ledger: Ledger, tmp_path: Path) -> None:
