@@ -91,7 +91,7 @@ def cut(picture: Picture, box: Box) -> bytes:
     Raises:
         Problem: it is damaged, or has no such part.
     """
-    return _readable(lambda: picture.cut(box))
+    return _readable(lambda: picture.crop(box))
 
 
 def decode(picture: Picture, card: Card, box: Box | None, stages: Stages) -> npt.NDArray[np.uint8]:

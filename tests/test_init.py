@@ -195,7 +195,7 @@ def test_feedback_that_cannot_be_learnt_from_is_named(tmp_path: Path) -> None:
     folder = feedback_folder(tmp_path, "traffic_sign")
     result = init(*options, "--artifact", tmp_path / "artifact")
     assert result.returncode == 1
-    assert f"{folder}: there are no pictures that people have named" in result.stderr
+    assert f"{folder}: there is no feedback" in result.stderr
     for payload in (b"no picture", encoded(drawing())[:500]):
         stored = folder / keep(folder, payload, ".png", 14)
         result = init(*options, "--artifact", tmp_path / "artifact")

@@ -5,7 +5,7 @@ import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
 
-from data.split import take_some_of_each
+from data.split import sample_evenly
 
 PER_CLASS = 200  # examples that a prototype is the mean of, at most
 
@@ -30,7 +30,7 @@ def serving_network(
     if len(features.shape) == 4:
         features = layers.GlobalAveragePooling2D(dtype="float32", name="embedding")(features)
     embed = keras.Model(network.inputs, features)
-    rows = take_some_of_each(np.arange(len(class_index)), class_index, PER_CLASS)
+    rows = sample_evenly(np.arange(len(class_index)), class_index, PER_CLASS)
     embedding = embed.predict(pixels[rows], batch_size=256, verbose=0).astype(np.float32)
     mean = embedding.mean(axis=0)
     direction = _unit(embedding - mean)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from data.images import DECODER_VERSION
 from data.prepare import Prepared
-from data.split import split_by_group, take_some_of_each
+from data.split import sample_evenly, split_by_group
 from data.task import Task
 from data.training_settings import Training
 from model.artifact import read_artifact
@@ -116,7 +116,7 @@ def divide(prepared: Prepared, settings: Training) -> tuple[npt.NDArray[np.int64
     if settings.validation:
         training, validation = split_by_group(prepared.class_index, prepared.groups, settings.validation, settings.seed)
     if settings.frames:
-        training = take_some_of_each(training, prepared.groups[training], settings.frames)
+        training = sample_evenly(training, prepared.groups[training], settings.frames)
     return training, validation
 
 
