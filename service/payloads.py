@@ -3,10 +3,11 @@
 import base64
 import json
 
-from flask import current_app, request
+from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from data.images import MAX_BYTES, MEDIA_TYPES
+from service.components import components
 from service.problems import Problem
 
 JSON = "application/json"
@@ -72,7 +73,7 @@ def read_pictures() -> list[tuple[str, bytes]]:
     return [(file.filename or "", file.read()) for file in files]
 
 
-def address_in(body: bytes) -> str | None:
+def url_in(body: bytes) -> str | None:
     """Return the address that a JSON body gives its picture by, if it does and is short enough.
 
     Raises:
@@ -108,7 +109,7 @@ def _read_json(body: bytes, *, by_url: bool = True) -> tuple[str, str]:
 def _from_json(by_url: bool) -> bytes:
     name, value = _read_json(request.get_data(cache=False), by_url=by_url)
     if name == "url":  # one that is fetched does not come here
-        if current_app.extensions["settings"].allow_urls:
+        if components().settings.allow_urls:
             raise Problem("bad_request", f"A body with an address may have at most {MAX_ADDRESS_BYTES:,} bytes.")
         raise Problem("not_implemented", "This service does not fetch images by URL; send the image.")
     if value.startswith("data:"):

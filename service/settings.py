@@ -125,13 +125,13 @@ class Settings(BaseModel):
         return sorted(name for name, on in {"feedback": self.feedback, "urls": self.allow_urls}.items() if on)
 
     @property
-    def artifact_folder(self) -> Path:
-        """Where the classifier is, or will be."""
-        return self.artifact or ARTIFACTS / self.task
+    def artifacts(self) -> dict[str, Path]:
+        """The tasks that are served, one for now, and the folders of their classifiers, which may not exist yet."""
+        return {self.task: self.artifact or ARTIFACTS / self.task}
 
     @property
     def store_folder(self) -> Path:
-        """Where data, checkpoints and the progress of a training are."""
+        """Folder for data sets, feedback, checkpoints and the state of a training."""
         return self.store or STORE
 
 

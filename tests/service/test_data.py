@@ -126,8 +126,8 @@ def test_the_data_set_may_be_named(tmp_path: Path) -> None:
 
 
 def test_the_first_start_trains_on_the_data_set_that_is_named(tmp_path: Path) -> None:
-    assert "--data" not in training_command(Settings(store=tmp_path))
-    command = training_command(Settings(store=tmp_path, data=tmp_path / "elsewhere"))
+    assert "--data" not in training_command(Settings(store=tmp_path), "traffic_sign")
+    command = training_command(Settings(store=tmp_path, data=tmp_path / "elsewhere"), "traffic_sign")
     assert command[command.index("--data") + 1] == str(tmp_path / "elsewhere")
 
 

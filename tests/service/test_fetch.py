@@ -25,7 +25,6 @@ from service.app import create_app
 from service.asgi import Service
 from service.fetch import Address, Fetcher, is_public, resolve
 from service.gate import MAX_FETCHES
-from service.metrics import Metrics
 from service.payloads import MAX_ADDRESS_BYTES
 from service.problems import Problem
 from service.settings import Settings
@@ -292,8 +291,7 @@ def test_hosts_that_never_answer_keep_nobody_else_waiting(port: int) -> None:
     """As many as may be fetched from at a time; then pictures that are sent are answered, and further addresses not."""
 
     async def rush() -> None:
-        settings, metrics = Settings(allow_urls=True), Metrics()
-        service = Service(create_app(settings, metrics), settings, metrics, FETCHER)
+        service = Service(create_app(Settings(allow_urls=True)), FETCHER)
         slow = json.dumps({"url": f"http://outside:{port}/slow"}).encode()
         waiting = [asyncio.create_task(ask(service, slow)) for _ in range(MAX_FETCHES)]
         await asyncio.sleep(0)  # all of them have begun

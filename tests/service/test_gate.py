@@ -118,6 +118,21 @@ def test_the_log_is_json_with_the_id_of_the_request(capfd: pytest.CaptureFixture
     assert any("Listening at" in line["message"] for line in lines)
 
 
+def test_warnings_of_libraries_about_photos_are_lines_of_the_log(capfd: pytest.CaptureFixture[str]) -> None:
+    cut_exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x02"
+    photo = encoded(drawing(), "JPEG", exif=cut_exif)
+    with start_service() as service:
+        answer = requests.post(
+            f"{service}/predict_traffic_sign", data=photo, headers={"Content-Type": "image/jpeg"}, timeout=5
+        )
+        assert answer.status_code == 200
+    lines = [line for line in capfd.readouterr().err.splitlines() if "EXIF" in line]
+    [warning] = map(json.loads, lines)
+    assert (warning["level"], warning["logger"]) == ("warning", "py.warnings")
+    assert warning["message"].startswith("UserWarning: Corrupt EXIF data.")
+    assert "\n" not in warning["message"]
+
+
 def test_the_documentation_needs_nothing_from_elsewhere(service: str) -> None:
     page = requests.get(f"{service}/docs/", timeout=5)
     assert page.status_code == 200

@@ -104,7 +104,9 @@ def test_new_artifact_is_taken_into_use_without_a_failed_request_and_a_bad_one_i
 
     with start_service(artifact=folder, workers=2) as service:
         client, log = Client(service, 5.0), Log(service, capfd)
-        wait_until(lambda: "sign_workers_ready 2.0" in requests.get(f"{service}/metrics", timeout=5).text)
+        wait_until(
+            lambda: 'sign_workers_ready{task="traffic_sign"} 2.0' in requests.get(f"{service}/metrics", timeout=5).text
+        )
         for version in ("second", "third"):
             replace(version)
             log.wait_for_both(f"classifier {version} is in use now")
