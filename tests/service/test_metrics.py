@@ -82,7 +82,7 @@ def test_tasks_are_counted_separately() -> None:
     assert (samples["sign_workers_ready", "one"], samples["sign_workers_ready", "two"]) == (1, 0)
     assert ("sign_classes_total", "14 one") not in samples
     assert samples["sign_classes_total", "14 two"] == 3
-    assert samples["sign_verdicts_total", "confident two"] == 3
+    assert samples["sign_verdicts_total", "two confident"] == 3
     assert samples["sign_model", "two v1"] == 1
     assert samples["sign_training_epochs", "two"] == 1
 
