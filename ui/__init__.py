@@ -1,1 +1,1 @@
-"""The page: Streamlit, knowing only the HTTP contract of the service."""
+"""The page, in Streamlit; it knows only the service's HTTP contract."""

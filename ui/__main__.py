@@ -1,4 +1,4 @@
-"""Start the page: `python -m ui`, with Streamlit's own options behind it if need be."""
+"""Start the page: `python -m ui`, optionally followed by options of Streamlit."""
 
 import os
 import sys
@@ -13,4 +13,4 @@ if __name__ == "__main__":
         sys.exit(f"error: {error}")
     script = str(Path(__file__).with_name("app.py"))
     command = [sys.executable, "-m", "streamlit", "run", script, *sys.argv[1:]]
-    os.execv(sys.executable, command)  # noqa: S606 — no shell, our own words only
+    os.execv(sys.executable, command)  # noqa: S606 — no shell; fixed arguments and those of our own caller

@@ -1,4 +1,4 @@
-"""An answer of the service, for people: the sign, its meaning, the verdict and what else it could be."""
+"""A prediction as people see it: the sign, its meaning, the verdict, and the other candidates."""
 
 import html
 from collections.abc import Sequence
@@ -7,12 +7,22 @@ from typing import Final
 
 import streamlit as st
 
-from ui.client import Box, Label, Prediction, Refused, ServiceError
+from ui.client import Refused, ServiceError
 from ui.components import extras
 from ui.connection import client, patiently
-from ui.texts import category_of, duty_of, end_of, language, name_of, other_name_of, probability, text
-from ui.trouble import show as show_trouble
-from ui.trouble import show_refusal
+from ui.contract import Box, Fact, Label, Prediction
+from ui.texts import (
+    description_of,
+    language,
+    markdown_escaped,
+    name_of,
+    other_name_of,
+    probability,
+    text,
+    title_of,
+    value_of,
+)
+from ui.trouble import show_refusal, show_trouble
 
 VERDICTS: Final = {
     "confident": (":material/check_circle:", "green"),
@@ -21,38 +31,42 @@ VERDICTS: Final = {
 }
 SIGNS: Final = Path(__file__).with_name("static") / "signs"
 NONE: Final = "none"
-SHOWN: Final = 0.001  # less probable than this, nothing is said to be possible
+SHOWN: Final = 0.001  # candidates less probable than this are not mentioned
 
 
 def sign_file(index: int) -> Path | None:
-    """Return the drawing of a class, if there is one."""
+    """Return the drawing of a class, or None if there is none."""
     path = SIGNS / f"{index:02}.webp"
     return path if path.exists() else None
 
 
 def sign_address(index: int) -> str | None:
-    """Return where browsers get the drawing of a class, if there is one."""
+    """Return the URL of the drawing of a class, or None if there is none."""
     path = sign_file(index)
     return f"app/static/signs/{path.name}" if path else None
 
 
-def show_sign(label: Label, width: int, words: str = "") -> None:
-    """Show the drawing of a class, if there is one; `width` in pixels, `words` for those who do not see it."""
+def show_sign(label: Label, width: int, alt: str = "") -> None:
+    """Show the drawing of a class, if there is one; `width` in pixels."""
     if path := sign_file(label.index):
-        st.image(path, width=width, alt=words or text("sign.drawn", name=name_of(label)))
+        st.image(path, width=width, alt=alt or text("sign.drawn", name=name_of(label)))
 
 
-def show_meaning(label: Label) -> None:
-    """Show number, category, duty and end of a sign."""
-    st.markdown(
-        f":blue-badge[{text('sign.number', number=label.sign_number)}] :gray-badge[{category_of(label)}] "
-        f":gray-badge[{text('sign.class_index', index=label.index)}]"
-    )
-    st.write(duty_of(label))
-    st.markdown(f"**{text('sign.ends')}** {end_of(label)}")
+def show_meaning(label: Label, facts: Sequence[Fact]) -> None:
+    """Show the description of a class and its facts: short ones as badges, others as paragraphs."""
+    short = [(fact, value) for fact in facts if fact.short and (value := value_of(fact, label))]
+    badges = [
+        f":{'blue' if fact.in_answer else 'gray'}-badge[{markdown_escaped(_badge_text(fact, value))}]"
+        for fact, value in short
+    ]
+    st.markdown(" ".join([*badges, f":gray-badge[{text('sign.class_index', index=label.index)}]"]))
+    st.write(description_of(label))
+    for fact in facts:
+        if not fact.short and (value := value_of(fact, label)):
+            st.markdown(f"**{title_of(fact)}:** {value}")
 
 
-def show(prediction: Prediction, labels: Sequence[Label]) -> None:
+def show_prediction(prediction: Prediction, labels: Sequence[Label], facts: Sequence[Fact]) -> None:
     """Show the verdict, the sign and its meaning, and the candidates."""
     icon, colour = VERDICTS[prediction.verdict]
     label = labels[prediction.class_index]
@@ -68,15 +82,16 @@ def show(prediction: Prediction, labels: Sequence[Label]) -> None:
     st.markdown(f":{colour}-badge[{icon} {text(f'verdict.{prediction.verdict}')}]")
     st.write(_explain(prediction, labels))
     if known:
-        show_meaning(label)
-        words = f"{name_of(label)}. {duty_of(label)} {end_of(label)}"
+        show_meaning(label, facts)
+        sentences = [value_of(fact, label) for fact in facts if not fact.short]
+        words = " ".join([f"{name_of(label)}.", description_of(label), *sentences])
         extras.offer_to_read(words, text("answer.read"), {"de": "de-DE"}.get(language(), "en-GB"))
     st.markdown(f"**{text('answer.candidates' if known else 'answer.nearest')}**")
     st.html(_bars(prediction, labels))
 
 
-def show_similar(prediction: Prediction, labels: Sequence[Label]) -> None:
-    """Show the signs that this one is easily taken for, side by side."""
+def show_similar_signs(prediction: Prediction, labels: Sequence[Label]) -> None:
+    """Show the signs that are often confused with this one, side by side."""
     label = labels[prediction.class_index]
     if prediction.verdict == "not_recognised" or not label.confused_with:
         return
@@ -89,7 +104,7 @@ def show_similar(prediction: Prediction, labels: Sequence[Label]) -> None:
 
 
 def ask_for_feedback(picture: bytes, box: Box | None, labels: Sequence[Label]) -> None:
-    """Let a person say which sign it really is, and let the service keep that if they agree."""
+    """Show a form to correct the answer; the service stores picture and class if the person agrees."""
     done = f"feedback {hash((picture, box))}"
     if st.session_state.get(done):
         st.success(text("feedback.thanks"), icon=":material/volunteer_activism:")
@@ -120,6 +135,11 @@ def ask_for_feedback(picture: bytes, box: Box | None, labels: Sequence[Label]) -
             st.rerun()
 
 
+def _badge_text(fact: Fact, value: str) -> str:
+    """Return a value that is a word as it is, and any other, such as a number, behind its title: "Sign 206"."""
+    return value if value[0].isalpha() else f"{title_of(fact)} {value}"
+
+
 def _explain(prediction: Prediction, labels: Sequence[Label]) -> str:
     share = probability(prediction.probability)
     if prediction.verdict == "not_recognised":
@@ -138,8 +158,8 @@ def _bars(prediction: Prediction, labels: Sequence[Label]) -> str:
     rows = []
     for each in prediction.alternatives:
         name, share = html.escape(name_of(labels[each.class_index])), html.escape(probability(each.probability))
-        drawn = sign_address(each.class_index)
-        picture = f'<img src="{drawn}" alt="" width="28" height="28">' if drawn else "<span></span>"
+        drawing = sign_address(each.class_index)
+        picture = f'<img src="{drawing}" alt="" width="28" height="28">' if drawing else "<span></span>"
         rows.append(
             f'<li>{picture}<span class="name">{name}</span><span class="share">{share}</span>'
             f'<span class="track"><span style="width:{100 * each.probability:.1f}%"></span></span></li>'

@@ -1,4 +1,4 @@
-"""The page: a picture of a traffic sign goes in; the sign, its meaning and how far to trust that come out."""
+"""The entry point of the page: language, navigation, and the errors of all views."""
 
 from functools import partial
 from importlib import import_module
@@ -14,16 +14,16 @@ from ui.texts import text
 from ui.trouble import show_refusal, wait_for_end
 
 HERE = Path(__file__).parent
-PAGES = ("classify", "batch", "signs", "data", "model", "service")  # the first is the one that people come for
+PAGES = ("classify", "batch", "signs", "data", "model", "service")  # the first is the default
 
 
-def draw(name: str) -> None:
-    """Draw a page; what only this one needs, such as charts, is imported now, so that the first one comes fast."""
-    import_module(f"ui.views.{name}").show()
+def draw_page(name: str) -> None:
+    """Draw a page; its module is imported only now, so that the first page does not wait for charts."""
+    import_module(f"ui.views.{name}").draw_page()
 
 
 def main() -> None:
-    """Draw the page that the address names."""
+    """Draw the page that the URL names."""
     wanted = st.query_params.get(texts.KEY, "")
     st.session_state.setdefault(texts.KEY, wanted if wanted in texts.LANGUAGES else texts.browser_language())
     st.set_page_config(page_title=text("app.name"), page_icon=str(HERE / "icon.png"), layout="wide")
@@ -34,11 +34,11 @@ def main() -> None:
             label_visibility="collapsed",
         )  # fmt: skip
     with st.container(key="unseen"):
-        extras.tell_language(texts.language())
-        extras.close_menu_when_chosen()
+        extras.set_page_language(texts.language())
+        extras.close_menu_after_click()
         st.html(f"<style>:root {{ --upload: '{text('app.upload')}'; }}</style>")
     pages = [
-        st.Page(partial(draw, name), title=text(f"{name}.nav"), url_path=name, default=name == PAGES[0])
+        st.Page(partial(draw_page, name), title=text(f"{name}.nav"), url_path=name, default=name == PAGES[0])
         for name in PAGES
     ]
     page = st.navigation(pages, position="top")

@@ -1,4 +1,4 @@
-"""Charts that write numbers as the language does."""
+"""Charts with numbers in the format of the session's language."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ from ui.texts import language
 GERMAN: Final = alt.Locale(number=alt.NumberLocale(decimal=",", thousands=".", grouping=[3], currency=["", " €"]))
 
 
-def show(chart: alt.Chart | alt.LayerChart, height: int) -> None:
-    """Show a chart, as wide as there is room; `height` in pixels."""
+def show_chart(chart: alt.Chart | alt.LayerChart, height: int) -> None:
+    """Show a chart at full width; `height` in pixels."""
     locale = GERMAN if language() == "de" else alt.Undefined
     st.altair_chart(chart.properties(height=height).configure(locale=locale))

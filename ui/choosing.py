@@ -1,4 +1,4 @@
-"""Which picture a person wants to know about; whichever was chosen last counts, on whatever way."""
+"""The input of a picture: as a file, pasted, from the camera, from a URL, or a sample; the last input counts."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -6,26 +6,26 @@ from typing import Final
 
 import streamlit as st
 
-from ui.client import State
 from ui.components import extras
 from ui.connection import forget_answers
+from ui.contract import State
 from ui.texts import text
 
 SAMPLES: Final = {path.stem: path for path in sorted((Path(__file__).parent / "static/samples").glob("*.png"))}
 WAYS: Final = {"file": ":material/upload:", "camera": ":material/photo_camera:", "address": ":material/link:"}
-CHOICE, SAMPLE, WAY = "choice", "sample", "way"  # in the session
+CHOICE, SAMPLE, WAY = "choice", "sample", "way"  # keys of the session
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A picture: the bytes of a file or its address, and what a person may call it."""
+    """A picture that was chosen: its file name, and its bytes or its URL."""
 
     name: str
     picture: bytes | str
 
 
-def choose(state: State) -> Choice | None:
-    """Show all ways to choose a picture and return what was chosen last, None before that."""
+def choose_picture(state: State) -> Choice | None:
+    """Show all inputs and return the picture that was chosen last, or None if there is none."""
     if CHOICE not in st.session_state:
         st.session_state[CHOICE] = None
         if st.query_params.get(SAMPLE) in SAMPLES:
@@ -37,7 +37,7 @@ def choose(state: State) -> Choice | None:
         format_func=lambda way: f"{WAYS[way]} {text(f'classify.way_{way}')}", label_visibility="collapsed",
     )  # fmt: skip
     way = st.session_state[WAY]
-    if way == "camera" and extras.camera_is_refused():
+    if way == "camera" and extras.is_camera_unavailable():
         st.warning(text("classify.camera_refused"), icon=":material/no_photography:")
         way = "file"
     if way == "camera":
@@ -60,7 +60,7 @@ def choose(state: State) -> Choice | None:
 
 
 def _take(choice: Choice | None) -> None:
-    """Take a picture, and let the address name it if it is a sample."""
+    """Remember a choice, and name it in the page's URL if it is a sample."""
     st.session_state[CHOICE] = choice
     sample = st.session_state.get(SAMPLE)
     if sample is None:
@@ -79,7 +79,7 @@ def _take_address() -> None:
     address = st.session_state["address"].strip()
     if address:
         st.session_state[SAMPLE] = None
-        forget_answers()  # what is there may be another picture by now
+        forget_answers()  # there may be another picture at the same URL now
         _take(Choice(PurePosixPath(address.partition("?")[0]).name or address, address))
 
 

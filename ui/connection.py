@@ -1,36 +1,39 @@
-"""What all pages ask of the service, and how they wait for it."""
+"""The page's requests to the service, with what is cached, and the note while an answer takes long."""
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import streamlit as st
 
-from ui.client import Box, Client, Label, Prediction, Refused, State
+from ui.client import Client, Refused
+from ui.contract import Box, Card, Fact, Label, Prediction, State
 from ui.settings import Settings, read_settings
 from ui.texts import text
 
-SLOW_S: Final = 1.0  # after which a person is told that the service takes its time
+SLOW_S: Final = 1.0  # after which the page says that the service takes longer than usual
 MOST_ANSWERS: Final = 100  # that a session remembers
-POLL_S: Final = 2.0  # how often a page in trouble asks whether it is over
+POLL_S: Final = 2.0  # how often a part of the page refreshes itself
+# Keys of containers that refresh themselves begin with this; style.css keeps Streamlit from dimming them meanwhile.
+REFRESHING: Final = "refreshing"
 
-_ANSWERS: Final = "answers"  # in the session
+_ANSWERS: Final = "answers"  # key of the session
 
 T = TypeVar("T")
 
 
 @st.cache_resource
 def settings() -> Settings:
-    """Return the settings of the page, read once."""
+    """Return the settings of the page; they are read once."""
     return read_settings()
 
 
 @st.cache_resource
 def client() -> Client:
-    """Return the connection to the service, the same for all visitors."""
+    """Return the connection to the service, which all visitors share."""
     return Client(str(settings().service_url), settings().timeout_s, settings().api_key)
 
 
@@ -40,7 +43,7 @@ def _threads() -> ThreadPoolExecutor:
 
 
 def patiently(ask: Callable[[], T]) -> T:
-    """Return what the service says, and tell the person if that takes long.
+    """Return the answer to a request; show a note while it takes long.
 
     Raises:
         ServiceError: see `ui.client`.
@@ -63,22 +66,27 @@ def state() -> State:
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
-def labels(version: str) -> tuple[Label, ...]:  # noqa: ARG001 — another classifier may have others
-    """Return the classes of the classifier of this version."""
+def labels(version: str) -> tuple[Label, ...]:  # noqa: ARG001 — another classifier may have other labels
+    """Return the labels of the classifier of this version."""
     return client().labels()
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
-def card(version: str) -> Mapping[str, Any]:  # noqa: ARG001 — as above
+def card(version: str) -> Card:  # noqa: ARG001 — as above
     """Return the card of the classifier of this version."""
     return client().card()
 
 
+def facts(version: str) -> tuple[Fact, ...]:
+    """Return the facts that the labels of the classifier of this version may have, in the order to show them."""
+    return card(version).facts
+
+
 def prediction(picture: bytes | str, box: Box | None, version: str) -> Prediction:
-    """Return what the classifier of this version says of a picture, asked once in a session.
+    """Return the prediction of the classifier of this version, requested once per session and picture.
 
     Raises:
-        ServiceError: see `ui.client`; a refusal is remembered too.
+        ServiceError: see `ui.client`; a `Refused` is remembered too.
     """
     answers: dict[object, Prediction | Refused] = st.session_state.setdefault(_ANSWERS, {})
     key = picture if isinstance(picture, str) else hashlib.sha256(picture).digest(), box, version
@@ -96,10 +104,10 @@ def prediction(picture: bytes | str, box: Box | None, version: str) -> Predictio
 
 
 def forget_answers() -> None:
-    """Ask anew for every picture."""
+    """Drop the remembered predictions, so that every picture is classified again."""
     st.session_state.pop(_ANSWERS, None)
 
 
 def data_url(content: bytes, media_type: str = "image/png") -> str:
-    """Return an address that is the content itself."""
+    """Return content as a data URL."""
     return f"data:{media_type};base64,{base64.b64encode(content).decode()}"

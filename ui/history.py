@@ -1,4 +1,4 @@
-"""What was recognised in this session, for the person and for no one else."""
+"""The predictions of this session, which only its visitor sees, and tables saved as CSV and JSON."""
 
 import csv
 import io
@@ -9,7 +9,7 @@ from typing import Final
 
 import streamlit as st
 
-from ui.client import Box, Prediction
+from ui.contract import Box, Prediction
 from ui.texts import text
 
 LONGEST: Final = 200  # entries that are kept
@@ -18,7 +18,7 @@ _KEY: Final = "history"
 
 @dataclass(frozen=True)
 class Entry:
-    """One answer: when it came (UTC, ISO 8601), for which picture and which part of it, and what it was."""
+    """One prediction: its time (UTC, ISO 8601), the picture's name and the classified part of it, and the answer."""
 
     time: str
     name: str
@@ -27,13 +27,13 @@ class Entry:
 
 
 def entries() -> list[Entry]:
-    """Return what was recognised, the latest first."""
+    """Return all predictions, the latest first."""
     kept: list[Entry] = st.session_state.setdefault(_KEY, [])
     return kept
 
 
 def remember(name: str, box: Box | None, prediction: Prediction) -> None:
-    """Keep an answer, unless it is the latest one already."""
+    """Add a prediction, unless it is the latest one already."""
     kept = entries()
     if not kept or (kept[0].name, kept[0].box, kept[0].prediction) != (name, box, prediction):
         kept.insert(0, Entry(datetime.now(UTC).isoformat(timespec="seconds"), name, box, prediction))
@@ -41,12 +41,12 @@ def remember(name: str, box: Box | None, prediction: Prediction) -> None:
 
 
 def forget() -> None:
-    """Drop everything."""
+    """Drop all predictions."""
     entries().clear()
 
 
 def offer_to_save(rows: list[dict[str, object]], name: str) -> None:
-    """Show buttons that save rows, as CSV and as JSON, in files of this name."""
+    """Show buttons that save rows as CSV and as JSON; `name` is the file name without suffix."""
     for kind, write in (("csv", as_csv), ("json", as_json)):
         st.download_button(
             text(f"batch.{kind}"), write(rows), f"{name}.{kind}", on_click="ignore", icon=":material/download:"
@@ -54,15 +54,15 @@ def offer_to_save(rows: list[dict[str, object]], name: str) -> None:
 
 
 def as_csv(rows: list[dict[str, object]]) -> bytes:
-    """Return rows, all with the same names, as CSV that spreadsheets open: UTF-8 with a mark, and no formulas.
+    """Return rows, which all have the same columns, as CSV for spreadsheets: UTF-8 with a byte order mark.
 
-    A text that begins as a formula does gets an apostrophe, as OWASP advises against CSV injection.
+    A text that starts like a formula gets an apostrophe, as OWASP recommends against CSV injection.
     """
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(rows[0]) if rows else [])
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: _harmless(value) for name, value in row.items()})
+        writer.writerow({name: _without_formula(value) for name, value in row.items()})
     return buffer.getvalue().encode("utf-8-sig")
 
 
@@ -71,5 +71,5 @@ def as_json(rows: list[dict[str, object]]) -> bytes:
     return json.dumps(rows, ensure_ascii=False, indent=1).encode()
 
 
-def _harmless(value: object) -> object:
+def _without_formula(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -1,4 +1,4 @@
-"""Settings of the page, from environment variables that begin with UI_."""
+"""The settings of the page, read from environment variables that start with UI_."""
 
 import os
 from collections.abc import Mapping
@@ -9,32 +9,32 @@ PREFIX = "UI_"
 
 
 class SettingsError(Exception):
-    """A variable is unknown or its value is not allowed; the message names it."""
+    """A variable is unknown or its value is invalid; the message names it."""
 
 
 class Settings(BaseModel):
-    """One field for each variable; the variable's name is the prefix and the field's name in capitals."""
+    """One field per variable, whose name is the prefix and the field's name in upper case."""
 
     model_config = ConfigDict(frozen=True)
 
-    service_url: HttpUrl = Field(HttpUrl("http://localhost:9696"), description="where the prediction service is")
+    service_url: HttpUrl = Field(HttpUrl("http://localhost:9696"), description="URL of the prediction service")
     public_url: HttpUrl | None = Field(
-        None, description="where programs outside reach the service, for examples; by default `UI_SERVICE_URL`"
+        None, description="URL of the service for other programs, shown in examples; default `UI_SERVICE_URL`"
     )
-    api_key: str = Field("", repr=False, description="the page's key, if the service asks for one")
-    timeout_s: float = Field(10.0, gt=0, description="seconds to wait for an answer of the service")
+    api_key: str = Field("", repr=False, description="API key, if the service needs one")
+    timeout_s: float = Field(10.0, gt=0, description="seconds to wait for an answer from the service")
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read and check all settings.
 
     Raises:
-        SettingsError: an unknown variable with our prefix, or a value that is not allowed.
+        SettingsError: an unknown variable with our prefix, or an invalid value.
     """
     known = {PREFIX + name.upper(): name for name in Settings.model_fields}
     unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
     if unknown:
-        raise SettingsError(f"unknown settings: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
+        raise SettingsError(f"unknown settings: {', '.join(unknown)}; known settings: {', '.join(sorted(known))}")
     try:
         return Settings.model_validate({known[name]: value for name, value in environment.items() if name in known})
     except ValidationError as error:

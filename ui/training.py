@@ -1,45 +1,45 @@
-"""The first training of the classifier, live: stage, progress, curves and time left."""
+"""The progress of the first training: stage, epochs, curves and time left."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
 
 import streamlit as st
 
+from ui.contract import FinishedEpoch, TrainingState
 from ui.texts import number, percent, text
 
 STAGES = ("download", "prepare", "train", "export", "evaluate")
 
 
-def show(progress: Mapping[str, Any]) -> None:
-    """Show a progress of the contract."""
+def show_training(training: TrainingState) -> None:
+    """Show the state of a training."""
     st.subheader(text("training.title"))
     st.write(text("training.explained"))
-    stage, epoch, epochs = progress.get("stage"), progress.get("epoch", 0), progress.get("epochs", 0)
-    reached = STAGES.index(stage) if stage in STAGES else -1
+    reached = STAGES.index(training.stage) if training.stage in STAGES else -1
     marks = [":material/check_circle:", ":material/pending:", ":material/circle:"]
     named = [
         f"{marks[(place > reached) + (place >= reached)]} {text(f'training.{name}')}"
         for place, name in enumerate(STAGES)
-        if name != "download" or stage == "download"
+        if name != "download" or training.stage == "download"
     ]
     st.markdown("  \n".join(named))
-    if epochs:
-        st.progress(epoch / epochs, text=text("training.epoch", epoch=min(epoch + 1, epochs), epochs=epochs))
+    if training.epochs:
+        finished, epochs = training.epoch or 0, training.epochs
+        st.progress(finished / epochs, text=text("training.epoch", epoch=min(finished + 1, epochs), epochs=epochs))
     figures = st.columns(3)
-    if "loss" in progress:
-        figures[0].metric(text("training.loss"), number(progress["loss"], 3))
-    if "validation_accuracy" in progress:
-        figures[1].metric(text("training.accuracy"), percent(progress["validation_accuracy"]))
-    if "remaining_s" in progress:
-        figures[2].metric(text("training.left"), _duration(progress["remaining_s"]))
-    if len(progress.get("history", ())) > 1:
-        _show_curves(progress["history"])
+    if training.loss is not None:
+        figures[0].metric(text("training.loss"), number(training.loss, 3))
+    if training.validation_accuracy is not None:
+        figures[1].metric(text("training.accuracy"), percent(training.validation_accuracy))
+    if training.remaining_s is not None:
+        figures[2].metric(text("training.left"), _duration(training.remaining_s))
+    if len(training.history) > 1:
+        _show_curves(training.history)
 
 
-def _show_curves(history: list[Mapping[str, Any]]) -> None:
+def _show_curves(history: Sequence[FinishedEpoch]) -> None:
     left, right = st.columns(2)
     for place, name, key in ((left, "loss", "loss"), (right, "accuracy", "validation_accuracy")):
-        points = [{"epoch": each["epoch"], key: each[key]} for each in history if key in each]
+        points = [{"epoch": each.epoch, key: value} for each in history if (value := getattr(each, key)) is not None]
         if not points:
             continue
         place.caption(text(f"training.{name}"))

@@ -1,15 +1,15 @@
-"""What a person reads when there is no answer; each page goes on by itself when there can be one."""
+"""Messages for when the service does not answer; the page continues automatically once it does."""
 
 import streamlit as st
 
-from ui import training
 from ui.client import Busy, Newer, NotAllowed, NotReady, Older, Refused, ServiceError, Silent, Stranger, Unreachable
-from ui.connection import POLL_S, client, settings
+from ui.connection import POLL_S, REFRESHING, client, settings
 from ui.texts import markdown_escaped, text, word
+from ui.training import show_training
 
-_NEW = "trouble"  # in the session: nothing has been asked since the error
+_NEW = "trouble"  # key of the session: no request was sent since the error
 
-# The first that fits counts: the text and the icon.
+# Class, text and icon; the first class that matches counts.
 KINDS: tuple[tuple[type[ServiceError], str, str], ...] = (
     (Silent, "silent", ":material/hourglass_disabled:"),
     (Unreachable, "unreachable", ":material/cloud_off:"),
@@ -22,29 +22,30 @@ KINDS: tuple[tuple[type[ServiceError], str, str], ...] = (
 
 
 def show_refusal(error: Refused) -> None:
-    """Say why the service does not do what was asked, in a sentence that helps, and in its own words below."""
+    """Explain why the service rejected a request, followed by the service's own message."""
     st.error(word(f"refused.{error.kind}", text("refused.other")), icon=":material/broken_image:")
     st.caption(f"{text('refused.words')} {markdown_escaped(error)}")
 
 
 def wait_for_end(error: ServiceError) -> None:
-    """Say what keeps the service from answering, and run the page again as soon as nothing does."""
+    """Show an error, and run the page again as soon as the service answers."""
     st.session_state[_NEW] = True
     _watch(error)
 
 
 @st.fragment(run_every=POLL_S)
 def _watch(error: ServiceError) -> None:
-    # Asked only from the second time on: an error that comes back would else run the page again without a pause.
+    # No request on the first run: otherwise a recurring error would rerun the page in a tight loop.
     now = error if st.session_state.pop(_NEW, False) else _still(error)
     if now is None:
         st.rerun()
     else:
-        show(now)
+        with st.container(key=f"{REFRESHING}_trouble"):
+            show_trouble(now)
 
 
-def show(error: ServiceError) -> None:
-    """Say what keeps the service from answering."""
+def show_trouble(error: ServiceError) -> None:
+    """Show why the service does not answer."""
     if isinstance(error, Refused):
         show_refusal(error)
     elif isinstance(error, NotReady):
@@ -57,7 +58,7 @@ def show(error: ServiceError) -> None:
 
 
 def _still(error: ServiceError) -> ServiceError | None:
-    """Return what is the matter now, None if nothing is."""
+    """Return the current error, or None if the service answers again."""
     try:
         client().state()
         client().labels()
@@ -69,8 +70,8 @@ def _still(error: ServiceError) -> ServiceError | None:
 
 
 def _show_not_ready(error: NotReady) -> None:
-    if error.progress is None:
+    if error.training is None:
         st.error(text("trouble.not_ready"), icon=":material/error:")
         st.code(str(error), language=None, wrap_lines=True)
     else:
-        training.show(error.progress)
+        show_training(error.training)

@@ -1,4 +1,4 @@
-"""A real browser and the real page."""
+"""A real browser and the real page. Everything waits for conditions, for as long as a slow machine may need."""
 
 import os
 import re
@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync_playwright
@@ -16,8 +17,9 @@ from data.source import find_source, open_source
 from data.task import Task
 from tests.conftest import free_port, running, wait_for
 
-expect.set_options(timeout=15_000)  # milliseconds: other tests may keep the processor busy
-STYLED = "getComputedStyle(document.querySelector('.block-container')).maxWidth == '1152px'"  # of style.css
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
+STYLED = "getComputedStyle(document.querySelector('.block-container')).maxWidth == '1152px'"  # set by style.css
 CHROMIUM_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -25,12 +27,12 @@ CHROMIUM_FLAGS = [
 
 
 def find_chromium() -> str | None:
-    """Return the path of the distribution's browser, if it is installed."""
+    """Return the path of the system's Chromium, or None if it is not installed."""
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def launch(playwright: Playwright, executable: str, flags: Sequence[str] = ()) -> Browser:
-    """Run a headless Chromium, until its Playwright ends."""
+    """Start a headless Chromium; it runs until its Playwright ends."""
     return playwright.chromium.launch(executable_path=executable, args=[*CHROMIUM_FLAGS, *flags])
 
 
@@ -41,48 +43,55 @@ def start_browser(executable: str) -> Iterator[Browser]:
         yield launch(playwright, executable)
 
 
+def new_page(browser: Browser, **options: Any) -> Page:
+    """Open a tab; `options` are those of Playwright."""
+    page = browser.new_page(**options)
+    page.set_default_timeout(PATIENCE_MS)
+    return page
+
+
 def go(page: Page, url: str) -> None:
-    """Open an address and wait until the page is drawn to its end, style included, which comes in a file of its own."""
+    """Open a URL and wait until the page is complete, including its style sheet."""
     page.goto(url)
-    expect(page.get_by_text(re.compile("^(Not legal advice|Keine Rechtsberatung)"))).to_be_visible(timeout=30_000)
+    expect(page.get_by_text(re.compile("^(Not legal advice|Keine Rechtsberatung)"))).to_be_visible()
     settle(page)
     page.wait_for_function(STYLED)
     page.wait_for_load_state("networkidle")
 
 
 def settle(page: Page) -> None:
-    """Wait until the page has nothing more to draw, so that nothing on it is of the run before."""
+    """Wait until Streamlit is idle, so that nothing on the page is left from the previous run."""
     expect(page.locator("[data-test-script-state=notRunning]")).to_be_attached()
 
 
 def upload(page: Page, name: str, content: bytes) -> None:
-    """Choose a file in the page's field for files."""
+    """Choose a file in the page's file input."""
     page.locator("input[type=file]").set_input_files({"name": name, "mimeType": "image/png", "buffer": content})
 
 
 def shows_sign(page: Page, name: str) -> None:
-    """Wait until the page names this sign, and has nothing more to draw."""
+    """Wait until the page shows this sign and is idle."""
     expect(page.get_by_role("heading", name=name, exact=True)).to_be_visible()
     settle(page)
 
 
 def badge(page: Page, words: str) -> Locator:
-    """Return the small coloured field with these words in it."""
+    """Return the badge with these words."""
     return page.locator(".stMarkdownBadge", has_text=words)
 
 
 @contextmanager
 def start_page(service: str, api_key: str = "") -> Iterator[str]:
-    """Run Streamlit as users do, with a service at this address, and give the page's address."""
+    """Run the page as users do, with a service at this address; yield the page's address."""
     port = free_port()
     command = [sys.executable, "-m", "ui", "--server.port", str(port)]
-    with running(command, {"UI_SERVICE_URL": service, "UI_API_KEY": api_key}) as process:
+    with running(command, {"UI_SERVICE_URL": service, "UI_API_KEY": api_key, "UI_TIMEOUT_S": "60"}) as process:
         wait_for(f"http://localhost:{port}/_stcore/health", process)
         yield f"http://localhost:{port}"
 
 
 def find_photograph(task: Task, class_index: int) -> bytes:
-    """Return a photograph of the data set named in the variable GTSRB, or else of the one in data/store.
+    """Return a photo from the data set in the variable GTSRB, or else from the one in data/store.
 
     Raises:
         SourceError: there is no data set.
@@ -102,7 +111,7 @@ def playwright() -> Iterator[Playwright]:
 def chromium() -> str:
     executable = find_chromium()
     if executable is None:
-        pytest.skip("no Chromium on this machine; on Debian and Ubuntu: sudo apt-get install chromium")
+        pytest.skip("Chromium is not installed. On Debian and Ubuntu: sudo apt-get install chromium")
     return executable
 
 
@@ -121,7 +130,7 @@ def page_url(service: str) -> Iterator[str]:
 
 @pytest.fixture
 def page(browser: Browser, page_url: str) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1000, "height": 1150})
+    page = new_page(browser, viewport={"width": 1000, "height": 1150})
     go(page, page_url)
     yield page
     page.close()
@@ -129,8 +138,8 @@ def page(browser: Browser, page_url: str) -> Iterator[Page]:
 
 @pytest.fixture
 def photograph(task: Task) -> bytes:
-    """A photograph of a stop sign from the real data set, if one is at hand."""
+    """A photo of a stop sign from the real data set, if it is available."""
     try:
         return find_photograph(task, 14)
     except SourceError as error:
-        pytest.skip(f"put the real data set into data/store or name it in the variable GTSRB: {error}")
+        pytest.skip(f"Put the real data set into data/store, or set GTSRB to its path: {error}")

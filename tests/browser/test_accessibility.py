@@ -1,13 +1,18 @@
-"""Obstacles for people with disabilities, as far as axe-core finds them, and what needs no mouse."""
+"""Accessibility: problems that axe-core finds, contrast while the page refreshes, and use without a mouse."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import go, shows_sign
+from tests.browser.conftest import go, new_page, settle, shows_sign, start_page
 from tests.conftest import ROOT
+from tests.ui.conftest import Answer, Reply, passing_on, path_of, problem, server
 
 AXE = ROOT / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 PATHS = (
@@ -24,16 +29,16 @@ PATHS = (
 @pytest.fixture(scope="module")
 def axe() -> Path:
     if not AXE.exists():
-        pytest.skip("axe-core is not installed; `make test-browser` does it where there is npm")
+        pytest.skip("axe-core is not installed. `make test-browser` installs it if npm is available.")
     return AXE
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", PATHS)
-def test_there_are_no_serious_obstacles(
+def test_there_are_no_serious_problems(
     browser: Browser, page_url: str, axe: Path, path: str, scheme: Literal["light", "dark"]
 ) -> None:
-    page = browser.new_page(color_scheme=scheme)
+    page = new_page(browser, color_scheme=scheme)
     go(page, page_url + path)
     page.add_script_tag(path=axe)
     findings = page.evaluate("async () => (await axe.run()).violations")
@@ -47,13 +52,92 @@ def test_there_are_no_serious_obstacles(
     assert serious == []
 
 
-def test_a_sample_can_be_chosen_with_the_keyboard_alone(page: Page) -> None:
+class Gate:
+    """Lets the requests for a path through while it is open, and holds them while it is closed."""
+
+    def __init__(self, path: str, answer: Answer) -> None:
+        self._path, self._answer, self._opened = path, answer, threading.Event()
+        self._opened.set()
+
+    def __call__(self, request: BaseHTTPRequestHandler, body: bytes) -> Reply:
+        if path_of(request) == self._path:
+            self._opened.wait()
+        return self._answer(request, body)
+
+    @contextmanager
+    def closed(self) -> Iterator[None]:
+        """Hold the requests until the block ends."""
+        self._opened.clear()
+        try:
+            yield
+        finally:
+            self._opened.set()
+
+
+# Ends Streamlit's transition at once, and returns how opaque the elements are after it.
+OPACITIES = """elements => elements.map(element => {
+    element.getAnimations().forEach(animation => animation.finish());
+    return Number(getComputedStyle(element).opacity);
+})"""
+
+
+def opacities_while_refreshing(page: Page, gate: Gate) -> list[float]:
+    """Return the opacities of the elements that wait for the next refresh, once they do."""
+    with gate.closed():
+        waiting = page.locator("[data-stale=true]")
+        expect(waiting.first).to_be_attached()
+        opacities: list[float] = waiting.evaluate_all(OPACITIES)
+    return opacities
+
+
+def test_live_metrics_do_not_fade_while_they_refresh(browser: Browser, service: str) -> None:
+    gate = Gate("/metrics", passing_on(service, lambda _, answer: answer))
+    with server(gate) as url, start_page(url) as page_url:
+        page = new_page(browser)
+        go(page, f"{page_url}/service")
+        opacities = opacities_while_refreshing(page, gate)
+        page.close()
+    assert len(opacities) > 5
+    assert set(opacities) == {1}
+
+
+def test_progress_of_a_training_does_not_fade_while_it_refreshes(browser: Browser) -> None:
+    history = [{"epoch": epoch, "loss": 1 / epoch} for epoch in (1, 2, 3)]
+    progress = {"stage": "train", "epoch": 3, "epochs": 40, "loss": 0.3, "history": history}
+    gate = Gate("/readyz", lambda *_: Reply(problem("not_ready", progress=progress), 503))
+    with server(gate) as url, start_page(url) as page_url:
+        page = new_page(browser)
+        go(page, page_url)
+        expect(page.get_by_text("Epoch 4 of 40")).to_be_visible()
+        opacities = opacities_while_refreshing(page, gate)
+        page.close()
+    assert len(opacities) > 3
+    assert set(opacities) == {1}
+
+
+def test_previous_answer_fades_while_the_next_one_is_fetched(browser: Browser, service: str) -> None:
+    """Only what refreshes itself keeps its colour: after a click, people see that the answer is outdated."""
+    gate = Gate("/predict_traffic_sign", passing_on(service, lambda _, answer: answer))
+    with server(gate) as url, start_page(url) as page_url:
+        page = new_page(browser)
+        go(page, f"{page_url}/?sample=stop")
+        shows_sign(page, "Stop")
+        with gate.closed():
+            page.get_by_role("radio", name="Yield").click()
+            expect(page.locator("[data-stale=true]").first).to_be_attached()
+            assert min(page.locator("[data-stale=true]").evaluate_all(OPACITIES)) < 0.5
+        shows_sign(page, "Yield")
+        settle(page)
+        page.close()
+
+
+def test_sample_can_be_chosen_with_the_keyboard(page: Page) -> None:
     def press_until(key: str, words: str) -> None:
         for _ in range(40):
             if page.evaluate("document.activeElement.innerText.trim()") == words:
                 return
             page.keyboard.press(key)
-        pytest.fail(f"{key} does not lead to {words}")
+        pytest.fail(f"{key} does not reach {words}")
 
     press_until("Tab", "End of limits")
     press_until("ArrowRight", "Stop")
@@ -61,7 +145,7 @@ def test_a_sample_can_be_chosen_with_the_keyboard_alone(page: Page) -> None:
     shows_sign(page, "Stop")
 
 
-def test_every_picture_has_words(page: Page, page_url: str) -> None:
+def test_every_picture_has_an_alternative_text(page: Page, page_url: str) -> None:
     for path in ("/?sample=stop", "/signs?sign=14"):
         go(page, page_url + path)
         expect(page.locator("img").first).to_be_visible()

@@ -1,4 +1,4 @@
-"""Small servers in the place of the service, for what a real one does not do on demand."""
+"""Small servers that stand in for the service, answers of its contract, and services in unusual states."""
 
 import http.server
 import json
@@ -18,13 +18,15 @@ import streamlit as st
 import tests.conftest
 from model.progress import STATE_FILE, TrainingState, training_folder, training_lock, write_state
 from tests.conftest import SHIPPED
+from ui.contract import Fact, Label
 
-POLL_S = 0.01  # how often a server looks whether it is to end
+POLL_S = 0.01  # how often a server checks whether it should stop
+PATIENCE_S = 60.0  # how long clients wait for answers that are sure to come: the machine may be slow
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a server answers: bytes as they are, and everything else as JSON."""
+    """A server's answer; a body that is not bytes is sent as JSON."""
 
     body: Any = b""
     status: int = 200
@@ -38,34 +40,32 @@ Answer = Callable[[http.server.BaseHTTPRequestHandler, bytes], Reply]
 
 
 def path_of(request: http.server.BaseHTTPRequestHandler) -> str:
-    """Return which route is asked for."""
+    """Return the path of a request."""
     return urlsplit(request.path).path
 
 
 @contextmanager
 def server(answer: Answer) -> Iterator[str]:
-    """Run a server on loopback that answers all requests by a function, and give its address."""
+    """Run a server on loopback that answers every request with a function; yield its address."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             reply = answer(self, self.rfile.read(int(self.headers.get("Content-Length", 0))))
             content = reply.content()
-            with suppress(ConnectionError):  # who asked may be gone by now
+            with suppress(ConnectionError):  # the client may have closed the connection
                 self.send_response(reply.status)
                 for name, value in {"Content-Length": str(len(content)), **reply.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(content)
 
-        do_POST = do_GET  # noqa: N815 — the name that the server looks for
+        do_POST = do_GET  # noqa: N815 — the name that the base class requires
 
         def log_message(self, *_: object) -> None:
             pass
 
     running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(
-        target=running.serve_forever, args=(0.01,), daemon=True
-    )  # looks so often for its end, in s
+    thread = threading.Thread(target=running.serve_forever, args=(POLL_S,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{running.server_port}"
@@ -76,7 +76,7 @@ def server(answer: Answer) -> Iterator[str]:
 
 
 def start_service(**settings: Any) -> AbstractContextManager[str]:
-    """Run a real service that does not wait at its end for those who might ask once more."""
+    """Run a real service that closes idle connections at once when it stops."""
     return tests.conftest.start_service(GUNICORN_CMD_ARGS="--keep-alive 0", **settings)
 
 
@@ -90,27 +90,65 @@ def silent_server() -> Iterator[str]:
 
 
 def ready(**members: object) -> dict[str, Any]:
-    """Return what a service that is ready says of itself."""
-    return {"status": "ready", "task": "traffic_sign", "version": "v", "contract": "1.1", "offers": [], **members}
+    """Return the answer to /readyz of a service that is ready."""
+    return {"status": "ready", "task": "traffic_sign", "version": "v", "contract": "2.0", "offers": [], **members}
 
 
 def problem(kind: str, detail: str = "Because.", **members: object) -> dict[str, Any]:
-    """Return a problem of the contract."""
+    """Return a problem as in the contract."""
     return {"type": f"urn:traffic-sign:problem:{kind}", "title": "", "detail": detail, **members}
 
 
 def shipped_card() -> dict[str, Any]:
-    """Return the card of the shipped classifier as it lies in its file."""
+    """Return the card of the shipped classifier."""
     card: dict[str, Any] = json.loads((SHIPPED / "card.json").read_text(encoding="utf-8"))
     return card
 
 
+def shipped_labels() -> tuple[Label, ...]:
+    """Return the labels of the shipped classifier."""
+    return tuple(Label.model_validate_json(json.dumps(label)) for label in shipped_card()["labels"])
+
+
+def shipped_facts() -> tuple[Fact, ...]:
+    """Return the facts that the shipped classifier declares."""
+    return tuple(Fact.model_validate(fact) for fact in shipped_card()["facts"])
+
+
+def prediction(class_index: int = 14, verdict: str = "confident", **members: object) -> dict[str, Any]:
+    """Return a prediction as in the contract."""
+    label = shipped_card()["labels"][class_index]
+    named = {"class_index": class_index, "class_name": label["name"], "probability": 0.9999}
+    return {
+        **named, "description": label["description"], "sign_number": label["facts"]["sign_number"], "verdict": verdict,
+        "alternatives": [named], "model": {"task": "traffic_sign", "version": "v"}, **members,
+    }  # fmt: skip
+
+
+def answers() -> dict[str, Any]:
+    """Return a complete answer for each route of the contract that the page uses."""
+    return {
+        "/readyz": ready(),
+        "/model": shipped_card(),
+        "/model/labels": shipped_card()["labels"],
+        "/predict_traffic_sign": prediction(heatmap=[[0.0, 1.0], [0.5, 0.25]], thumbnail="iVBORw0KGgo="),
+        "/predict_traffic_sign/batch": {"results": [{"prediction": prediction()}, {"problem": problem("too_large")}]},
+        "/predict_traffic_sign/feedback": {"class_index": 14, "stored": "00014/0.png"},
+        "/data": {
+            "name": "Signs", "citation": None, "licence": "free", "examples": 9, "tracks": 3,
+            "classes": [{"class_index": 0, "examples": 9, "tracks": 3}],
+            "sides": {"edges": [8, 16, 24], "counts": [4, 5]}, "frames_per_track": {"edges": [3, 4], "counts": [3]},
+        },
+        "/data/14": {"class_index": 14, "pictures": [{"track": "14/0", "size": [88, 85], "thumbnail": "iVBORw0KGgo="}]},
+    }  # fmt: skip
+
+
 def passing_on(service: str, change: Callable[[str, Any], Any]) -> Answer:
-    """Return the answers of a real service, those in JSON changed by a function of route and answer."""
+    """Return a proxy to a real service; a function of path and answer changes the answers in JSON."""
 
     def answer(request: http.server.BaseHTTPRequestHandler, body: bytes) -> Reply:
         headers = {"Content-Type": request.headers.get("Content-Type")}
-        real = requests.request(request.command, service + request.path, data=body, headers=headers, timeout=10)
+        real = requests.request(request.command, service + request.path, data=body, headers=headers, timeout=PATIENCE_S)
         is_json = "json" in real.headers["Content-Type"]
         return Reply(change(path_of(request), real.json()) if is_json else real.content, real.status_code)
 
@@ -119,7 +157,7 @@ def passing_on(service: str, change: Callable[[str, Any], Any]) -> Answer:
 
 @pytest.fixture(scope="session")
 def other_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The address and the store of a service that keeps no pictures and fetches some."""
+    """The address and the store of a service without feedback that fetches URLs."""
     store = tmp_path_factory.mktemp("store")
     with start_service(store=store, allow_urls="true", feedback="false") as url:
         yield url, store
@@ -127,17 +165,17 @@ def other_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[st
 
 @pytest.fixture(scope="session")
 def untrained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The address of a service without a classifier that trains none itself, and the folder of a training."""
+    """The address of a service that has no classifier and trains none, and the folder of its training."""
     store = tmp_path_factory.mktemp("untrained")
     with start_service(status=503, artifact=store / "artifact", store=store, train="false") as url:
         yield url, training_folder(store, "traffic_sign")
 
 
 @contextmanager
-def training(folder: Path, progress: TrainingState) -> Iterator[None]:
-    """Let it seem that a training has come so far, until the block ends."""
+def training(folder: Path, state: TrainingState) -> Iterator[None]:
+    """Simulate a running training in this state until the block ends."""
     with training_lock(folder):
-        write_state(folder, progress)
+        write_state(folder, state)
         try:
             yield
         finally:
@@ -145,8 +183,8 @@ def training(folder: Path, progress: TrainingState) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_kept() -> Iterator[None]:
-    """Let each test begin as a page that was just started."""
+def _clear_caches() -> Iterator[None]:
+    """Clear what the page has cached, so that tests do not affect each other."""
     yield
     st.cache_resource.clear()
     st.cache_data.clear()

@@ -1,4 +1,4 @@
-"""Many pictures at once: what is taken out of archives, how requests are cut, and files that spreadsheets open."""
+"""Many pictures at once: reading archives, splitting into requests, the table, and files for spreadsheets."""
 
 import csv
 import io
@@ -12,13 +12,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.conftest import drawing, encoded
-from tests.ui.conftest import Reply, passing_on, path_of, problem, server
+from tests.ui.conftest import PATIENCE_S, Reply, passing_on, path_of, problem, server, shipped_labels
+from ui.client import Result
+from ui.contract import Fact, Prediction
 from ui.history import as_csv, as_json
 from ui.views import batch
 from ui.views.batch import CHUNK_BYTES, CHUNK_FILES, MOST_BYTES, MOST_FILES, MOST_LISTED, MOST_UNPACKED, Batch
 
 STOP = encoded(drawing())
-PAGE = "from ui.views import batch\nbatch.show()"
+PAGE = "from ui.views import batch\nbatch.draw_page()"
 
 
 def packed(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -31,12 +33,12 @@ def packed(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> 
 
 
 def unpacked(*files: tuple[str, bytes]) -> tuple[list[tuple[str, bytes | None]], list[str]]:
-    """Return what is taken of files, and what a person reads."""
+    """Return the pictures found in files, and the messages to the person."""
     notes: list[str] = []
     return list(batch._unpack(files, notes)), [re.sub(r"\\(\W|_)", r"\1", note) for note in notes]
 
 
-def test_pictures_are_taken_as_they_are_and_out_of_archives_in_their_order() -> None:
+def test_pictures_and_archives_are_read_in_order() -> None:
     archive = packed({"b.png": b"2", "folder/": b"", "folder/deeper/a.png": b"3"})
     taken, notes = unpacked(("a.png", b"1"), ("Signs.ZIP", archive), ("c.png", b"4"))
     assert taken == [
@@ -48,58 +50,60 @@ def test_pictures_are_taken_as_they_are_and_out_of_archives_in_their_order() -> 
     assert notes == []
 
 
-def test_what_a_system_hides_in_archives_is_left_out() -> None:
+def test_hidden_files_in_archives_are_skipped() -> None:
     archive = packed({"a.png": b"1", ".DS_Store": b"x", "__MACOSX/._a.png": b"x", "folder/.hidden.png": b"x"})
     assert unpacked(("signs.zip", archive)) == ([("signs.zip/a.png", b"1")], [])
 
 
-def test_an_archive_in_an_archive_is_a_file_like_others() -> None:
+def test_archive_inside_an_archive_is_not_unpacked() -> None:
     inner = packed({"a.png": b"1"})
     assert unpacked(("outer.zip", packed({"inner.zip": inner}))) == ([("outer.zip/inner.zip", inner)], [])
 
 
-def test_a_file_that_grows_without_end_is_cut_where_the_service_refuses_it() -> None:
+def test_unpacked_file_is_cut_after_the_limit_of_the_service() -> None:
     [(_, content)], _ = unpacked(("bomb.zip", packed({"a.png": bytes(3 * MOST_BYTES)})))
     assert content is not None
     assert len(content) == MOST_BYTES + 1
 
 
-def test_an_archive_without_a_picture_is_named() -> None:
+def test_archive_without_pictures_is_reported() -> None:
     taken, notes = unpacked(("empty.zip", packed({".DS_Store": b"x"})))
-    assert (taken, notes) == ([], ["There is no picture in the archive empty.zip."])
+    assert (taken, notes) == ([], ["The archive empty.zip contains no pictures."])
 
 
-def test_who_chose_nothing_is_told_so(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_selection_is_reported(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UI_SERVICE_URL", service)
-    app = AppTest.from_string(PAGE, default_timeout=30).run()
+    app = AppTest.from_string(PAGE, default_timeout=PATIENCE_S).run()
     app.button[0].click().run()
-    assert [each.value for each in app.warning] == ["Nothing was chosen. Choose pictures or ZIP archives above first."]
+    assert [each.value for each in app.warning] == [
+        "No files were chosen. Choose pictures or ZIP archives above first."
+    ]
 
 
-def test_no_more_is_unpacked_than_memory_can_hold() -> None:
+def test_unpacked_size_of_a_batch_is_limited() -> None:
     archive = packed({"a.png": bytes(MOST_BYTES)})
     notes: list[str] = []
     count = sum(1 for _ in batch._unpack(((f"{number}.zip", archive) for number in range(100)), notes))
     assert count == MOST_UNPACKED // MOST_BYTES
-    assert notes == ["Only the first 2,000 pictures and 512 MB were taken."]
+    assert notes == ["Only the first 2,000 pictures and 512 MB were used."]
 
 
-def test_an_archive_of_endless_names_is_refused_before_they_are_read() -> None:
+def test_archive_with_a_huge_file_list_is_rejected_before_it_is_read() -> None:
     archive = packed({f"{number:0250}.png": b"" for number in range(MOST_LISTED // 290)})
     taken, [note] = unpacked(("names.zip", archive))
     assert taken == []
-    assert "its list of files has" in note
+    assert "its file list has" in note
     assert unpacked(("large.zip", packed({"a.png": bytes(MOST_LISTED + 1)}, zipfile.ZIP_STORED)))[1] == []
 
 
-def test_no_more_pictures_are_taken_than_the_page_says() -> None:
+def test_number_of_pictures_in_a_batch_is_limited() -> None:
     taken, notes = unpacked(*((f"{number}.png", b"1") for number in range(MOST_FILES + 1)))
     assert len(taken) == MOST_FILES
-    assert notes == ["Only the first 2,000 pictures and 512 MB were taken."]
+    assert notes == ["Only the first 2,000 pictures and 512 MB were used."]
 
 
 def encrypted() -> bytes:
-    """Return an archive whose files say that they are encrypted."""
+    """Return an archive whose file is marked as encrypted."""
     archive = bytearray(packed({"a.png": b"1"}, zipfile.ZIP_STORED))
     archive[6] |= 1
     archive[archive.index(b"PK\x01\x02") + 8] |= 1
@@ -107,16 +111,18 @@ def encrypted() -> bytes:
 
 
 def damaged(compression: int, start: int = 100) -> bytes:
-    """Return an archive with a file of which some bytes were overwritten."""
+    """Return an archive with a file that has some overwritten bytes."""
     archive = bytearray(packed({"a.png": STOP}, compression))
     archive[start : start + 5] = b"\xff" * 5
     return bytes(archive)
 
 
 @pytest.mark.parametrize(
-    "archive", [b"PK\x03\x04 no archive", b"", packed({"a.png": STOP})[:-30]], ids=["none", "empty", "cut"]
+    "archive",
+    [b"PK\x03\x04 no archive", b"", packed({"a.png": STOP})[:-30]],
+    ids=["not an archive", "empty", "truncated"],
 )
-def test_an_archive_that_cannot_be_read_is_named_and_the_rest_is_taken(archive: bytes) -> None:
+def test_unreadable_archive_is_reported_and_other_files_are_used(archive: bytes) -> None:
     taken, [note] = unpacked(("bad.zip", archive), ("good.png", b"1"))
     assert taken == [("good.png", b"1")]
     assert "bad.zip" in note
@@ -134,17 +140,17 @@ def test_an_archive_that_cannot_be_read_is_named_and_the_rest_is_taken(archive: 
     ],
     ids=["encrypted", "damaged", "damaged deflate", "bzip2", "lzma"],
 )
-def test_a_file_that_cannot_be_unpacked_is_one_without_bytes(archive: bytes) -> None:
+def test_file_that_cannot_be_unpacked_has_no_bytes(archive: bytes) -> None:
     assert unpacked(("bad.zip", archive), ("good.png", b"1")) == ([("bad.zip/a.png", None), ("good.png", b"1")], [])
 
 
-def test_one_damaged_file_of_an_archive_keeps_none_of_the_others_from_an_answer(
+def test_other_files_of_an_archive_with_a_damaged_file_are_classified(
     service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archive = bytearray(packed({"a.png": STOP, "b.png": b"damaged", "c.png": STOP}, zipfile.ZIP_STORED))
     archive[archive.index(b"damaged")] ^= 1
     monkeypatch.setenv("UI_SERVICE_URL", service)
-    app = AppTest.from_string(PAGE, default_timeout=30).run()
+    app = AppTest.from_string(PAGE, default_timeout=PATIENCE_S).run()
     app.file_uploader[0].set_value([("signs.zip", bytes(archive), "application/zip")])
     app.button[0].click().run()
     assert not app.exception
@@ -164,7 +170,7 @@ def test_one_damaged_file_of_an_archive_keeps_none_of_the_others_from_an_answer(
         ([0, 0, 0], [3]),
     ],
 )
-def test_a_request_holds_neither_too_many_pictures_nor_too_many_bytes(sizes: list[int], ends: list[int]) -> None:
+def test_requests_are_limited_in_pictures_and_bytes(sizes: list[int], ends: list[int]) -> None:
     longest = bytes(max(sizes))
     payloads = [memoryview(longest)[:size] for size in sizes]
     found = [0]
@@ -174,14 +180,14 @@ def test_a_request_holds_neither_too_many_pictures_nor_too_many_bytes(sizes: lis
 
 
 def batch_page(url: str, monkeypatch: pytest.MonkeyPatch, names: list[str]) -> AppTest:
-    """Return a page on which a person has just given pictures of a stop sign."""
+    """Return a page to which pictures of a stop sign were just uploaded."""
     monkeypatch.setenv("UI_SERVICE_URL", url)
-    app = AppTest.from_string(PAGE, default_timeout=30)
+    app = AppTest.from_string(PAGE, default_timeout=PATIENCE_S)
     app.session_state["batch"] = Batch(names, [STOP] * len(names))
     return app
 
 
-def test_a_batch_that_was_cut_off_goes_on_where_it_was(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_batch_continues_where_it_stopped(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[int] = []
     real = passing_on(service, lambda _, answer: answer)
 
@@ -198,15 +204,15 @@ def test_a_batch_that_was_cut_off_goes_on_where_it_was(service: str, monkeypatch
         assert len(app.session_state["batch"].results) == CHUNK_FILES
         app.run()
     assert not app.exception
-    assert sent == [CHUNK_FILES, *[2] * 4]  # the page's client comes back twice by itself
+    assert sent == [CHUNK_FILES, *[2] * 4]  # the client retries twice
     assert list(app.dataframe[0].value["file"]) == names
     assert set(app.dataframe[0].value["class_name"]) == {"Stop"}
 
 
-def test_a_picture_that_is_too_large_for_its_request_only_is_sent_alone(
+def test_picture_that_does_not_fit_into_its_request_is_sent_alone(
     service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request may have 512 megapixels in all, which eight pictures of the largest size have already."""
+    """The limit of a request is 512 megapixels, as much as eight of the largest pictures have."""
 
     def short_of_pixels(path: str, answer: Any) -> Any:
         if path.endswith("/batch") and len(answer["results"]) > 2:
@@ -220,14 +226,12 @@ def test_a_picture_that_is_too_large_for_its_request_only_is_sent_alone(
     assert list(app.dataframe[0].value["class_name"]) == ["Stop"] * 3
 
 
-def test_the_bytes_of_pictures_that_are_done_are_dropped(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_of_classified_pictures_are_dropped(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app = batch_page(service, monkeypatch, ["a.png", "b.png"]).run()
     assert app.session_state["batch"].payloads == [b"", b""]
 
 
-def test_the_table_speaks_german_and_the_files_the_words_of_the_contract(
-    service: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_table_is_shown_in_german(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app = batch_page(service, monkeypatch, ["a.png"])
     app.session_state["lang"] = "de"
     app.run()
@@ -235,9 +239,52 @@ def test_the_table_speaks_german_and_the_files_the_words_of_the_contract(
     assert (row["class_name"], row["verdict"]) == ("Halt. Vorfahrt gewähren", "✓ Sicher")
 
 
-def test_names_of_archives_are_shown_letter_by_letter(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+LABELS = shipped_labels()
+NUMBER = Fact(key="sign_number", title="Sign", title_de="Zeichen", short=True, in_answer=True)
+KEYS = ["file", "class_index", "class_name", "sign_number", "probability", "verdict", "reason"]
+
+
+def found(verdict: str) -> Result:
+    """Return the result for a stop sign."""
+    values = {"class_index": 14, "class_name": "Stop", "probability": 0.99999, "verdict": verdict}
+    return Result(Prediction.model_validate({**values, "alternatives": (), "model": {"version": "v"}}))
+
+
+@pytest.mark.parametrize(
+    "result", [found("confident"), found("not_recognised"), Result(None, "Because.", "too_large")], ids=["1", "2", "3"]
+)
+def test_saved_columns_are_named_by_the_keys_of_the_contract(result: Result) -> None:
+    assert list(batch._row("a.png", result, LABELS, [NUMBER])) == KEYS
+
+
+def test_saved_rows_have_the_facts_of_the_class() -> None:
+    row = batch._row("a.png", found("confident"), LABELS, [NUMBER])
+    assert row == dict(zip(KEYS, ["a.png", 14, "Stop", "206", 0.99999, "confident", ""], strict=True))
+
+
+def test_table_has_no_class_for_unknown_signs_and_is_never_certain() -> None:
+    result = found("confident")
+    row = batch._for_people(batch._row("a.png", result, LABELS, [NUMBER]), result.prediction)
+    assert (row["class_name"], row["sign_number"], row["probability"]) == ("Stop", "206", 0.9999)
+    result = found("not_recognised")
+    row = batch._for_people(batch._row("a.png", result, LABELS, [NUMBER]), result.prediction)
+    assert (row["class_name"], row["sign_number"], row["probability"], row["_drawing"]) == (None, None, None, None)
+    assert row["_picture"]
+
+
+def test_table_has_a_column_for_each_short_fact_of_the_answer(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = batch_page(service, monkeypatch, ["a.png"]).run()
+    table = app.dataframe[0]
+    assert list(table.value) == [
+        "_picture", "_drawing", "class_name", "verdict", "probability", "sign_number", "file", "reason"
+    ]  # fmt: skip
+    assert table.value["sign_number"].tolist() == ["206"]
+    assert json.loads(table.proto.columns)["sign_number"]["label"] == "Sign"
+
+
+def test_archive_names_are_shown_unchanged(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UI_SERVICE_URL", service)
-    app = AppTest.from_string(PAGE, default_timeout=30).run()
+    app = AppTest.from_string(PAGE, default_timeout=PATIENCE_S).run()
     name = "![spy](http://example.com/spy.png).zip"
     app.file_uploader[0].set_value([(name, b"no archive", "application/zip")])
     app.button[0].click().run()
@@ -248,12 +295,12 @@ def test_names_of_archives_are_shown_letter_by_letter(service: str, monkeypatch:
 @pytest.mark.parametrize(
     "formula", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://example.com")']
 )
-def test_no_text_of_a_stranger_becomes_a_formula(formula: str) -> None:
+def test_untrusted_text_does_not_become_a_formula(formula: str) -> None:
     [row] = csv.DictReader(io.StringIO(as_csv([{"file": formula}]).decode("utf-8-sig"), newline=""))
     assert row == {"file": f"'{formula}"}
 
 
-def test_numbers_stay_numbers_and_letters_stay_letters() -> None:
+def test_csv_and_json_keep_numbers_and_special_characters() -> None:
     rows: list[dict[str, object]] = [{"file": 'Straße, "50"\n.png', "probability": -0.5, "class_index": None}]
     content = as_csv(rows)
     assert content.startswith(b"\xef\xbb\xbf")
@@ -262,7 +309,7 @@ def test_numbers_stay_numbers_and_letters_stay_letters() -> None:
     assert json.loads(as_json(rows)) == rows
 
 
-def test_nothing_can_be_saved_as_well() -> None:
+def test_empty_table_can_be_saved() -> None:
     empty: list[dict[str, Any]] = []
     assert as_csv(empty).decode("utf-8-sig").strip() == ""
     assert json.loads(as_json(empty)) == []

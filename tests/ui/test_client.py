@@ -1,10 +1,11 @@
-"""The page's client against the real service, and against what is not the service or an older or newer one."""
+"""The page's client with the real service, with other versions of it, and with programs that are not the service."""
 
 import base64
+import copy
 import dataclasses
 import io
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -19,12 +20,16 @@ from model.progress import FinishedEpoch, TrainingState
 from service.problems import KINDS
 from tests.conftest import SHIPPED, awkward_pictures, drawing, encoded, free_port
 from tests.ui.conftest import (
+    PATIENCE_S,
     Reply,
+    answers,
     passing_on,
     path_of,
     problem,
     ready,
     server,
+    shipped_facts,
+    shipped_labels,
     silent_server,
     start_service,
     training,
@@ -48,70 +53,68 @@ STOP = encoded(drawing())
 
 @pytest.fixture
 def client(service: str) -> Client:
-    return Client(service, timeout_s=10)
+    return Client(service, timeout_s=PATIENCE_S)
 
 
 def two_signs() -> bytes:
-    """Return a picture with a stop sign at its left and a yield sign at its right, each of 96 by 96 pixels."""
+    """Return a picture with a stop sign on the left and a yield sign on the right, each of 96 by 96 pixels."""
     both = Image.new("RGB", (192, 96))
     both.paste(drawing(14), (0, 0))
     both.paste(drawing(13), (96, 0))
     return encoded(both)
 
 
-def test_the_service_says_which_classifier_and_contract_it_has_and_what_it_offers(client: Client) -> None:
+def test_state_has_the_versions_and_features_of_the_service(client: Client) -> None:
     state = client.state()
     assert state.version == read_artifact(SHIPPED)[0].version
-    assert state.contract == "1.1"
+    assert state.contract == "2.0"
     assert state.offers == {"feedback"}
 
 
-def test_what_is_switched_on_and_off_is_known(other_service: tuple[str, Path]) -> None:
-    assert Client(other_service[0], timeout_s=10).state().offers == {"urls"}
+def test_state_has_the_enabled_features_only(other_service: tuple[str, Path]) -> None:
+    assert Client(other_service[0], timeout_s=PATIENCE_S).state().offers == {"urls"}
 
 
-def test_the_labels_are_those_of_the_task(client: Client) -> None:
-    theirs, ours = client.labels(), read_artifact(SHIPPED)[0].labels
-    assert [vars(label) for label in theirs] == [vars(label) for label in ours]
+def test_labels_are_those_of_the_artifact(client: Client) -> None:
+    assert client.labels() == shipped_labels()
 
 
-def test_the_card_is_that_of_the_artifact(client: Client) -> None:
+def test_card_is_that_of_the_artifact(client: Client) -> None:
     card = client.card()
-    assert (card["version"], card["trained_on"]) == (read_artifact(SHIPPED)[0].version, "photographs")
+    assert (card.version, card.trained_on) == (read_artifact(SHIPPED)[0].version, "photographs")
+    assert card.facts == shipped_facts()
 
 
-def test_a_prediction_arrives_as_a_value(client: Client) -> None:
+def test_prediction_has_class_and_alternatives(client: Client) -> None:
     prediction = client.predict(STOP)
-    assert (prediction.class_index, prediction.class_name, prediction.sign_number) == (14, "Stop", "206")
-    assert prediction.version == client.state().version
+    assert (prediction.class_index, prediction.class_name) == (14, "Stop")
+    assert prediction.model.version == client.state().version
     assert len(prediction.alternatives) == 5
     assert prediction.alternatives[0].probability == prediction.probability
 
 
-def test_a_prediction_brings_where_the_classifier_looked_and_what_it_saw(client: Client) -> None:
+def test_prediction_has_heatmap_and_thumbnail(client: Client) -> None:
     prediction = client.predict(STOP)
     assert prediction.heatmap
     values = [value for row in prediction.heatmap for value in row]
     assert 0 <= min(values) < max(values) <= 1
     with Image.open(io.BytesIO(base64.b64decode(prediction.thumbnail))) as seen:
         assert seen.format == "PNG"
-        assert [seen.height, seen.width] == client.card()["input_size"]
+        assert (seen.height, seen.width) == client.card().input_size
 
 
 @pytest.mark.parametrize(("box", "class_index"), [((0, 0, 96, 96), 14), ((96, 0, 192, 96), 13)])
-def test_only_the_part_in_the_box_is_recognised(
-    client: Client, box: tuple[int, int, int, int], class_index: int
-) -> None:
+def test_only_the_box_is_classified(client: Client, box: tuple[int, int, int, int], class_index: int) -> None:
     assert client.predict(two_signs(), box).class_index == class_index
 
 
-def test_a_box_outside_of_the_picture_is_refused(client: Client) -> None:
+def test_box_outside_the_picture_is_refused(client: Client) -> None:
     with pytest.raises(Refused) as caught:
         client.predict(STOP, (90, 90, 100, 100))
     assert caught.value.kind == "bad_request"
 
 
-def test_a_picture_of_16_bits_is_recognised(client: Client) -> None:
+def test_16_bit_picture_is_recognised(client: Client) -> None:
     assert client.predict(awkward_pictures()["16-bit grey PNG"]).class_index == 14
 
 
@@ -123,23 +126,21 @@ def test_a_picture_of_16_bits_is_recognised(client: Client) -> None:
         (bytes(21 * 1024**2), "too_large", "20,971,520 bytes"),
         ("http://127.0.0.1/sign.png", "not_implemented", "does not fetch"),
     ],
-    ids=["no picture", "empty", "large", "address"],
+    ids=["not a picture", "empty", "large", "URL"],
 )
-def test_a_refusal_carries_its_kind_and_the_reason(
-    client: Client, picture: bytes | str, kind: str, reason: str
-) -> None:
+def test_refusal_has_kind_and_reason(client: Client, picture: bytes | str, kind: str, reason: str) -> None:
     with pytest.raises(Refused, match=reason) as caught:
         client.predict(picture)
     assert caught.value.kind == kind
 
 
-def test_an_address_inside_the_network_is_refused_by_a_service_that_fetches(other_service: tuple[str, Path]) -> None:
+def test_private_address_is_refused_by_a_service_that_fetches_urls(other_service: tuple[str, Path]) -> None:
     with pytest.raises(Refused) as caught:
-        Client(other_service[0], timeout_s=10).predict("http://127.0.0.1/sign.png")
+        Client(other_service[0], timeout_s=PATIENCE_S).predict("http://127.0.0.1/sign.png")
     assert caught.value.kind == "url_refused"
 
 
-def test_a_batch_is_answered_in_its_order_with_the_reasons_for_the_bad_ones(client: Client) -> None:
+def test_batch_results_are_in_order_and_failures_have_reasons(client: Client) -> None:
     yield_sign = encoded(drawing(13))
     files = [("same", STOP), ("text.png", b"hello"), ("same", yield_sign), ("", b""), ('ä\n".png', STOP)]
     results = client.predict_batch(files)
@@ -151,9 +152,9 @@ def test_a_batch_is_answered_in_its_order_with_the_reasons_for_the_bad_ones(clie
     assert results[0].prediction.thumbnail
 
 
-def test_the_picture_lands_in_the_store_under_the_class_that_was_named(tmp_path: Path) -> None:
+def test_feedback_is_stored_under_the_chosen_class(tmp_path: Path) -> None:
     with start_service(store=tmp_path) as url:
-        client = Client(url, timeout_s=10)
+        client = Client(url, timeout_s=PATIENCE_S)
         client.send_feedback(STOP, 17)
         client.send_feedback(two_signs(), None, (96, 0, 192, 96))
     named, none = sorted((tmp_path / "feedback").rglob("*.png"))
@@ -163,31 +164,43 @@ def test_the_picture_lands_in_the_store_under_the_class_that_was_named(tmp_path:
         assert part.convert("RGB").tobytes() == drawing(13).tobytes()
 
 
-def test_a_service_that_keeps_no_pictures_refuses_them(other_service: tuple[str, Path]) -> None:
+def test_service_without_feedback_refuses_it(other_service: tuple[str, Path]) -> None:
     url, store = other_service
     with pytest.raises(Refused) as caught:
-        Client(url, timeout_s=10).send_feedback(STOP, 14)
+        Client(url, timeout_s=PATIENCE_S).send_feedback(STOP, 14)
     assert caught.value.kind == "not_implemented"
     assert not list(store.rglob("*.png"))
 
 
-def test_a_service_without_a_data_set_says_how_to_get_one(client: Client) -> None:
+def test_service_without_data_set_explains_how_to_get_one(client: Client) -> None:
     with pytest.raises(Refused, match=r"init\.py") as caught:
         client.data()
     assert caught.value.kind == "no_data"
 
 
-def test_metrics_count_what_was_asked(client: Client) -> None:
+def test_metrics_count_predictions(client: Client) -> None:
+    def count() -> float:
+        wanted = {"route": "/predict_traffic_sign", "status": "200"}
+        return sum(
+            sample.value
+            for sample in client.metrics()
+            if sample.name == "sign_requests_total" and wanted.items() <= sample.labels.items()
+        )
+
+    before = count()
     client.predict(STOP)
-    assert 'sign_requests_total{route="/predict_traffic_sign",status="200"}' in client.metrics()
+    assert count() == before + 1
 
 
-def test_metrics_of_another_program_are_not_taken_for_those_of_the_service() -> None:
-    with server(lambda *_: Reply(b"python_info 1.0\n")) as url, pytest.raises(Stranger):
-        Client(url, timeout_s=5).metrics()
+@pytest.mark.parametrize(
+    "content", [b"python_info 1.0\n", b"<html>", b"", b"\xff", b'{"a": 1}', b"sign_requests_total{"]
+)
+def test_metrics_of_another_program_are_recognised_as_such(content: bytes) -> None:
+    with server(lambda *_: Reply(content)) as url, pytest.raises(Stranger):
+        Client(url, timeout_s=PATIENCE_S).metrics()
 
 
-def test_several_threads_each_get_their_own_answers(client: Client) -> None:
+def test_each_thread_gets_its_own_answers(client: Client) -> None:
     wanted = [index for index in (1, 12, 13, 14, 17, 25, 38, 40) for _ in range(5)]
     alone = {index: client.predict(encoded(drawing(index))) for index in set(wanted)}
     with ThreadPoolExecutor(8) as threads:
@@ -196,46 +209,47 @@ def test_several_threads_each_get_their_own_answers(client: Client) -> None:
     assert [each.thumbnail for each in found] == [alone[index].thumbnail for index in wanted]
 
 
-def test_training_carries_its_progress(untrained: tuple[str, Path]) -> None:
+def test_error_during_training_has_its_state(untrained: tuple[str, Path]) -> None:
     url, folder = untrained
     history: tuple[FinishedEpoch, ...] = (
         {"epoch": 1, "loss": 1.5, "validation_accuracy": 0.5},
         {"epoch": 2, "loss": 0.7},
     )
-    progress = TrainingState("train", epoch=2, epochs=30, loss=0.7, history=history)
-    client = Client(url, timeout_s=10)
-    with training(folder, progress):
+    state = TrainingState("train", epoch=2, epochs=30, loss=0.7, history=history)
+    client = Client(url, timeout_s=PATIENCE_S)
+    with training(folder, state):
         for ask in (client.state, lambda: client.predict(STOP)):
             with pytest.raises(NotReady) as caught:
                 ask()
-            assert caught.value.progress == progress.to_json()
+            assert caught.value.training
+            assert caught.value.training.model_dump(mode="json", exclude_unset=True) == state.to_json()
 
 
-def test_a_service_that_cannot_train_has_no_progress(untrained: tuple[str, Path]) -> None:
+def test_error_without_training_has_no_state(untrained: tuple[str, Path]) -> None:
     with pytest.raises(NotReady, match="none is being trained") as caught:
-        Client(untrained[0], timeout_s=10).state()
-    assert caught.value.progress is None
+        Client(untrained[0], timeout_s=PATIENCE_S).state()
+    assert caught.value.training is None
 
 
-def test_a_key_is_wanted_for_predictions_only() -> None:
+def test_only_predictions_and_feedback_need_a_key() -> None:
     with start_service(api_keys="secret") as url:
-        stranger, friend = Client(url, timeout_s=10), Client(url, timeout_s=10, api_key="secret")
-        assert stranger.state() == friend.state()
-        assert len(stranger.labels()) == 43
-        assert not stranger.may_predict()
+        without_key, with_key = Client(url, timeout_s=PATIENCE_S), Client(url, timeout_s=PATIENCE_S, api_key="secret")
+        assert without_key.state() == with_key.state()
+        assert len(without_key.labels()) == 43
+        assert not without_key.may_predict()
         for ask in (
-            lambda: stranger.predict(STOP),
-            lambda: stranger.predict_batch([("stop.png", STOP)]),
-            lambda: stranger.send_feedback(STOP, 14),
+            lambda: without_key.predict(STOP),
+            lambda: without_key.predict_batch([("stop.png", STOP)]),
+            lambda: without_key.send_feedback(STOP, 14),
         ):
             with pytest.raises(NotAllowed):
                 ask()
-        assert friend.may_predict()
-        assert friend.predict(STOP).class_index == 14
+        assert with_key.may_predict()
+        assert with_key.predict(STOP).class_index == 14
 
 
 def counting(replies: list[Reply], asked: list[str]) -> Any:
-    """Return one reply after the other, the last one again and again, and note what was asked for."""
+    """Return a server's function that gives one reply after the other, repeats the last one, and records the paths."""
 
     def answer(request: BaseHTTPRequestHandler, _: bytes) -> Reply:
         asked.append(path_of(request))
@@ -247,79 +261,88 @@ def counting(replies: list[Reply], asked: list[str]) -> Any:
 TOO_MANY = Reply(problem("too_many", "At most 1 per 1 hour are answered."), 429, {"Retry-After": "0"})
 
 
-def test_who_is_told_to_come_back_soon_does_so_twice_and_is_answered() -> None:
+def test_request_is_retried_twice_after_429() -> None:
     asked: list[str] = []
     with server(counting([TOO_MANY, TOO_MANY, Reply(ready())], asked)) as url:
-        assert Client(url, timeout_s=5).state().version == "v"
+        assert Client(url, timeout_s=PATIENCE_S).state().version == "v"
     assert len(asked) == 3
 
 
 @pytest.mark.parametrize(
     "reply", [TOO_MANY, Reply(problem("too_many_connections", "More than 1000 are open."), 503, {"Retry-After": "0"})]
 )
-def test_a_service_that_is_busy_for_a_moment_costs_nothing(reply: Reply) -> None:
+def test_batch_is_retried_while_the_service_is_busy(reply: Reply) -> None:
     asked: list[str] = []
     with server(counting([reply, reply, Reply({"results": []})], asked)) as url:
-        assert Client(url, timeout_s=5).predict_batch([]) == []
+        assert Client(url, timeout_s=PATIENCE_S).predict_batch([]) == []
     assert len(asked) == 3
 
 
-def test_who_has_asked_too_often_hears_it_in_the_words_of_the_service() -> None:
+def test_exhausted_rate_limit_is_reported_with_the_message_of_the_service() -> None:
     asked: list[str] = []
     with server(counting([TOO_MANY], asked)) as url, pytest.raises(Busy, match="At most 1 per 1 hour"):
-        Client(url, timeout_s=5).predict(STOP)
+        Client(url, timeout_s=PATIENCE_S).predict(STOP)
     assert len(asked) == 3
 
 
-def test_who_shall_wait_for_an_hour_hears_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_retry_after_does_not_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ui.client.LONGEST_PAUSE_S", 0.01)
     reply = dataclasses.replace(TOO_MANY, headers={"Retry-After": "3600"})
     with server(lambda *_: reply) as url, pytest.raises(Busy):
-        Client(url, timeout_s=5).state()
+        Client(url, timeout_s=PATIENCE_S).state()
 
 
 @pytest.mark.parametrize(
     ("members", "error"),
     [
-        ({"contract": "1.0"}, Older),
-        ({"contract": "0.9"}, Older),
-        ({"contract": "2.0"}, Newer),
+        ({"contract": "1.1"}, Older),
+        ({"contract": "1.10"}, Older),
+        ({"contract": "3.0"}, Newer),
         ({"contract": "10.0"}, Newer),
         ({"contract": "of marriage"}, Stranger),
-        ({"contract": 1.1}, Stranger),
+        ({"contract": 2.0}, Stranger),
+        ({"contract": "2." + "0" * 5000}, Stranger),
         ({"status": "fine"}, Stranger),
         ({"offers": None}, Stranger),
     ],
 )
-def test_a_service_of_another_contract_is_known_as_such(members: dict[str, Any], error: type[ServiceError]) -> None:
+def test_service_with_another_contract_is_recognised(members: dict[str, Any], error: type[ServiceError]) -> None:
     with server(lambda *_: Reply(ready(**members))) as url, pytest.raises(error):
-        Client(url, timeout_s=5).state()
+        Client(url, timeout_s=PATIENCE_S).state()
 
 
-def test_a_service_that_names_no_contract_is_older() -> None:
+@pytest.mark.parametrize(("contract", "error"), [("1.1", Older), ("3.0", Newer)])
+def test_another_contract_may_have_another_state(contract: str, error: type[ServiceError]) -> None:
+    answer = {"status": "ready", "version": "v", "contract": contract, "offers": {"feedback": True}}
+    with server(lambda *_: Reply(answer)) as url, pytest.raises(error):
+        Client(url, timeout_s=PATIENCE_S).state()
+
+
+def test_service_without_contract_version_is_older() -> None:
     answer = {"status": "ready", "task": "traffic_sign", "version": "v"}
     with server(lambda *_: Reply(answer)) as url, pytest.raises(Older):
-        Client(url, timeout_s=5).state()
+        Client(url, timeout_s=PATIENCE_S).state()
 
 
-@pytest.mark.parametrize("contract", ["1.1", "1.2", "1.10"])
-def test_a_service_that_offers_more_is_used(contract: str) -> None:
+@pytest.mark.parametrize("contract", ["2.0", "2.1", "2.10"])
+def test_newer_minor_version_is_accepted(contract: str) -> None:
     with server(lambda *_: Reply(ready(contract=contract, offers=["feedback", "telepathy"]))) as url:
-        assert Client(url, timeout_s=5).state().offers == {"feedback", "telepathy"}
+        assert Client(url, timeout_s=PATIENCE_S).state().offers == {"feedback", "telepathy"}
 
 
 def with_more(answer: Any) -> Any:
-    """Return an answer with additional members at all places where the contract allows some."""
+    """Return an answer with additional members in every object that the contract leaves open."""
     if isinstance(answer, list):
         return [with_more(each) for each in answer]
     if isinstance(answer, dict):
-        return {**{name: with_more(value) for name, value in answer.items()}, "new": {"in": "1.2"}}
+        closed = {name: value for name, value in answer.items() if name == "facts" and isinstance(value, dict)}
+        return {**{name: with_more(value) for name, value in answer.items()}, "new": {"in": "2.1"}, **closed}
     return answer
 
 
-def test_what_a_newer_service_says_besides_is_ignored(service: str, client: Client) -> None:
+def test_additional_members_are_ignored(service: str, client: Client) -> None:
     with server(passing_on(service, lambda _, answer: with_more(answer))) as url:
-        newer = Client(url, timeout_s=10)
+        newer = Client(url, timeout_s=PATIENCE_S)
         assert newer.state() == client.state()
         assert newer.labels() == client.labels()
         assert newer.predict(STOP) == client.predict(STOP)
@@ -328,35 +351,153 @@ def test_what_a_newer_service_says_besides_is_ignored(service: str, client: Clie
             newer.predict(b"")
 
 
-def test_a_label_that_lacks_a_member_of_the_contract_is_none(service: str) -> None:
-    def without_end(path: str, answer: Any) -> Any:
-        if path == "/model/labels":
-            del answer[7]["ends_de"]
-        return answer
+# Malformed answers
 
-    with server(passing_on(service, without_end)) as url, pytest.raises(Stranger):
-        Client(url, timeout_s=10).labels()
+ASK: dict[str, Callable[[Client], object]] = {
+    "/readyz": Client.state,
+    "/model": Client.card,
+    "/model/labels": Client.labels,
+    "/predict_traffic_sign": lambda client: client.predict(STOP),
+    "/predict_traffic_sign/batch": lambda client: client.predict_batch([("a", STOP), ("b", STOP)]),
+    "/predict_traffic_sign/feedback": lambda client: client.send_feedback(STOP, 14),
+    "/data": Client.data,
+    "/data/14": lambda client: client.data_pictures(14, 1),
+}
+# What the page reads of each answer; `0` is the first element of a list.
+READ = {
+    "/readyz": "status version offers",
+    "/model": "version trained_on input_size facts facts.0.key facts.0.title facts.0.title_de facts.0.short "
+    "facts.0.in_answer data.name training.parameters training.settings.epochs metrics.held_out "
+    "metrics.held_out.accuracy metrics.held_out.accuracy_interval_95 metrics.held_out.errors "
+    "metrics.held_out.examples metrics.held_out.per_class.0.errors metrics.verdicts.unsure.errors "
+    "metrics.calibration_bins.0.accuracy metrics.confusions.0.count metrics.mistakes.0.group "
+    "metrics.refusal.mirrored.pictures",
+    "/model/labels": "0.index 0.name 0.name_de 0.description 0.description_de 0.confused_with 0.facts",
+    "/predict_traffic_sign": "class_index class_name probability verdict alternatives alternatives.0.class_index "
+    "alternatives.0.probability model model.version",
+    "/predict_traffic_sign/batch": "results results.0.prediction results.0.prediction.verdict "
+    "results.1.problem results.1.problem.type results.1.problem.detail",
+    "/predict_traffic_sign/feedback": "stored",
+    "/data": "name citation licence examples tracks classes classes.0.class_index sides.edges sides.counts "
+    "frames_per_track",
+    "/data/14": "pictures pictures.0.size pictures.0.thumbnail pictures.0.track",
+}
+MEMBERS = [(path, place) for path, places in READ.items() for place in places.split()]
 
 
-def test_nothing_there_is_unreachable() -> None:
+def ask_for(path: str, reply: Reply) -> object:
+    """Return what the client makes of a server that answers every request with this reply."""
+    with server(lambda *_: reply) as url:
+        return ASK[path](Client(url, timeout_s=PATIENCE_S))
+
+
+def changed(path: str, place: str, change: Callable[[Any, Any], None]) -> Any:
+    """Return the complete answer of a route, one member of which is changed by a function of its owner and key."""
+    answer = copy.deepcopy(answers()[path])
+    *way, last = [int(name) if name.isdigit() else name for name in place.split(".")]
+    owner = answer
+    for name in way:
+        owner = owner[name]
+    change(owner, last)
+    return answer
+
+
+@pytest.mark.parametrize("path", ASK)
+def test_complete_answers_are_accepted(path: str) -> None:
+    ask_for(path, Reply(answers()[path]))
+
+
+@pytest.mark.parametrize(("path", "place"), MEMBERS)
+def test_answer_without_a_required_member_comes_from_a_stranger(path: str, place: str) -> None:
+    answer = changed(path, place, lambda owner, name: owner.__delitem__(name))
+    with pytest.raises(Stranger, match="not the prediction service"):
+        ask_for(path, Reply(answer))
+
+
+@pytest.mark.parametrize(("path", "place"), MEMBERS)
+def test_answer_with_a_member_of_another_type_comes_from_a_stranger(path: str, place: str) -> None:
+    answer = changed(path, place, lambda owner, name: owner.__setitem__(name, {"another": ["type"]}))
+    with pytest.raises(Stranger, match="not the prediction service"):
+        ask_for(path, Reply(answer))
+
+
+@pytest.mark.parametrize("path", ASK)
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(b"<html>"),
+        Reply(b""),
+        Reply(b"\xff"),
+        Reply([[]]),
+        Reply({}),
+        Reply("ready"),
+        Reply(None),
+        Reply({"status": "ok"}),
+        Reply({"error": "gateway"}, 502),
+        Reply(b"<h1>Bad Gateway</h1>", 502),
+        Reply([], 503, {"Retry-After": "0"}),
+        Reply({"error": "not found"}, 404),
+        Reply({}, 429, {"Retry-After": "0"}),
+        Reply({"type": 1, "detail": "No."}, 400),
+    ],
+    ids=lambda reply: f"{reply.status} {reply.content().decode(errors='replace')}",
+)
+def test_answer_of_another_server_comes_from_a_stranger(path: str, reply: Reply) -> None:
+    with pytest.raises(Stranger, match="not the prediction service"):
+        ask_for(path, reply)
+
+
+def test_batch_with_too_few_results_comes_from_a_stranger() -> None:
+    with pytest.raises(Stranger):
+        ask_for(
+            "/predict_traffic_sign/batch", Reply({"results": answers()["/predict_traffic_sign/batch"]["results"][:1]})
+        )
+
+
+@pytest.mark.parametrize("bug", [KeyError("x"), TypeError("x"), AttributeError("x"), ValueError("x"), IndexError("x")])
+@pytest.mark.parametrize(
+    ("function", "path", "reply"),
+    [
+        ("read_answer", "/readyz", Reply(ready())),
+        ("_result", "/predict_traffic_sign/batch", Reply(answers()["/predict_traffic_sign/batch"])),
+        ("_error_of", "/predict_traffic_sign", Reply(problem("too_large"), 413)),
+        ("_box", "/predict_traffic_sign", Reply(answers()["/predict_traffic_sign"])),
+    ],
+)
+def test_bug_of_the_page_is_not_taken_for_a_stranger(
+    monkeypatch: pytest.MonkeyPatch, bug: Exception, function: str, path: str, reply: Reply
+) -> None:
+    def fail(*_: object) -> None:
+        raise bug
+
+    monkeypatch.setattr(f"ui.client.{function}", fail)
+    with pytest.raises(type(bug)) as caught:
+        ask_for(path, reply)
+    assert caught.value is bug
+
+
+# Servers that do not answer
+
+
+def test_closed_port_is_unreachable() -> None:
     with pytest.raises(Unreachable, match="Nothing answers at http://127") as caught:
-        Client(f"http://127.0.0.1:{free_port()}", timeout_s=5).state()
+        Client(f"http://127.0.0.1:{free_port()}", timeout_s=PATIENCE_S).state()
     assert not isinstance(caught.value, Silent)
 
 
-def test_a_server_that_never_answers_is_silent() -> None:
+def test_server_that_never_answers_is_silent() -> None:
     with silent_server() as url, pytest.raises(Silent, match=r"did not answer within 0\.2 s"):
         Client(url, timeout_s=0.2).state()
 
 
 @contextmanager
 def stopping(headers: bytes) -> Iterator[str]:
-    """Run a server that begins an answer and does not go on."""
+    """Run a server that sends the start of an answer and then stops."""
     over = threading.Event()
 
     def answer(request: BaseHTTPRequestHandler, _: bytes) -> Reply:
         request.wfile.write(headers)
-        over.wait(10)
+        over.wait(PATIENCE_S)
         return Reply()
 
     with server(answer) as url:
@@ -366,36 +507,14 @@ def stopping(headers: bytes) -> Iterator[str]:
             over.set()
 
 
-def test_a_server_that_stops_in_the_middle_of_its_answer_is_silent() -> None:
+def test_server_that_stops_in_the_middle_of_an_answer_is_silent() -> None:
     half = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
     with stopping(half) as url, pytest.raises(Silent):
         Client(url, timeout_s=0.2).state()
 
 
-@pytest.mark.parametrize(
-    "reply",
-    [
-        Reply(b"<html>"),
-        Reply(b""),
-        Reply([]),
-        Reply({}),
-        Reply({"status": "ok"}),
-        Reply({"error": "gateway"}, 502),
-        Reply(b"<h1>Bad Gateway</h1>", 502),
-        Reply([], 503),
-        Reply({"error": "not found"}, 404),
-        Reply({}, 429, {"Retry-After": "0"}),
-    ],
-)
-def test_another_server_is_not_taken_for_the_service(reply: Reply) -> None:
-    with server(lambda *_: reply) as url:
-        for ask in (Client(url, timeout_s=5).state, Client(url, timeout_s=5).card):
-            with pytest.raises(Stranger, match="not the prediction service"):
-                ask()
-
-
 @pytest.mark.parametrize("kind", ["not_counted", "too_many_connections"])
-def test_a_service_that_has_a_classifier_and_no_time_is_busy(kind: str) -> None:
+def test_overloaded_service_is_busy(kind: str) -> None:
     answer = Reply(problem(kind), KINDS[kind].status)
     with server(lambda *_: answer) as url, pytest.raises(Busy):
-        Client(url, timeout_s=5).predict(STOP)
+        Client(url, timeout_s=PATIENCE_S).predict(STOP)

@@ -1,4 +1,4 @@
-"""The page's states that are slow or awkward in a browser, run without one."""
+"""The page without a browser, in states that are slow or awkward to reach in one."""
 
 import ast
 import json
@@ -12,27 +12,34 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from data.task import Task
 from model.progress import FinishedEpoch, TrainingState
 from tests.conftest import ROOT, awkward_pictures, drawing, encoded, free_port
 from tests.ui.conftest import (
+    PATIENCE_S,
     Answer,
     Reply,
+    answers,
     passing_on,
+    path_of,
     problem,
     ready,
     server,
+    shipped_facts,
+    shipped_labels,
     silent_server,
     start_service,
     training,
 )
 from ui.choosing import Choice
-from ui.client import Alternative, Client, Label, Prediction
+from ui.contract import Alternative, Fact, Label, ModelName, Prediction
+from ui.texts import markdown_escaped
 
 STOP = encoded(drawing())
+LABELS, FACTS = shipped_labels(), shipped_facts()
 
 
 def begin(app: AppTest, url: str, monkeypatch: pytest.MonkeyPatch, session: dict[str, Any]) -> AppTest:
+    """Run a page for the first time, with a service at this address and values in its session."""
     monkeypatch.setenv("UI_SERVICE_URL", url)
     for name, value in session.items():
         app.session_state[name] = value
@@ -40,23 +47,23 @@ def begin(app: AppTest, url: str, monkeypatch: pytest.MonkeyPatch, session: dict
 
 
 def open_page(url: str, monkeypatch: pytest.MonkeyPatch, **session: Any) -> AppTest:
-    """Run the page that people come for, with a service at this address."""
-    return begin(AppTest.from_file(str(ROOT / "ui" / "app.py"), default_timeout=30), url, monkeypatch, session)
+    """Run the app with its default page and a service at this address."""
+    return begin(AppTest.from_file(str(ROOT / "ui" / "app.py"), default_timeout=PATIENCE_S), url, monkeypatch, session)
 
 
 def open_view(name: str, url: str, monkeypatch: pytest.MonkeyPatch, **session: Any) -> AppTest:
-    """Run one of the other pages, without what stands around each."""
-    script = f"from ui.views import {name}\n{name}.show()"
-    return begin(AppTest.from_string(script, default_timeout=30), url, monkeypatch, session)
+    """Run one page without the app around it."""
+    script = f"from ui.views import {name}\n{name}.draw_page()"
+    return begin(AppTest.from_string(script, default_timeout=PATIENCE_S), url, monkeypatch, session)
 
 
 def give(app: AppTest, name: str, content: bytes) -> None:
-    """Give a picture to the page."""
+    """Upload a picture."""
     app.file_uploader[0].set_value([(name, content, "image/png")]).run()
 
 
 def said(app: AppTest) -> str:
-    """Return all that the page says."""
+    """Return all texts that the page shows."""
     assert not app.exception
     kinds = ("title", "header", "subheader", "markdown", "caption", "error", "info", "warning", "success", "code")
     return "\n".join(str(getattr(element, "value", "")) for kind in kinds for element in app.get(kind))
@@ -65,20 +72,20 @@ def said(app: AppTest) -> str:
 # Settings
 
 
-def test_a_wrong_setting_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_setting_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UI_TIMEOUT", "3")
     assert "unknown settings: UI_TIMEOUT" in said(open_page("http://127.0.0.1", monkeypatch))
 
 
 @pytest.mark.parametrize(("name", "value"), [("UI_TIMEOUT_S", "0"), ("UI_SERVICE_URL", "localhost"), ("UI_URL", "x")])
-def test_a_wrong_setting_stops_the_start_with_one_message(name: str, value: str) -> None:
+def test_invalid_setting_stops_the_start_with_one_message(name: str, value: str) -> None:
     result = subprocess.run(
         [sys.executable, "-m", "ui"],
         cwd=ROOT,
         env={"PATH": "/usr/bin:/bin", name: value},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert result.returncode == 1
@@ -92,66 +99,64 @@ def test_a_wrong_setting_stops_the_start_with_one_message(name: str, value: str)
 
 TROUBLE: dict[str, tuple[Answer, str]] = {
     "stranger": (lambda *_: Reply(b"<html>"), "is not the prediction service"),
-    "older": (lambda *_: Reply(ready(contract="1.0")), "is older than this page"),
-    "newer": (lambda *_: Reply(ready(contract="2.0")), "is newer than this page"),
-    "busy": (lambda *_: Reply(problem("too_busy"), 429), "has too much to do"),
+    "older": (lambda *_: Reply(ready(contract="1.1")), "is too old for this page"),
+    "newer": (lambda *_: Reply(ready(contract="3.0")), "is newer than this page"),
+    "busy": (lambda *_: Reply(problem("too_busy"), 429), "is overloaded"),
     "no classifier": (lambda *_: Reply(problem("not_ready", "The disk is full."), 503), "has no classifier"),
 }
 
 
 @pytest.mark.parametrize(("answer", "words"), TROUBLE.values(), ids=TROUBLE)
-def test_a_service_that_cannot_be_used_is_explained(
-    answer: Answer, words: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unusable_service_is_explained(answer: Answer, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with server(answer) as url:
         assert words in said(open_page(url, monkeypatch))
 
 
-def test_what_keeps_a_service_from_training_is_said_in_its_own_words(
+def test_message_of_a_service_that_does_not_train_is_shown(
     untrained: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = said(open_page(untrained[0], monkeypatch))
-    assert "has no classifier and is not making one" in words
+    assert "has no classifier and is not training one" in words
     assert "There is no classifier, and none is being trained." in words
 
 
-def test_a_missing_service_is_explained_with_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_service_is_explained_with_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     words = said(open_page(f"http://127.0.0.1:{port}", monkeypatch))
-    assert "The prediction service is not there" in words
+    assert "The prediction service is not available" in words
     assert str(port) in words
 
 
-def test_a_silent_service_is_told_from_a_missing_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timeout_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UI_TIMEOUT_S", "0.2")
     with silent_server() as url:
         assert "did not answer within 0.2 s" in said(open_page(url, monkeypatch))
 
 
-def test_trouble_is_explained_in_german(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_service_is_explained_in_german(monkeypatch: pytest.MonkeyPatch) -> None:
     words = said(open_page(f"http://127.0.0.1:{free_port()}", monkeypatch, lang="de"))
-    assert "Der Erkennungsdienst ist nicht da" in words
+    assert "Der Erkennungsdienst ist nicht erreichbar" in words
 
 
-def test_a_page_without_a_key_is_shown_until_a_picture_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_api_key_is_reported_with_the_first_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     with start_service(api_keys="secret") as url:
         app = open_page(url, monkeypatch)
-        assert "the answer appears here" in said(app)
+        assert "The answer appears here" in said(app)
         give(app, "sign.png", STOP)
         assert "Set UI_API_KEY" in app.error[0].value
 
 
-def test_a_service_that_fails_while_a_page_waits_for_it_does_not_end_the_waiting(
+def test_page_keeps_waiting_when_the_service_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     waiting = "from ui import trouble\nfrom ui.client import Busy\ntrouble._watch(Busy(''))"
     with server(lambda *_: Reply(problem("internal"), 500)) as url:
         monkeypatch.setenv("UI_SERVICE_URL", url)
-        app = AppTest.from_string(waiting, default_timeout=30).run()
+        app = AppTest.from_string(waiting, default_timeout=PATIENCE_S).run()
     assert not app.exception
 
 
-def test_an_answer_that_takes_its_time_comes_and_the_note_goes(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_note_about_a_slow_answer_disappears_with_the_answer(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ui.connection.SLOW_S", 0)
     app = open_page(service, monkeypatch)
     give(app, "sign.png", STOP)
@@ -171,67 +176,65 @@ NOTHING_HELD_OUT: tuple[FinishedEpoch, ...] = ({"epoch": 1, "loss": 1.2}, {"epoc
 
 
 def charts(app: AppTest) -> list[dict[str, Any]]:
-    """Return the charts that the page shows, as Vega-Lite is told of them."""
+    """Return the Vega-Lite specifications of the charts on the page."""
     return [json.loads(chart.proto.spec) for chart in [*app.get("vega_lite_chart"), *app.get("arrow_vega_lite_chart")]]
 
 
-def test_the_progress_of_a_training_is_shown_with_its_curves(
-    untrained: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_is_shown_with_its_curves(untrained: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     url, folder = untrained
-    progress = TrainingState(
+    state = TrainingState(
         "train", epoch=2, epochs=40, loss=0.5, validation_accuracy=0.83, remaining_s=600.0, history=CURVES
     )
-    with training(folder, progress):
+    with training(folder, state):
         app = open_page(url, monkeypatch)
     words = said(app)
-    assert "The classifier is being made" in words
+    assert "The classifier is being trained" in words
     assert ":material/check_circle: Read the pictures" in words
     assert ":material/pending: Train the network" in words
-    assert ":material/circle: Measure how good it is" in words
-    assert "Fetch the data set" not in words
+    assert ":material/circle: Evaluate the classifier" in words
+    assert "Download the data set" not in words
     assert [metric.value for metric in app.metric] == ["0.500", "83.0%", "10 min"]
     assert len(charts(app)) == 2
 
 
 @pytest.mark.parametrize(
-    ("progress", "words"),
+    ("state", "words"),
     [
-        (TrainingState("download"), ":material/pending: Fetch the data set"),
+        (TrainingState("download"), ":material/pending: Download the data set"),
         (TrainingState("prepare"), ":material/pending: Read the pictures"),
         (TrainingState("train", epoch=0, epochs=40), ":material/pending: Train the network"),
-        (TrainingState("export", history=CURVES), ":material/pending: Make it small and fast"),
-        (TrainingState("evaluate", history=CURVES), ":material/pending: Measure how good it is"),
-        (TrainingState("done", history=CURVES), "The classifier is being made"),
+        (TrainingState("export", history=CURVES), ":material/pending: Export and compress the network"),
+        (TrainingState("evaluate", history=CURVES), ":material/pending: Evaluate the classifier"),
+        (TrainingState("done", history=CURVES), "The classifier is being trained"),
     ],
     ids=lambda value: value.stage if isinstance(value, TrainingState) else "",
 )
 def test_each_stage_of_a_training_is_shown(
-    progress: TrainingState, words: str, untrained: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+    state: TrainingState, words: str, untrained: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, folder = untrained
-    with training(folder, progress):
+    with training(folder, state):
         app = open_page(url, monkeypatch)
     assert words in said(app)
-    assert len(charts(app)) == (2 if progress.history else 0)
+    assert len(charts(app)) == (2 if state.history else 0)
 
 
-def test_a_training_on_all_pictures_has_no_curve_of_an_accuracy(
+def test_training_without_held_out_pictures_has_no_accuracy_curve(
     untrained: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url, folder = untrained
     with training(folder, TrainingState("train", epoch=2, epochs=40, loss=0.5, history=NOTHING_HELD_OUT)):
         app = open_page(url, monkeypatch)
-    assert "The classifier is being made" in said(app)
+    assert "The classifier is being trained" in said(app)
     assert [metric.value for metric in app.metric] == ["0.500"]
     assert len(charts(app)) == 1
 
 
-def test_the_time_left_is_told_in_german(untrained: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_left_is_shown_in_german(untrained: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     url, folder = untrained
     with training(folder, TrainingState("train", epoch=39, epochs=40, validation_accuracy=0.998, remaining_s=42.4)):
         app = open_page(url, monkeypatch, lang="de")
-    assert "Der Klassifikator entsteht" in said(app)
+    assert "Der Klassifikator wird trainiert" in said(app)
     assert [metric.value for metric in app.metric] == ["99,8\u00a0%", "42 s"]
 
 
@@ -239,7 +242,7 @@ def test_the_time_left_is_told_in_german(untrained: tuple[str, Path], monkeypatc
 
 
 @pytest.mark.parametrize(("name", "payload"), awkward_pictures().items(), ids=awkward_pictures())
-def test_whatever_the_service_reads_the_page_survives(
+def test_page_shows_every_format_that_the_service_reads(
     service: str, monkeypatch: pytest.MonkeyPatch, name: str, payload: bytes
 ) -> None:
     app = open_page(service, monkeypatch)
@@ -256,18 +259,18 @@ def test_whatever_the_service_reads_the_page_survives(
         "nonsense",
         "http://127.0.0.1/" + "9" * 5000,
     ],
-    ids=["no address of IPv6", "no address", "long"],
+    ids=["invalid IPv6 address", "not a URL", "long"],
 )
-def test_whatever_is_typed_as_an_address_is_answered(
+def test_invalid_address_is_explained(
     other_service: tuple[str, Path], monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
     app = open_page(other_service[0], monkeypatch, way="address")
     app.text_input(key="address").set_value(address)
     app.button[0].click().run()
-    assert "This address is not fetched" in said(app)
+    assert "This address is not allowed" in said(app)
 
 
-def test_nobody_is_asked_for_feedback_that_is_not_kept(
+def test_feedback_form_is_hidden_if_the_service_does_not_store_feedback(
     other_service: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = open_page(other_service[0], monkeypatch)
@@ -276,52 +279,135 @@ def test_nobody_is_asked_for_feedback_that_is_not_kept(
     assert not app.expander
 
 
-def draw_answer(prediction: "Prediction", labels: "tuple[Label, ...]") -> None:
+def draw_prediction(prediction: "Prediction", labels: "tuple[Label, ...]", facts: "tuple[Fact, ...]") -> None:
     from ui import answer
 
-    answer.show(prediction, labels)
-    answer.show_similar(prediction, labels)
+    answer.show_prediction(prediction, labels, facts)
+    answer.show_similar_signs(prediction, labels)
 
 
-def answered(service: str, verdict: str, probabilities: dict[int, float]) -> AppTest:
-    """Return what a person sees of an answer."""
-    labels = Client(service, timeout_s=10).labels()
-    others = tuple(Alternative(index, labels[index].name, value) for index, value in probabilities.items())
-    first = labels[others[0].class_index]
-    prediction = Prediction(first.index, first.name, first.sign_number, others[0].probability, verdict, others, "v")
-    return AppTest.from_function(draw_answer, kwargs={"prediction": prediction, "labels": labels}).run()
+def answered(
+    verdict: str, probabilities: dict[int, float], labels: tuple[Label, ...] = LABELS, facts: tuple[Fact, ...] = FACTS
+) -> AppTest:
+    """Return a page that shows a prediction."""
+    others = tuple(
+        Alternative(class_index=index, class_name=labels[index].name, probability=value)
+        for index, value in probabilities.items()
+    )
+    prediction = Prediction.model_validate({
+        **others[0].model_dump(), "verdict": verdict, "alternatives": others, "model": ModelName(version="v")
+    })  # fmt: skip
+    values = {"prediction": prediction, "labels": labels, "facts": facts}
+    return AppTest.from_function(draw_prediction, kwargs=values, default_timeout=PATIENCE_S).run()
 
 
-def test_of_an_unsure_answer_the_other_candidates_are_named(service: str) -> None:
-    words = said(answered(service, "unsure", {5: 0.61, 2: 0.3, 3: 0.08, 7: 0.0004}))
+def test_unsure_answer_names_the_other_candidates() -> None:
+    words = said(answered("unsure", {5: 0.61, 2: 0.3, 3: 0.08, 7: 0.0004}))
     assert "It is probably this sign (61.0%)" in words
-    assert "Speed limit (50km/h); Speed limit (60km/h). Look twice." in words
+    assert "Speed limit (50km/h); Speed limit (60km/h). Please check." in words
 
 
-def test_a_guess_is_called_a_guess(service: str) -> None:
-    assert "The best guess is this sign (41.0%)" in said(answered(service, "unsure", {5: 0.41, 2: 0.3, 3: 0.2}))
+def test_guess_is_called_a_guess() -> None:
+    assert "The best guess is this sign (41.0%)" in said(answered("unsure", {5: 0.41, 2: 0.3, 3: 0.2}))
 
 
-def test_of_an_unsure_answer_without_other_candidates_none_is_named(service: str) -> None:
-    words = said(answered(service, "unsure", {14: 0.9999, 2: 0.0001}))
-    assert "probably this sign (> 99.9%), but the picture is unlike those" in words
+def test_unsure_answer_without_other_candidates_names_none() -> None:
+    words = said(answered("unsure", {14: 0.9999, 2: 0.0001}))
+    assert "probably this sign (> 99.9%), but the picture differs from those" in words
 
 
-def test_signs_that_are_easily_confused_are_shown_side_by_side(service: str, task: Task) -> None:
-    app = answered(service, "confident", {19: 0.999, 20: 0.001})
+def test_similar_signs_are_shown_side_by_side() -> None:
+    app = answered("confident", {19: 0.999, 20: 0.001})
     assert "Easily confused with" in said(app)
-    for index in task.labels[19].confused_with:
-        assert task.labels[index].name in said(app)
+    for index in LABELS[19].confused_with:
+        assert LABELS[index].name in said(app)
 
 
-def test_what_is_no_sign_is_neither_named_nor_compared(service: str, task: Task) -> None:
-    words = said(answered(service, "not_recognised", {19: 0.5, 20: 0.4}))
+def test_unknown_sign_has_no_description_and_no_similar_signs() -> None:
+    words = said(answered("not_recognised", {19: 0.5, 20: 0.4}))
     assert "none of the 43 signs" in words
     assert "Easily confused with" not in words
-    assert task.labels[19].description not in words
+    assert LABELS[19].description not in words
+    assert "Where it ends" not in words
 
 
-def test_the_same_answer_is_listed_once(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+# Facts
+
+
+def fact(key: str, *, short: bool = True, in_answer: bool = False) -> Fact:
+    """Return a declared fact, whose titles are its key."""
+    return Fact(key=key, title=key, title_de=f"{key} auf Deutsch", short=short, in_answer=in_answer)
+
+
+def fruit(index: int, **facts: str) -> Label:
+    """Return a label of another task."""
+    names = {"name": f"Fruit {index}", "name_de": f"Obst {index}", "description": "Round.", "description_de": "Rund."}
+    return Label(index=index, confused_with=(), facts=facts, **names)
+
+
+FRUIT = (
+    fruit(0, Code="4011", Family="Rosaceae", Weight="150 g", Storage="In the fridge.", Storage_de="Im Kühlschrank."),
+    fruit(1, Code="[4012]*", Family="Rutaceae", Family_de="Rautengewächse"),
+)
+FRUIT_FACTS = (
+    fact("Family"),
+    fact("Code", in_answer=True),
+    fact("Weight"),
+    fact("Storage", short=False),
+    fact("Unused"),
+    fact("Season", short=False),
+)
+
+
+def badges(app: AppTest) -> list[str]:
+    """Return the badges of the page below the verdict, with their colours."""
+    found = [each for each in app.markdown if "gray-badge" in each.value]
+    return re.findall(r":(\w+-badge\[(?:\\.|[^\]])*\])", found[0].value)
+
+
+def test_short_facts_are_badges_in_their_order_and_numbers_have_a_title() -> None:
+    app = answered("confident", {0: 0.9, 1: 0.1}, FRUIT, FRUIT_FACTS)
+    expected = ["gray-badge[Rosaceae]", "blue-badge[Code 4011]", "gray-badge[Weight 150 g]", "gray-badge[Class 0]"]
+    assert badges(app) == expected
+
+
+def test_badges_show_special_characters_unchanged() -> None:
+    app = answered("confident", {1: 0.9, 0: 0.1}, FRUIT, FRUIT_FACTS)
+    assert "blue-badge[Code \\[4012\\]\\*]" in badges(app)
+
+
+def test_long_facts_are_paragraphs_with_their_title() -> None:
+    words = said(answered("confident", {0: 0.9, 1: 0.1}, FRUIT, FRUIT_FACTS))
+    assert "**Storage:** In the fridge." in words
+    assert "Season" not in words
+
+
+def test_facts_are_shown_in_german_or_else_in_the_language_that_there_is() -> None:
+    app = answered("confident", {1: 0.9, 0: 0.1}, FRUIT, FRUIT_FACTS)
+    app.session_state["lang"] = "de"
+    app.run()
+    assert badges(app) == [
+        "gray-badge[Rautengewächse]", "blue-badge[Code auf Deutsch \\[4012\\]\\*]", "gray-badge[Klasse 1]"
+    ]  # fmt: skip
+
+
+def test_labels_without_facts_are_shown() -> None:
+    app = answered("confident", {0: 0.9, 1: 0.1}, (fruit(0), fruit(1)), ())
+    assert badges(app) == ["gray-badge[Class 0]"]
+
+
+def test_facts_of_the_shipped_classifier_are_shown() -> None:
+    app = answered("confident", {14: 0.9, 1: 0.1})
+    assert badges(app)[:2] == ["blue-badge[Sign 206]", f"gray-badge[{LABELS[14].facts['category']}]"]
+    assert f"**Where it ends:** {LABELS[14].facts['ends']}" in said(app)
+
+
+def test_read_aloud_reads_name_description_and_sentences() -> None:
+    [spoken] = answered("confident", {0: 0.9, 1: 0.1}, FRUIT, FRUIT_FACTS).get("bidi_component")
+    assert "Fruit 0. Round. In the fridge." in str(spoken.proto)
+
+
+def test_history_has_no_repeated_entries(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app = open_page(service, monkeypatch)
     for name in ("a.png", "b.png", "a.png"):
         give(app, name, STOP)
@@ -333,21 +419,75 @@ def test_the_same_answer_is_listed_once(service: str, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_one_sign_after_the_other_can_be_looked_at(
-    service: str, monkeypatch: pytest.MonkeyPatch, task: Task, language: str
-) -> None:
+def test_every_sign_has_a_page_of_its_own(service: str, monkeypatch: pytest.MonkeyPatch, language: str) -> None:
     app = open_view("signs", service, monkeypatch, lang=language, signs_search="nothing")
     app.query_params["sign"] = "0"
     app.run()
-    for label in task.labels:
+    for label in LABELS:
         words = said(app)
         names = (label.name, label.name_de) if language == "en" else (label.name_de, label.name)
         assert (app.header[0].value, app.caption[0].value) == names
         assert (label.description if language == "en" else label.description_de) in words
-        assert (label.ends if language == "en" else label.ends_de) in words
-        assert label.sign_number in words
+        assert label.facts["ends" if language == "en" else "ends_de"] in words
+        assert markdown_escaped(label.facts["sign_number"]) in words
         app.button(key="signs next").click().run()
     assert app.query_params["sign"] == "0"
+
+
+BASKET = (
+    fruit(0, Family="Rosaceae", Code="1", Storage="Cool."),
+    fruit(1, Family="Rosaceae", Code="2", Storage="Cool."),
+    fruit(2, Family="Rutaceae", Family_de="Rautengewächse", Code="3", Storage="Warm."),
+    fruit(3, Family="Rutaceae", Family_de="Rautengewächse", Code="4", Storage="Warm."),
+    fruit(4, Code="5"),
+)
+
+
+def serving(labels: tuple[Label, ...], facts: tuple[Fact, ...]) -> Answer:
+    """Return a server with a classifier that has other labels."""
+    changed = answers()
+    changed["/model/labels"] = [label.model_dump(mode="json") for label in labels]
+    changed["/model"] = {**changed["/model"], "facts": [fact.model_dump() for fact in facts]}
+    return lambda request, _: Reply(changed[path_of(request)])
+
+
+def filters(app: AppTest) -> list[str]:
+    """Return the titles of the filters on the page of all signs."""
+    return [group.label for group in app.button_group if group.key != "signs_mode"]
+
+
+def test_short_facts_with_repeated_values_are_filters(monkeypatch: pytest.MonkeyPatch) -> None:
+    with server(serving(BASKET, FRUIT_FACTS)) as url:
+        app = open_view("signs", url, monkeypatch, lang="de")
+        assert filters(app) == ["Family auf Deutsch"]
+        assert app.button_group(key="signs_Family").options == ["Rosaceae", "Rautengewächse"]
+        assert "5 von 5 Zeichen" in said(app)
+        app.button_group(key="signs_Family").set_value(["Rutaceae"]).run()
+        assert "2 von 5 Zeichen" in said(app)
+        app.button_group(key="signs_Family").set_value(["Rosaceae", "Rutaceae"]).run()
+    assert "4 von 5 Zeichen" in said(app)
+
+
+def test_category_is_the_filter_of_the_shipped_classifier(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert filters(open_view("signs", service, monkeypatch)) == ["Category"]
+
+
+@pytest.mark.parametrize(
+    ("words", "count"), [("rautengewächse", 2), ("rutaceae WARM", 2), ("obst 4 5", 1), ("apple", 0)]
+)
+def test_search_includes_all_facts_in_both_languages(monkeypatch: pytest.MonkeyPatch, words: str, count: int) -> None:
+    with server(serving(BASKET, FRUIT_FACTS)) as url:
+        app = open_view("signs", url, monkeypatch, signs_search=words)
+    assert f"{count} of 5 signs" in said(app)
+
+
+@pytest.mark.parametrize("view", ["classify", "batch", "signs", "model", "service"])
+def test_pages_work_for_a_task_without_facts(monkeypatch: pytest.MonkeyPatch, view: str) -> None:
+    labels = tuple(fruit(index) for index in range(43))
+    metrics = Reply(b"# TYPE sign_requests counter\nsign_requests_total 1\n")
+    known = serving(labels, ())
+    with server(lambda request, body: metrics if path_of(request) == "/metrics" else known(request, body)) as url:
+        assert said(open_view(view, url, monkeypatch))
 
 
 @pytest.mark.parametrize(
@@ -362,7 +502,7 @@ def test_one_sign_after_the_other_can_be_looked_at(
         pytest.param("9" * 5000, id="long"),
     ],
 )
-def test_an_address_of_no_sign_shows_all(service: str, monkeypatch: pytest.MonkeyPatch, sign: str) -> None:
+def test_invalid_sign_in_the_url_is_ignored(service: str, monkeypatch: pytest.MonkeyPatch, sign: str) -> None:
     app = open_view("signs", service, monkeypatch)
     app.query_params["sign"] = sign
     app.run()
@@ -370,9 +510,9 @@ def test_an_address_of_no_sign_shows_all(service: str, monkeypatch: pytest.Monke
     assert not app.header
 
 
-def test_a_wrong_answer_is_put_right_and_counted(service: str, monkeypatch: pytest.MonkeyPatch, task: Task) -> None:
+def test_wrong_answer_is_corrected_and_counted(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app = open_view("signs", service, monkeypatch, signs_mode="learn")
-    right = task.labels[app.session_state["quiz"]["question"]]
+    right = LABELS[app.session_state["quiz"]["question"]]
     answers = app.session_state["quiz"]["answers"]
     assert len(set(answers)) == 4
     wrong = next(index for index in answers if index != right.index)
@@ -380,7 +520,7 @@ def test_a_wrong_answer_is_put_right_and_counted(service: str, monkeypatch: pyte
     words = said(app)
     assert f"No, it is: {right.name}" in words
     assert right.description in words
-    assert "0 right of 1" in words
+    assert "0 of 1 correct" in words
 
 
 # Languages
@@ -391,38 +531,40 @@ def test_a_wrong_answer_is_put_right_and_counted(service: str, monkeypatch: pyte
     [
         ("batch", "Viele Bilder auf einmal"),
         ("signs", "43 von 43 Zeichen"),
-        ("data", "keinen Datensatz zur Hand"),
+        ("data", "Der Dienst hat keinen Datensatz"),
         ("model", "Wie gut ist der Klassifikator?"),
         ("service", "Der Dienst hinter dieser Seite"),
     ],
 )
-def test_every_page_speaks_german(service: str, monkeypatch: pytest.MonkeyPatch, view: str, words: str) -> None:
+def test_every_page_is_available_in_german(
+    service: str, monkeypatch: pytest.MonkeyPatch, view: str, words: str
+) -> None:
     assert words in said(open_view(view, service, monkeypatch, lang="de"))
 
 
 @pytest.mark.parametrize(("lang", "decimal"), [("de", ","), ("en", ".")])
-def test_charts_write_numbers_as_the_language_does(
+def test_charts_use_the_number_format_of_the_language(
     service: str, monkeypatch: pytest.MonkeyPatch, lang: str, decimal: str
 ) -> None:
     app = open_view("model", service, monkeypatch, lang=lang)
     shown = charts(app)
     assert len(shown) == 4
-    for each in shown:  # Vega's own way of writing is the English one
+    for each in shown:  # Vega's default is the English format
         assert each["config"].get("locale", {"number": {"decimal": "."}})["number"]["decimal"] == decimal
 
 
-def test_an_answer_is_given_in_german(service: str, monkeypatch: pytest.MonkeyPatch, task: Task) -> None:
+def test_answer_is_shown_in_german(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app = open_page(service, monkeypatch, lang="de")
     give(app, "sign.png", STOP)
     words = said(app)
     assert (app.header[0].value, app.title[0].value) == ("Halt. Vorfahrt gewähren", "Welches Verkehrszeichen ist das?")
-    assert task.labels[14].description_de in words
+    assert LABELS[14].description_de in words
     assert "Sicher" in words
 
 
-def test_a_language_that_the_page_does_not_speak_is_english(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_language_is_replaced_by_english(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UI_SERVICE_URL", service)
-    app = AppTest.from_file(str(ROOT / "ui" / "app.py"), default_timeout=30)
+    app = AppTest.from_file(str(ROOT / "ui" / "app.py"), default_timeout=PATIENCE_S)
     app.query_params["lang"] = "fr"
     assert "Which traffic sign is this?" in said(app.run())
 
@@ -431,7 +573,7 @@ def test_a_language_that_the_page_does_not_speak_is_english(service: str, monkey
 
 
 def plain(path: str, answer: Any) -> Any:
-    """Turn the card into that of a classifier that was trained on drawings and measured with little effort."""
+    """Turn the card into that of a classifier trained on drawings, with the required metrics only."""
     if path != "/model":
         return answer
     held_out = {name: value for name, value in answer["metrics"]["held_out"].items() if name != "per_class"}
@@ -439,23 +581,21 @@ def plain(path: str, answer: Any) -> Any:
 
 
 @pytest.mark.parametrize("view", ["classify", "model"])
-def test_a_classifier_that_has_only_seen_drawings_is_told_as_such(
-    service: str, monkeypatch: pytest.MonkeyPatch, view: str
-) -> None:
+def test_classifier_trained_on_drawings_has_a_warning(service: str, monkeypatch: pytest.MonkeyPatch, view: str) -> None:
     with server(passing_on(service, plain)) as url:
         app = open_view(view, url, monkeypatch)
     assert not app.exception
     assert "trained on drawings" in app.warning[0].value
 
 
-def test_the_classifier_that_is_shipped_has_seen_photographs(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shipped_classifier_has_no_warning_about_drawings(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not open_view("classify", service, monkeypatch).warning
 
 
 def newer(path: str, answer: Any) -> Any:
-    """Turn answers into those of a service with a later contract of the same kind."""
+    """Turn answers into those of a service with a later minor version of the contract."""
     if path == "/readyz":
-        return {**answer, "contract": "1.2", "offers": [*answer["offers"], "telepathy"]}
+        return {**answer, "contract": "2.1", "offers": [*answer["offers"], "telepathy"]}
     if path == "/model":
         metrics = answer["metrics"]
         some = next(iter(metrics["refusal"].values()))
@@ -481,16 +621,12 @@ def newer(path: str, answer: Any) -> Any:
         pytest.param("service"),
     ],
 )
-def test_what_a_newer_service_offers_besides_harms_no_page(
-    service: str, monkeypatch: pytest.MonkeyPatch, view: str
-) -> None:
+def test_pages_ignore_additions_of_a_newer_service(service: str, monkeypatch: pytest.MonkeyPatch, view: str) -> None:
     with server(passing_on(service, newer)) as url:
         assert said(open_view(view, url, monkeypatch))
 
 
-def test_answers_are_asked_for_anew_when_the_classifier_is_another_one(
-    service: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_picture_is_classified_again_when_the_classifier_changes(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     version = ["one"]
 
     def renamed(path: str, answer: Any) -> Any:
@@ -528,7 +664,7 @@ def examples(service: str, monkeypatch: pytest.MonkeyPatch, choice: Choice) -> l
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_examples_name_the_file_whatever_it_is_called(service: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_examples_quote_file_names(service: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     curl, python, javascript = examples(service, monkeypatch, Choice(name, b""))
     url = f"{service}/predict_traffic_sign"
     header = "Content-Type: application/octet-stream"
@@ -539,7 +675,7 @@ def test_examples_name_the_file_whatever_it_is_called(service: str, monkeypatch:
 
 
 @pytest.mark.parametrize("address", ["https://example.com/a'b\"$(touch x).png", "https://example.com/\\n{}.png"])
-def test_examples_name_the_address_whatever_it_is(service: str, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+def test_examples_quote_urls(service: str, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     curl, python, javascript = examples(service, monkeypatch, Choice("sign", address))
     arguments = shlex.split(curl)
     assert json.loads(arguments[arguments.index("--data") + 1]) == {"url": address}
@@ -549,24 +685,24 @@ def test_examples_name_the_address_whatever_it_is(service: str, monkeypatch: pyt
     assert json.loads(json.loads(literal)) == {"url": address}
 
 
-def test_the_example_in_python_works(service: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_python_example_works(service: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     name = HOSTILE[2]
     (tmp_path / name).write_bytes(STOP)
     _, python, _ = examples(service, monkeypatch, Choice(name, STOP))
     result = subprocess.run(
-        [sys.executable, "-c", python], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
+        [sys.executable, "-c", python], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
     assert "'class_name': 'Stop'" in result.stdout, result.stderr
 
 
-def test_examples_name_the_address_that_programs_outside_reach(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_use_the_public_url(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UI_PUBLIC_URL", "https://signs.example.com/")
     for example in examples(service, monkeypatch, Choice("sign.png", b"")):
         assert "https://signs.example.com/predict_traffic_sign" in example
         assert service not in example
 
 
-def test_examples_do_not_tell_the_key_of_the_page(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_examples_do_not_contain_the_api_key(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UI_API_KEY", "our-secret")
     words = said(open_view("service", service, monkeypatch))
     assert "X-API-Key" in words

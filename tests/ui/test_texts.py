@@ -1,4 +1,4 @@
-"""What the page says: both languages say it, and everything that a service names has its words."""
+"""The texts of the page: complete in both languages, and with one for every name that comes from the service."""
 
 import ast
 import re
@@ -30,25 +30,25 @@ SOURCES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(
 
 @pytest.fixture(params=LANGUAGES)
 def catalogue(request: pytest.FixtureRequest) -> dict[str, str]:
-    """The texts of each language in turn."""
+    """The texts of each language."""
     return read_catalogue(request.param)
 
 
 @pytest.fixture
 def german() -> Iterator[None]:
-    """A session in German."""
+    """A German session."""
     st.session_state[texts.KEY] = "de"
     yield
     del st.session_state[texts.KEY]
 
 
 def placeholders(words: str) -> set[tuple[str, str | None]]:
-    """Return the names in braces, each with its format."""
+    """Return the placeholders of a text, with their formats."""
     return {(name, form) for _, name, form, _ in Formatter().parse(words) if name is not None}
 
 
 def named_by(node: ast.expr) -> Iterator[str]:
-    """Yield a pattern for each text that an argument of `text` can name, as far as that stands there."""
+    """Yield a pattern for each key that an argument of `text` can have, as far as the code shows."""
     if isinstance(node, ast.Constant):
         yield re.escape(str(node.value))
     elif isinstance(node, ast.JoinedStr):
@@ -61,7 +61,7 @@ def named_by(node: ast.expr) -> Iterator[str]:
 
 
 def calls() -> Iterator[tuple[str, str, set[str]]]:
-    """Yield where `text` is called, a pattern of the key, and the names of the values that are given."""
+    """Yield the place of each call of `text`, a pattern of the key, and the names of the values."""
     for path, tree in SOURCES.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "text":
@@ -70,7 +70,7 @@ def calls() -> Iterator[tuple[str, str, set[str]]]:
 
 
 def words_in_code() -> Iterator[str]:
-    """Yield a pattern for each string of the code that may name a text."""
+    """Yield a pattern for each string in the code that may be the key of a text."""
     for tree in SOURCES.values():
         for node in ast.walk(tree):
             if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
@@ -82,36 +82,35 @@ def test_both_languages_have_the_same_texts_with_the_same_placeholders() -> None
     assert english == german
 
 
-def test_no_text_is_empty_or_has_blanks_around_it(catalogue: dict[str, str]) -> None:
+def test_texts_are_not_empty_and_have_no_surrounding_spaces(catalogue: dict[str, str]) -> None:
     assert [key for key, words in catalogue.items() if not words or words != words.strip()] == []
 
 
-def test_every_text_that_the_code_asks_for_is_there_and_gets_its_values(catalogue: dict[str, str]) -> None:
+def test_every_text_in_the_code_exists_and_gets_its_values(catalogue: dict[str, str]) -> None:
     found = list(calls())
     assert len(found) > 100
     for place, pattern, values in found:
         named = [key for key in catalogue if re.fullmatch(pattern, key)]
-        assert named, f"{place} asks for {pattern}"
+        assert named, f"{place}: there is no text {pattern}"
         if ".+" not in pattern:
             wanted = {name for name, _ in placeholders(catalogue[named[0]])}
-            assert wanted == values, f"{place} gives {named[0]} other values"
+            assert wanted == values, f"{place}: {named[0]} has other placeholders"
 
 
-def test_every_text_is_said_somewhere(catalogue: dict[str, str]) -> None:
+def test_every_text_is_used(catalogue: dict[str, str]) -> None:
     tables = {key.partition(".")[0] for key in catalogue}
     patterns = {
         pattern
         for pattern in words_in_code()
         if pattern.partition(r"\.")[0] in tables or re.fullmatch(r"\.\+\\\.\w+", pattern)
     }
-    unsaid = [key for key in catalogue if not any(re.fullmatch(pattern, key) for pattern in patterns)]
-    assert unsaid == []
+    unused = [key for key in catalogue if not any(re.fullmatch(pattern, key) for pattern in patterns)]
+    assert unused == []
 
 
 def known_words() -> Iterator[str]:
-    """Yield the key of each text for what samples, service and shipped classifier name."""
+    """Yield the key of the text for each name that comes from samples, service and shipped classifier."""
     metrics = shipped_card()["metrics"]
-    yield from sorted({f"category.{label['category'].replace(' ', '_')}" for label in shipped_card()["labels"]})
     for name in metrics["refusal"]:
         yield f"refusal.{name.replace(' ', '_')}"
     for name, figures in metrics["accuracy_under_corruption"].items():
@@ -127,42 +126,42 @@ def known_words() -> Iterator[str]:
 
 
 @pytest.mark.parametrize("key", list(known_words()))
-def test_what_the_service_names_has_its_words(key: str, catalogue: dict[str, str]) -> None:
+def test_names_from_the_service_have_texts(key: str, catalogue: dict[str, str]) -> None:
     assert key in catalogue
 
 
-def test_every_stage_of_a_training_is_shown() -> None:
+def test_every_stage_of_a_training_is_known() -> None:
     assert {*STAGES, "done", "failed"} == set(get_args(Stage))
 
 
-# The page sends raw bytes, forms and addresses in JSON, with options of its own, and asks for routes of the contract;
-# `no_data` has a page of its own, and what has the status 401, 429 or 503 is no refusal.
+# The problems that a visitor can cause through the page. Not among them: `no_data`, which has a page of its own, and
+# problems with the status 401, 429 or 503, which are not refusals.
 MET = {
-    "bad_request": "a box that is too small, as a person may draw one",
+    "bad_request": "a box that is too small",
     "nothing_sent": "an empty file",
-    "too_large": "a large one",
-    "unreadable_image": "no picture",
-    "timeout": "a large picture on a slow line",
-    "url_refused": "an address inside",
-    "url_failed": "an address of nothing",
-    "not_implemented": "a service that was started anew with feedback switched off",
-    "storage_full": "feedback to a full store",
-    "internal": "a bug of the service",
+    "too_large": "a large file",
+    "unreadable_image": "a file that is not a picture",
+    "timeout": "a large picture over a slow connection",
+    "url_refused": "a private address",
+    "url_failed": "a URL without a picture",
+    "not_implemented": "a service that was restarted without feedback",
+    "storage_full": "feedback when the storage quota is reached",
+    "internal": "a bug in the service",
 }
 
 
-def test_refusals_are_problems_of_the_contract(catalogue: dict[str, str]) -> None:
+def test_explained_refusals_are_problems_of_the_contract(catalogue: dict[str, str]) -> None:
     explained = {key.partition(".")[2] for key in catalogue if key.startswith("refused.")} - {"words", "other"}
     assert explained <= set(KINDS)
     assert set(MET) <= set(KINDS)
 
 
 @pytest.mark.parametrize("kind", list(MET))
-def test_a_refusal_that_a_person_can_meet_is_explained(kind: str, catalogue: dict[str, str]) -> None:
+def test_refusals_that_visitors_can_cause_are_explained(kind: str, catalogue: dict[str, str]) -> None:
     assert f"refused.{kind}" in catalogue
 
 
-def test_the_limits_that_are_said_are_those_that_hold(catalogue: dict[str, str]) -> None:
+def test_limits_in_the_texts_are_those_of_the_service(catalogue: dict[str, str]) -> None:
     assert f"{MAX_BYTES // 1024**2} MB" in catalogue["classify.formats"]
     assert f"{MAX_BYTES // 1024**2} MB" in catalogue["batch.help"]
     assert f"{MAX_BYTES // 1024**2} MB" in catalogue["refused.too_large"]
@@ -170,7 +169,7 @@ def test_the_limits_that_are_said_are_those_that_hold(catalogue: dict[str, str])
     assert re.sub("[.,]", "", catalogue["batch.help"]).count(str(batch.MOST_FILES)) == 1
 
 
-def test_a_request_of_the_page_is_one_that_the_service_takes() -> None:
+def test_batch_requests_stay_within_the_limits_of_the_service() -> None:
     overhead = 1024 * batch.CHUNK_FILES
     assert batch.CHUNK_FILES <= MAX_BATCH
     assert batch.CHUNK_BYTES + overhead <= MAX_BATCH_BYTES
@@ -181,7 +180,7 @@ def test_a_request_of_the_page_is_one_that_the_service_takes() -> None:
     ("value", "digits", "written"),
     [(0, 0, "0"), (1234.5, 1, "1,234.5"), (51839, 0, "51,839"), (0.126, 2, "0.13"), (-1234.5, 1, "-1,234.5")],
 )
-def test_numbers_are_written_as_in_english(value: float, digits: int, written: str) -> None:
+def test_numbers_have_the_english_format(value: float, digits: int, written: str) -> None:
     assert number(value, digits) == written
 
 
@@ -190,22 +189,22 @@ def test_numbers_are_written_as_in_english(value: float, digits: int, written: s
     ("value", "digits", "written"),
     [(0, 0, "0"), (1234.5, 1, "1.234,5"), (51839, 0, "51.839"), (1234567.891, 2, "1.234.567,89")],
 )
-def test_numbers_are_written_as_in_german(value: float, digits: int, written: str) -> None:
+def test_numbers_have_the_german_format(value: float, digits: int, written: str) -> None:
     assert number(value, digits) == written
 
 
-def test_percents_are_written_as_in_english() -> None:
+def test_percentages_have_the_english_format() -> None:
     assert (percent(0.998), percent(1), percent(0.99638, 2)) == ("99.8%", "100.0%", "99.64%")
 
 
 @pytest.mark.usefixtures("german")
-def test_percents_are_written_as_in_german() -> None:
+def test_percentages_have_the_german_format() -> None:
     assert (percent(0.998), percent(0.99638, 2)) == ("99,8\u00a0%", "99,64\u00a0%")
     assert probability(0.99999) == "> 99,9\u00a0%"
 
 
 @given(some.floats(0, 1))
-def test_no_probability_is_called_certain_or_impossible(value: float) -> None:
+def test_probabilities_are_never_shown_as_0_or_100_percent(value: float) -> None:
     said = probability(value)
     assert re.search(r"\d+\.\d", said)
     assert not re.search(r"100|\b0\.0%", said)
@@ -215,7 +214,7 @@ def test_no_probability_is_called_certain_or_impossible(value: float) -> None:
     ("value", "said"),
     [(1.0, "> 99.9%"), (0.9996, "> 99.9%"), (0.9994, "99.9%"), (0.5, "50.0%"), (0.0006, "0.1%"), (0.0, "< 0.1%")],
 )
-def test_what_is_nearly_certain_or_impossible_is_said_so(value: float, said: str) -> None:
+def test_probabilities_near_0_and_100_percent_are_shown_as_bounds(value: float, said: str) -> None:
     assert probability(value) == said
 
 
@@ -234,11 +233,11 @@ def test_what_is_nearly_certain_or_impossible_is_said_so(value: float, said: str
         "Straße 50 km.jpg",
     ],
 )
-def test_names_of_strangers_are_shown_letter_by_letter(name: str) -> None:
+def test_untrusted_names_are_shown_unchanged(name: str) -> None:
     escaped = markdown_escaped(name)
     assert re.sub(r"\\(\W|_)", r"\1", escaped) == name
     assert not re.search(r"(?<!\\)[*_`\[\]()<>#|~$:&!]", re.sub(r"\\\\", "", escaped))
 
 
-def test_words_that_are_no_text_are_shown_as_well() -> None:
+def test_values_that_are_not_text_are_escaped_too() -> None:
     assert markdown_escaped(ValueError("a_b")) == r"a\_b"

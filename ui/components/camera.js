@@ -1,4 +1,4 @@
-// Tells the page when no camera can be used, so that it can offer another way.
+// Tells the page when no camera is available, so that it can show another input.
 
 export default function ({ setStateValue }) {
   let over = false;
@@ -13,7 +13,7 @@ export default function ({ setStateValue }) {
   navigator.permissions?.query({ name: "camera" }).then((permission) => {
     if (permission.state === "denied") tell(true);
     permission.onchange = () => tell(permission.state === "denied");
-  }, () => {}); // a browser that does not know this permission shows its own message
+  }, () => {}); // browsers without this permission show their own message
   return () => {
     over = true;
   };

@@ -1,4 +1,4 @@
-"""Small helps of the browser: pasting pictures, reading aloud, closing the menu, knowing that there is no camera."""
+"""Small browser features: pasting pictures, reading aloud, closing the menu, detecting a missing camera."""
 
 import streamlit as st
 
@@ -13,26 +13,26 @@ _menu = st.components.v2.component("menu", js=source("menu.js"))
 _language = st.components.v2.component("language", js=source("language.js"))
 
 
-def tell_language(language: str) -> None:
-    """Tell the browser in which language the page is, for those who have it read to them."""
+def set_page_language(language: str) -> None:
+    """Set the `lang` attribute of the page, for screen readers."""
     _language(key="language_of_page", data=language, height=0)
 
 
-def close_menu_when_chosen() -> None:
-    """Let the menu of a narrow screen, which covers the page, go away when a page is chosen."""
+def close_menu_after_click() -> None:
+    """Close the menu of a narrow screen, which covers the page, when a page was chosen."""
     _menu(key="menu", height=0)
 
 
 def accept_pasted_pictures() -> None:
-    """Give pictures that are pasted anywhere on the page to its first field for files."""
+    """Upload pictures that are pasted anywhere on the page through its first file input."""
     _paste(key="paste", height=0)
 
 
 def offer_to_read(words: str, label: str, language: str) -> None:
-    """Show a button that reads words aloud, if the browser has a voice."""
+    """Show a button that reads words aloud, if the browser supports speech."""
     _speech(key="speech", data={"words": words, "label": label, "language": language})
 
 
-def camera_is_refused() -> bool:
-    """Say whether there is no camera, or the person has refused it; known from the second run on."""
+def is_camera_unavailable() -> bool:
+    """Return whether there is no camera, or access to it was denied; known from the second run on."""
     return bool(_camera(key="camera_state", height=0, on_refused_change=lambda: None).refused)

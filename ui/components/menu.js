@@ -1,4 +1,4 @@
-// On a narrow screen the menu lies over the page, and Streamlit leaves it there when a page was chosen.
+// On narrow screens the menu covers the page, and Streamlit leaves it open when a page was chosen.
 
 export default function () {
   const close = (event) => {

@@ -1,4 +1,4 @@
-// A pasted picture takes the way of a chosen one: through the field for files, with all its limits.
+// Uploads a pasted picture through the file input, so that the same limits apply.
 
 export default function () {
   const paste = (event) => {

@@ -1,8 +1,8 @@
-// Shows the picture, the heat map over the part that was classified, and a box to choose a part with.
-// Boxes are [left, top, right, bottom] in pixels of the upright picture, which is what browsers show.
+// Shows the picture, the heat map over the part that was classified, and a box to crop with.
+// Boxes are [left, top, right, bottom] in pixels of the picture after EXIF rotation, as browsers show it.
 
-const SMALLEST = 8; // pixels of a side: the service takes no less
-const STEP = 0.02; // of the picture, for each press of an arrow key
+const SMALLEST = 8; // shortest side in pixels: the minimum of the service
+const STEP = 0.02; // share of the picture per press of an arrow key
 
 export default function (component) {
   const { data, parentElement, setStateValue } = component;
@@ -44,7 +44,7 @@ export default function (component) {
     const { naturalWidth: width, naturalHeight: height } = image;
     image.classList.toggle("small", Math.max(width, height) < 160);
     const whole = [0, 0, width, height];
-    const cropping = data.cropping && image.src !== data.instead; // whose pixels are not those of the picture
+    const cropping = data.cropping && image.src !== data.instead; // which has other dimensions than the picture
     const layer = add("div", "frame", stage);
     const box = data.box ?? (cropping ? [0.2, 0.2, 0.8, 0.8].map((share, i) => Math.round(share * whole[2 + (i % 2)])) : null);
     if (data.box) place(add("div", "shade", layer), data.box);
@@ -60,7 +60,7 @@ export default function (component) {
     const context = canvas.getContext("2d");
     const pixels = context.createImageData(canvas.width, canvas.height);
     data.heatmap.flat().forEach((value, i) => {
-      // From dark blue over magenta to yellow: it differs from every sign, and in lightness for those who see no red.
+      // From dark blue through magenta to yellow: no sign has these colours, and lightness varies for colour-blind people.
       const from = value < 0.5 ? [20, 10, 120] : [205, 70, 120];
       const to = value < 0.5 ? [205, 70, 120] : [245, 245, 40];
       const share = value < 0.5 ? 2 * value : 2 * value - 1;
@@ -72,11 +72,11 @@ export default function (component) {
 
   function handle(box, layer) {
     const { naturalWidth: width, naturalHeight: height } = image;
-    let shade = layer.querySelector(".shade"); // nothing is cut off before a box is drawn
+    let shade = layer.querySelector(".shade"); // there is none before a box is drawn
     const element = add("div", "box", stage);
     const corner = add("div", "corner", element);
     element.tabIndex = 0;
-    element.classList.toggle("unset", !data.box); // those who use no mouse find a box to begin with
+    element.classList.toggle("unset", !data.box); // keyboard users start with this box
     element.setAttribute("role", "group");
     element.setAttribute("aria-label", data.hint);
 

@@ -1,4 +1,4 @@
-"""A picture with what the classifier looked at, in which a part can be chosen."""
+"""A picture with the classifier's heat map, in which a box can be drawn."""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from typing import Final
 import streamlit as st
 from streamlit import runtime
 
-from ui.client import Box
 from ui.components import source
 from ui.connection import data_url
+from ui.contract import Box
 from ui.texts import text
 
-_BOX: Final = "box"  # in the session: the picture that a part was chosen of, and that part
+_BOX: Final = "box"  # key of the session: the viewer in which a box was drawn last, and that box
 
 _mount = st.components.v2.component(
     "picture_viewer",
@@ -22,7 +22,7 @@ _mount = st.components.v2.component(
 )
 
 
-def show(
+def show_picture(
     picture: bytes | str,
     description: str,
     *,
@@ -31,14 +31,14 @@ def show(
     cropping: bool,
     heatmap: Sequence[Sequence[float]] | None,
 ) -> None:
-    """Show a picture; a part that a person chooses is in `chosen_box` at the next run.
+    """Show a picture; `chosen_box` returns the box that a person draws from the next run on.
 
     Args:
-        picture: the bytes of a file, or its address.
-        description: for those who do not see it.
-        instead: a PNG in base64, shown if the browser cannot read the picture, or may not; "" if there is none.
-        box: the part that is classified, None for all of it.
-        cropping: whether a part can be chosen.
+        picture: the bytes of a file, or its URL.
+        description: alternative text for screen readers.
+        instead: a PNG in base64 to show if the browser cannot load the picture, "" for none.
+        box: the part that is classified, None for the whole picture.
+        cropping: whether a box can be drawn.
         heatmap: rows of values in [0, 1] over that part, None to show none.
     """
     other = f"data:image/png;base64,{instead}" if instead else ""
@@ -58,9 +58,9 @@ def show(
 
 
 def chosen_box(picture: bytes | str) -> Box | None:
-    """Return the part of this picture that was chosen, None for all of it.
+    """Return the box that was drawn in this picture, or None for the whole picture.
 
-    It is remembered when another page is looked at, and forgotten with the picture.
+    It is kept while other pages are open, until another picture is chosen.
     """
     key = _key(picture)
     state = st.session_state.get(key)
@@ -73,13 +73,13 @@ def chosen_box(picture: bytes | str) -> Box | None:
 
 
 def _key(picture: bytes | str) -> str:
-    """Return a name of the element that is the picture's own, so that the browser keeps no box of another one."""
+    """Return a key of the element that is unique to the picture, so that the box of another one is not reused."""
     content = picture.encode() if isinstance(picture, str) else picture
     return f"viewer-{hashlib.sha256(content).hexdigest()[:16]}"
 
 
 def _address(picture: bytes) -> str:
-    """Return where the browser gets a picture, as Streamlit serves those of its own elements."""
-    if not runtime.exists():  # as in tests without a server
+    """Return the URL of a picture, which Streamlit serves like those of its own elements."""
+    if not runtime.exists():  # in tests without a server
         return data_url(picture)
     return runtime.get_instance().media_file_mgr.add(picture, "image/png", "viewer").lstrip("/")

@@ -1,4 +1,4 @@
-"""The pages; each module has a function `show` that draws one.
+"""The pages; each module has a function `draw_page`.
 
-Not in a folder `pages`, which Streamlit would run itself.
+The folder is not called `pages`, because Streamlit would run the modules of such a folder itself.
 """

@@ -1,4 +1,4 @@
-"""Many pictures at once: a table that can be filtered, sorted and saved."""
+"""Many pictures at once, as a table that can be filtered, sorted and saved."""
 
 import io
 import zipfile
@@ -13,48 +13,50 @@ import streamlit as st
 
 from ui import history
 from ui.answer import VERDICTS, sign_address
-from ui.client import Label, Refused, Result
-from ui.connection import client, labels, state
-from ui.texts import language, markdown_escaped, name_of, number, text, word
+from ui.client import Refused, Result
+from ui.connection import client, facts, labels, state
+from ui.contract import Fact, Label, Prediction
+from ui.texts import language, markdown_escaped, name_of, number, text, title_of, value_of, word
 
-CHUNK_FILES: Final = 48  # of a request: a fraction of a second, so that the bar moves
-CHUNK_BYTES: Final = 24 * 1024**2  # the service takes 64 MiB in all
-MOST_FILES: Final = 2000
-MOST_BYTES: Final = 20 * 1024**2  # of a file inside an archive: the service takes no larger picture
-MOST_UNPACKED: Final = 512 * 1024**2
-MOST_LISTED: Final = 4 * 1024**2  # of an archive's own list of its files, which is read before they can be counted
+CHUNK_FILES: Final = 48  # per request: takes a fraction of a second, so that the progress bar moves
+CHUNK_BYTES: Final = 24 * 1024**2  # per request: the limit of the service is 64 MiB
+MOST_FILES: Final = 2000  # per batch
+MOST_BYTES: Final = 20 * 1024**2  # of a file inside an archive: the limit of the service
+MOST_UNPACKED: Final = 512 * 1024**2  # bytes per batch
+MOST_LISTED: Final = 4 * 1024**2  # bytes of an archive's file list, which has to be read before files can be counted
 FAILED: Final = "failed"
+_PICTURE, _DRAWING = "_picture", "_drawing"  # columns of the table that are not saved
 SYMBOLS: Final = {"confident": "✓", "unsure": "?", "not_recognised": "⊘", FAILED: "✗"}
 
-# What zipfile raises for archives that are damaged, encrypted, or packed in a way that it does not know.
+# What zipfile raises for archives that are damaged, encrypted, or use unsupported compression.
 _UNREADABLE = (
     zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OSError, ValueError,
 )  # fmt: skip
 
 
 class _Archive(io.BytesIO):
-    """The bytes of an archive, whose list of files `ZipFile` reads in one piece; a list that is too long is refused."""
+    """The bytes of an archive; a file list that is too long, which `ZipFile` reads in one piece, is rejected."""
 
     listed = False
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return some bytes."""
+        """Return at most `size` bytes."""
         if not self.listed and size is not None and size > MOST_LISTED:
-            raise zipfile.BadZipFile(f"its list of files has {size:,} bytes, more than {MOST_LISTED:,}")
+            raise zipfile.BadZipFile(f"its file list has {size:,} bytes; the limit is {MOST_LISTED:,}")
         return super().read(size)
 
 
 @dataclass
 class Batch:
-    """Pictures that are being classified; `results` has an entry for each that is done, whose bytes are dropped."""
+    """Pictures that are being classified; those with an entry in `results` are done, and their bytes are dropped."""
 
     names: list[str] = field(default_factory=list)
-    payloads: list[bytes | None] = field(default_factory=list)  # None where an archive could not be unpacked
+    payloads: list[bytes | None] = field(default_factory=list)  # None for files that could not be unpacked
     results: list[Result] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
-def show() -> None:
+def draw_page() -> None:
     """Draw the page."""
     st.title(text("batch.title"), anchor=False)
     st.markdown(text("batch.subtitle"))
@@ -68,9 +70,9 @@ def show() -> None:
     for note in batch.notes:
         st.warning(note, icon=":material/warning:")
     if len(batch.results) < len(batch.names):
-        _work(batch)
+        _classify(batch)
     if batch.results:
-        _show_results(batch, labels(service.version))
+        _show_results(batch, labels(service.version), facts(service.version))
 
 
 def _start() -> None:
@@ -85,9 +87,9 @@ def _start() -> None:
 
 
 def _unpack(files: Iterable[tuple[str, bytes]], notes: list[str]) -> Iterator[tuple[str, bytes | None]]:
-    """Yield name and bytes of each picture, those inside archives included; what is left out is said in `notes`.
+    """Yield name and bytes of each picture, including those in archives; add messages about skipped files to `notes`.
 
-    The bytes are None where those of an archive are damaged, encrypted or packed in a way that is not taken.
+    The bytes are None if a file in an archive is damaged, encrypted or uses unsupported compression.
     """
     count = unpacked = 0
     for name, payload in files:
@@ -117,15 +119,15 @@ def _inside(name: str, payload: bytes, notes: list[str]) -> Iterator[tuple[str, 
 
 
 def _is_hidden(entry: zipfile.ZipInfo) -> bool:
-    """Say whether an entry is a folder, or something that a system keeps beside the files."""
+    """Return whether an entry is a folder, a hidden file, or metadata of the operating system."""
     path = PurePosixPath(entry.filename)
     return entry.is_dir() or path.name.startswith(".") or "__MACOSX" in path.parts
 
 
 def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes | None:
-    """Return the bytes of a file in an archive, one more than the service takes at most; None if there is no way to."""
+    """Return the bytes of a file in an archive, up to one more than the limit; None if it cannot be unpacked."""
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return None  # of other kinds zipfile unpacks as much as they hold, however little is asked for
+        return None  # for other methods, zipfile unpacks everything, however few bytes are requested
     try:
         with archive.open(entry) as file:
             return file.read(MOST_BYTES + 1)
@@ -133,8 +135,8 @@ def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes | None:
         return None
 
 
-def _work(batch: Batch) -> None:
-    """Classify what is not done yet, one request at a time; a run that is cut off goes on in the next one."""
+def _classify(batch: Batch) -> None:
+    """Classify the remaining pictures, one request at a time; the next run continues an interrupted one."""
     total = len(batch.names)
     bar = st.progress(0.0)
     while (done := len(batch.results)) < total:
@@ -146,14 +148,14 @@ def _work(batch: Batch) -> None:
 
 
 def _ask(names: Sequence[str], payloads: Sequence[bytes | None]) -> list[Result]:
-    """Return what the service says of some pictures, in one request if it takes them together."""
+    """Return the results for some pictures, from a single request if possible."""
     files = [(name, payload) for name, payload in zip(names, payloads, strict=True) if payload is not None]
     try:
         answers = client().predict_batch(files) if files else []
-    except Refused as error:  # all of it: better none of these than none of those behind them
+    except Refused as error:  # the whole request: mark these pictures as failed and continue with the next ones
         answers = [Result(None, str(error), error.kind)] * len(files)
     for place, answer in enumerate(answers):
-        # Together they may have more pixels than a request may; alone a good one has not.
+        # The pictures of a request may have too many pixels together although each one is small enough.
         if answer.kind == "too_large" and len(files) > 1:
             [answers[place]] = client().predict_batch(files[place : place + 1])
     unread = iter(answers)
@@ -161,7 +163,7 @@ def _ask(names: Sequence[str], payloads: Sequence[bytes | None]) -> list[Result]
 
 
 def _end_of_chunk(payloads: Sequence[bytes | None], start: int) -> int:
-    """Return behind which picture a request ends that begins with this one."""
+    """Return the index after the last picture of a request that begins with this one."""
     end, size = start + 1, len(payloads[start] or b"")
     while end < min(len(payloads), start + CHUNK_FILES) and size + len(payloads[end] or b"") <= CHUNK_BYTES:
         size += len(payloads[end] or b"")
@@ -169,7 +171,8 @@ def _end_of_chunk(payloads: Sequence[bytes | None], start: int) -> int:
     return end
 
 
-def _show_results(batch: Batch, known: Sequence[Label]) -> None:
+def _show_results(batch: Batch, known: Sequence[Label], declared: Sequence[Fact]) -> None:
+    columns = [fact for fact in declared if fact.short and fact.in_answer]
     verdicts = [result.prediction.verdict if result.prediction else FAILED for result in batch.results]
     present = [kind for kind in (*VERDICTS, FAILED) if kind in verdicts]
     st.pills(
@@ -177,66 +180,68 @@ def _show_results(batch: Batch, known: Sequence[Label]) -> None:
         format_func=lambda kind: f"{_icon(kind)} {text(f'batch.{kind}')} ({verdicts.count(kind)})",
     )  # fmt: skip
     wanted = st.session_state.get("batch_filter") or present
-    kept = [row for row in _rows(batch, known) if row["verdict"] in wanted]
-    shown = [{**_said(row), "verdict": f"{SYMBOLS[row['verdict']]} {text('batch.' + row['verdict'])}"} for row in kept]
-    columns = {
-        "picture": st.column_config.ImageColumn(text("batch.column_picture"), width="small"),
-        "sign": st.column_config.ImageColumn(text("batch.column_sign"), width="small"),
+    results = [
+        (name, result)
+        for name, result, verdict in zip(batch.names, batch.results, verdicts, strict=False)
+        if verdict in wanted
+    ]
+    rows = [_row(name, result, known, columns) for name, result in results]
+    _show_table([_for_people(row, result.prediction) for row, (_, result) in zip(rows, results, strict=True)], columns)
+    with st.container(horizontal=True):
+        history.offer_to_save(rows, "traffic-signs")
+
+
+def _show_table(rows: Sequence[dict[str, Any]], columns: Sequence[Fact]) -> None:
+    configs = {
+        _PICTURE: st.column_config.ImageColumn(text("batch.column_picture"), width="small"),
+        _DRAWING: st.column_config.ImageColumn(text("batch.column_drawing"), width="small"),
         "class_name": st.column_config.TextColumn(text("batch.column_name"), width="medium"),
         "verdict": st.column_config.TextColumn(text("batch.column_verdict")),
         "probability": st.column_config.ProgressColumn(
             text("batch.column_probability"), min_value=0, max_value=1, format="percent"
         ),
-        "sign_number": st.column_config.TextColumn(text("batch.column_number")),
+        **{fact.key: st.column_config.TextColumn(title_of(fact)) for fact in columns},
         "file": st.column_config.TextColumn(text("batch.column_file"), width="medium"),
         "reason": st.column_config.TextColumn(text("batch.column_reason"), width="large"),
     }
-    table = pd.DataFrame(shown, columns=list(columns))
     st.dataframe(
-        table,
-        column_config=columns,
-        hide_index=True,
-        row_height=48,
-        placeholder="",
-        alt=text("batch.table", count=number(len(table))),
-    )
-    rows = [{name: value for name, value in row.items() if name not in ("picture", "sign")} for row in kept]
-    with st.container(horizontal=True):
-        history.offer_to_save(rows, "traffic-signs")
+        pd.DataFrame(rows, columns=list(configs)), column_config=configs, hide_index=True, row_height=48,
+        placeholder="", alt=text("batch.table", count=number(len(rows))),
+    )  # fmt: skip
 
 
 def _icon(kind: str) -> str:
     return VERDICTS[kind][0] if kind in VERDICTS else ":material/error:"
 
 
-def _rows(batch: Batch, known: Sequence[Label]) -> list[dict[str, Any]]:
-    """Return what is known of each picture: for programs the words of the contract, for people also pictures."""
-    return [_row(name, result, known) for name, result in zip(batch.names, batch.results, strict=False)]
+def _for_people(row: dict[str, Any], found: Prediction | None) -> dict[str, Any]:
+    """Return a row as the table shows it: with pictures, without the closest class of unknown signs, never 100%."""
+    verdict = f"{SYMBOLS[row['verdict']]} {text('batch.' + row['verdict'])}"
+    if found is None:
+        return {**row, "verdict": verdict, _PICTURE: None, _DRAWING: None}
+    picture = f"data:image/png;base64,{found.thumbnail}"
+    if found.verdict == "not_recognised":
+        return {**dict.fromkeys([*row, _DRAWING]), "file": row["file"], "verdict": verdict, _PICTURE: picture}
+    drawing, share = sign_address(found.class_index), min(found.probability, 0.9999)
+    return {**row, "probability": share, "verdict": verdict, _PICTURE: picture, _DRAWING: drawing}
 
 
-def _said(row: dict[str, Any]) -> dict[str, Any]:
-    """Return what a person is told: of a picture of no sign not which sign comes nearest, and never 100 %."""
-    if row["verdict"] == "not_recognised":
-        return {**row, **dict.fromkeys(("class_name", "sign_number", "probability"))}
-    return {**row, "probability": row["probability"] and min(row["probability"], 0.9999)}
-
-
-def _row(name: str, result: Result, known: Sequence[Label]) -> dict[str, Any]:
+def _row(name: str, result: Result, known: Sequence[Label], columns: Sequence[Fact]) -> dict[str, Any]:
+    """Return a row of the files to save, whose columns are named as in the service's answers."""
     found = result.prediction
     if found is None:
-        empty = dict.fromkeys(("class_index", "class_name", "sign_number", "probability", "picture", "sign"))
-        # The service's own words are the more exact ones; where they are of another language they come second.
-        known_reason = word(f"refused.{result.kind}", "") if language() != "en" else ""
-        reason = f"{known_reason} ({result.reason})" if known_reason else result.reason
-        return {"file": name, **empty, "verdict": FAILED, "reason": reason}
+        keys = ("class_index", "class_name", *(fact.key for fact in columns), "probability")
+        # The service's own message is more exact, but only in English: in other languages it comes second.
+        translated = word(f"refused.{result.kind}", "") if language() != "en" else ""
+        reason = f"{translated} ({result.reason})" if translated else result.reason
+        return {"file": name, **dict.fromkeys(keys), "verdict": FAILED, "reason": reason}
+    label = known[found.class_index]
     return {
         "file": name,
         "class_index": found.class_index,
-        "class_name": name_of(known[found.class_index]),
-        "sign_number": found.sign_number,
+        "class_name": name_of(label),
+        **{fact.key: value_of(fact, label) for fact in columns},
         "probability": found.probability,
-        "picture": f"data:image/png;base64,{found.thumbnail}",
-        "sign": None if found.verdict == "not_recognised" else sign_address(found.class_index),
         "verdict": found.verdict,
         "reason": "",
     }

@@ -1,28 +1,27 @@
-"""The classifier's card, for people: how good it is, how that is known, and where its limits are."""
+"""The classifier's card for people: accuracy, how it was evaluated, and limits."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import altair as alt
 import pandas as pd
 import streamlit as st
 
-from ui import charts
 from ui.answer import sign_address
-from ui.client import Label
+from ui.charts import show_chart
 from ui.connection import card, labels, state
+from ui.contract import Card, Label, Metrics
 from ui.texts import name_of, number, percent, text, word
 
-HEIGHT = 320
+HEIGHT = 320  # of a chart in pixels
 
 
-def show() -> None:
+def draw_page() -> None:
     """Draw the page."""
     version = state().version
-    facts, known = card(version), labels(version)
-    metrics = facts["metrics"]
+    shown, known = card(version), labels(version)
+    metrics = shown.metrics
     st.title(text("model.title"), anchor=False)
-    _show_summary(facts)
+    _show_summary(shown)
     _show_trust(metrics)
     left, right = st.columns(2, gap="large")
     with left:
@@ -34,55 +33,53 @@ def show() -> None:
     _show_refusals(metrics)
     _show_corruptions(metrics)
     _show_mistakes(metrics, known)
-    _show_making(facts)
+    _show_making(shown)
 
 
-def _show_summary(facts: Mapping[str, Any]) -> None:
-    metrics = facts["metrics"]
-    held = metrics["held_out"]
-    low, high = held["accuracy_interval_95"]
-    if facts["trained_on"] == "drawings":
+def _show_summary(shown: Card) -> None:
+    metrics = shown.metrics
+    held = metrics.held_out
+    low, high = held.accuracy_interval_95
+    if shown.trained_on == "drawings":
         st.warning(text("classify.drawings"), icon=":material/draw:")
     figures = st.columns(4)
-    figures[0].metric(text("model.accuracy"), percent(held["accuracy"], 2), border=True)
-    figures[1].metric(text("model.errors"), f"{number(held['errors'])} / {number(held['examples'])}", border=True)
-    figures[2].metric(text("model.parameters"), number(facts["training"]["parameters"] / 1e6, 2) + " M", border=True)
-    if "milliseconds_per_image" in metrics:
-        figures[3].metric(text("model.speed"), f"{number(metrics['milliseconds_per_image'], 2)} ms", border=True)
-    grouped = "model.measured_on_tracks" if held.get("grouped") else "model.measured"
+    figures[0].metric(text("model.accuracy"), percent(held.accuracy, 2), border=True)
+    figures[1].metric(text("model.errors"), f"{number(held.errors)} / {number(held.examples)}", border=True)
+    figures[2].metric(text("model.parameters"), number(shown.training.parameters / 1e6, 2) + " M", border=True)
+    if metrics.milliseconds_per_image is not None:
+        figures[3].metric(text("model.speed"), f"{number(metrics.milliseconds_per_image, 2)} ms", border=True)
+    grouped = "model.measured_on_tracks" if held.grouped else "model.measured"
     st.markdown(
-        text(grouped, low=percent(low, 2), high=percent(high, 2), examples=number(held["examples"]),
-             groups=number(held.get("groups", 0)))
+        text(grouped, low=percent(low, 2), high=percent(high, 2), examples=number(held.examples),
+             groups=number(held.groups))
     )  # fmt: skip
-    if "measured_on" in metrics:
-        st.markdown(text("model.measured_on_another", version=metrics["measured_on"]))
+    if metrics.measured_on:
+        st.markdown(text("model.measured_on_another", version=metrics.measured_on))
 
 
-def _show_trust(metrics: Mapping[str, Any]) -> None:
-    verdicts = metrics.get("verdicts")
-    if not verdicts:
+def _show_trust(metrics: Metrics) -> None:
+    if not metrics.verdicts:
         return
     st.subheader(text("model.verdicts"), anchor=False)
     st.markdown(text("model.verdicts_explained"))
-    total = sum(each["examples"] for each in verdicts.values())
+    total = sum(each.examples for each in metrics.verdicts.values())
     table = [
         {
             text("model.verdict"): text(f"batch.{name}"),
-            text("model.share"): percent(each["examples"] / total),
-            text("model.errors"): f"{number(each['errors'])} / {number(each['examples'])}",
+            text("model.share"): percent(each.examples / total),
+            text("model.errors"): f"{number(each.errors)} / {number(each.examples)}",
         }
-        for name, each in verdicts.items()
+        for name, each in metrics.verdicts.items()
     ]
     st.dataframe(pd.DataFrame(table), hide_index=True, alt=text("model.verdicts"))
 
 
-def _show_calibration(metrics: Mapping[str, Any]) -> None:
-    bins = pd.DataFrame(metrics.get("calibration_bins", ()))
-    if bins.empty:
+def _show_calibration(metrics: Metrics) -> None:
+    if not metrics.calibration_bins:
         return
+    bins = pd.DataFrame([each.model_dump() for each in metrics.calibration_bins])
     st.subheader(text("model.calibration"), anchor=False)
-    error = metrics["expected_calibration_error"]
-    st.markdown(text("model.calibration_explained", error=percent(error, 2)))
+    st.markdown(text("model.calibration_explained", error=percent(metrics.expected_calibration_error, 2)))
     low = min(bins["probability"].min(), bins["accuracy"].min())
     scale = alt.Scale(domain=[low - 0.01, 1.0])
     axis = alt.Axis(format="%")
@@ -104,11 +101,11 @@ def _show_calibration(metrics: Mapping[str, Any]) -> None:
             ],
         )
     )
-    charts.show(line + points, HEIGHT)
+    show_chart(line + points, HEIGHT)
 
 
-def _show_selection(metrics: Mapping[str, Any]) -> None:
-    errors = metrics.get("error_among_most_confident")
+def _show_selection(metrics: Metrics) -> None:
+    errors = metrics.error_among_most_confident
     if not errors:
         return
     st.subheader(text("model.selection"), anchor=False)
@@ -129,22 +126,22 @@ def _show_selection(metrics: Mapping[str, Any]) -> None:
             ],
         )
     )
-    charts.show(chart, HEIGHT)
+    show_chart(chart, HEIGHT)
 
 
-def _show_classes(metrics: Mapping[str, Any], known: Sequence[Label]) -> None:
-    per_class = metrics["held_out"].get("per_class")
+def _show_classes(metrics: Metrics, known: Sequence[Label]) -> None:
+    per_class = metrics.held_out.per_class
     if not per_class:
         return
     st.subheader(text("model.classes"), anchor=False)
     table = pd.DataFrame(
         [
             {
-                "sign": sign_address(each["class_index"]),
-                "name": name_of(known[each["class_index"]]),
-                "examples": each["examples"],
-                "errors": each["errors"],
-                "accuracy": 1 - each["errors"] / each["examples"] if each["examples"] else None,
+                "sign": sign_address(each.class_index),
+                "name": name_of(known[each.class_index]),
+                "examples": each.examples,
+                "errors": each.errors,
+                "accuracy": 1 - each.errors / each.examples if each.examples else None,
             }
             for each in per_class
         ]
@@ -159,15 +156,15 @@ def _show_classes(metrics: Mapping[str, Any], known: Sequence[Label]) -> None:
     st.dataframe(table, column_config=columns, hide_index=True, row_height=44, height=360, alt=text("model.classes"))
 
 
-def _show_confusions(metrics: Mapping[str, Any], known: Sequence[Label]) -> None:
-    per_class = metrics["held_out"].get("per_class", ())
+def _show_confusions(metrics: Metrics, known: Sequence[Label]) -> None:
+    per_class = metrics.held_out.per_class
     st.subheader(text("model.confusions"), anchor=False)
-    if not metrics.get("confusions"):
+    if not metrics.confusions:
         st.markdown(text("model.no_confusions"))
         return
     st.markdown(text("model.confusions_explained"))
-    cells = [(each["class_index"], each["predicted"], each["count"]) for each in metrics["confusions"]]
-    cells += [(e["class_index"], e["class_index"], e["examples"] - e["errors"]) for e in per_class]
+    cells = [(each.class_index, each.predicted, each.count) for each in metrics.confusions]
+    cells += [(each.class_index, each.class_index, each.examples - each.errors) for each in per_class]
     shown = pd.DataFrame(
         [
             {
@@ -198,31 +195,32 @@ def _show_confusions(metrics: Mapping[str, Any], known: Sequence[Label]) -> None
         )
         .add_params(point)
     )  # fmt: skip
-    charts.show(chart, 620)
+    show_chart(chart, 620)
 
 
-def _show_refusals(metrics: Mapping[str, Any]) -> None:
-    if not metrics.get("refusal"):
+def _show_refusals(metrics: Metrics) -> None:
+    if not metrics.refusal:
         return
     st.subheader(text("model.refusal"), anchor=False)
     st.markdown(text("model.refusal_explained"))
     table = [
         {
             text("model.kind"): word(f"refusal.{name}", name),
-            text("model.pictures"): number(each["pictures"]),
-            text("model.refused"): percent(each["not_recognised"]),
+            text("model.pictures"): number(each.pictures),
+            text("model.refused"): percent(each.not_recognised),
         }
-        for name, each in metrics["refusal"].items()
+        for name, each in metrics.refusal.items()
     ]
     st.dataframe(pd.DataFrame(table), hide_index=True, alt=text("model.refusal"))
 
 
-def _show_corruptions(metrics: Mapping[str, Any]) -> None:
-    found = metrics.get("accuracy_under_corruption")
-    if not found:
+def _show_corruptions(metrics: Metrics) -> None:
+    found = metrics.accuracy_under_corruption
+    mean, examples = found.get("mean"), found.get("examples")
+    if not isinstance(mean, int | float) or not isinstance(examples, int):
         return
     st.subheader(text("model.corruption"), anchor=False)
-    st.markdown(text("model.corruption_explained", mean=percent(found["mean"], 2), examples=number(found["examples"])))
+    st.markdown(text("model.corruption_explained", mean=percent(mean, 2), examples=number(examples)))
     rows = [
         {"kind": word(f"corruption.{name}", name), "strength": strength, "accuracy": accuracy}
         for name, accuracies in found.items()
@@ -245,11 +243,11 @@ def _show_corruptions(metrics: Mapping[str, Any]) -> None:
         text=alt.Text("accuracy:Q", format=".1%"),
         color=alt.condition("datum.accuracy > 0.88", alt.value("white"), alt.value("black")),
     )
-    charts.show(cells + values, 420)
+    show_chart(cells + values, 420)
 
 
-def _show_mistakes(metrics: Mapping[str, Any], known: Sequence[Label]) -> None:
-    mistakes = sorted(metrics.get("mistakes", ()), key=lambda each: -each["probability"])
+def _show_mistakes(metrics: Metrics, known: Sequence[Label]) -> None:
+    mistakes = sorted(metrics.mistakes, key=lambda each: -each.probability)
     if not mistakes:
         return
     st.subheader(text("model.mistakes"), anchor=False)
@@ -257,12 +255,12 @@ def _show_mistakes(metrics: Mapping[str, Any], known: Sequence[Label]) -> None:
     table = pd.DataFrame(
         [
             {
-                "true_sign": sign_address(each["class_index"]),
-                "true": name_of(known[each["class_index"]]),
-                "predicted_sign": sign_address(each["predicted"]),
-                "predicted": name_of(known[each["predicted"]]),
-                "probability": each["probability"],
-                "group": each["group"],
+                "true_sign": sign_address(each.class_index),
+                "true": name_of(known[each.class_index]),
+                "predicted_sign": sign_address(each.predicted),
+                "predicted": name_of(known[each.predicted]),
+                "probability": each.probability,
+                "group": each.group,
             }
             for each in mistakes
         ]
@@ -278,16 +276,15 @@ def _show_mistakes(metrics: Mapping[str, Any], known: Sequence[Label]) -> None:
     st.dataframe(table, column_config=columns, hide_index=True, row_height=44, alt=text("model.mistakes"))
 
 
-def _show_making(facts: Mapping[str, Any]) -> None:
+def _show_making(shown: Card) -> None:
     st.subheader(text("model.making"), anchor=False)
-    training, data = facts["training"], facts["data"]
     st.markdown(
         text(
-            "model.made", version=facts["version"], data=data["name"], images=number(data.get("images_trained_on", 0)),
-            epochs=training["settings"]["epochs"], minutes=number(training.get("duration_s", 0) / 60),
-            height=facts["input_size"][0], width=facts["input_size"][1],
+            "model.made", version=shown.version, data=shown.data.name, images=number(shown.data.images_trained_on),
+            epochs=shown.training.settings.epochs, minutes=number(shown.training.duration_s / 60),
+            height=shown.input_size[0], width=shown.input_size[1],
         )
     )  # fmt: skip
     st.markdown(text("model.limits"))
     with st.expander(text("model.card")):
-        st.json({key: value for key, value in facts.items() if key != "labels"}, expanded=1)
+        st.json(shown.model_dump(exclude={"labels"}, exclude_unset=True), expanded=1)

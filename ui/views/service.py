@@ -1,7 +1,8 @@
-"""The service behind the page: its state, what it does right now, what it did in this session, and how to ask it."""
+"""The service behind the page: its state, live metrics, the history of this session, and examples for programs."""
 
 import shlex
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from json import dumps
 from time import monotonic
@@ -10,25 +11,26 @@ from typing import Any, Final
 import altair as alt
 import pandas as pd
 import streamlit as st
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
-from ui import charts, history
+from ui import history
 from ui.answer import VERDICTS
+from ui.charts import show_chart
 from ui.choosing import CHOICE, Choice
 from ui.client import ServiceError
-from ui.connection import POLL_S, client, labels, settings, state
+from ui.connection import POLL_S, REFRESHING, client, labels, settings, state
 from ui.texts import name_of, number, probability, text, word
-from ui.trouble import show as show_trouble
+from ui.trouble import show_trouble
 
 POINTS: Final = 150  # of a chart: five minutes
 STAGES: Final = ("decode", "infer", "encode")
-# Of the verdicts, as in style.css.
+# Colours of the verdicts, as in style.css.
 COLOURS: Final = {"confident": "#1a7f37", "unsure": "#b35900", "not_recognised": "#8a8a8a"}
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What the service had counted at a time (seconds of a clock that only goes forward)."""
+    """The service's counters at a `time` (seconds of a monotonic clock)."""
 
     time: float
     requests: float
@@ -39,7 +41,7 @@ class Counts:
     verdicts: dict[str, float]
 
 
-def show() -> None:
+def draw_page() -> None:
     """Draw the page."""
     st.title(text("service.title"), anchor=False)
     service = state()
@@ -59,13 +61,19 @@ def show() -> None:
 
 @st.fragment(run_every=POLL_S)
 def _show_live() -> None:
-    """Ask for the counts again and again, and draw what changed between two times."""
+    """Read the metrics again and again, and show how they change."""
     points: deque[Counts] = st.session_state.setdefault("counts", deque(maxlen=POINTS))
-    try:
-        points.append(_count(client().metrics()))
-    except ServiceError as error:  # while the page is open; it is asked again by itself
-        show_trouble(error)
-        return
+    with st.container(key=f"{REFRESHING}_metrics"):
+        try:
+            points.append(_count(client().metrics()))
+        except ServiceError as error:  # not fatal: the next run of this fragment tries again
+            show_trouble(error)
+        else:
+            _show_counts(points)
+
+
+def _show_counts(points: Sequence[Counts]) -> None:
+    """Show the latest counts, and the changes between each of them and the next."""
     now = points[-1]
     rows = [_between(old, new) for old, new in zip(points, list(points)[1:], strict=False)]
     latest = rows[-1] if rows else None
@@ -84,7 +92,7 @@ def _show_live() -> None:
 
 
 def _show_verdicts(now: Counts) -> None:
-    """Show how many answers had each verdict since the service began."""
+    """Show how many answers had each verdict since the start of the service."""
     table = [{"verdict": name, "said": text(f"batch.{name}"), "n": now.verdicts[name]} for name in VERDICTS]
     chart = (
         alt.Chart(pd.DataFrame(table))
@@ -99,11 +107,11 @@ def _show_verdicts(now: Counts) -> None:
             ],
         )
     )
-    charts.show(chart, 240)
+    show_chart(chart, 240)
 
 
 def _show_latency(now: Counts, rows: list[dict[str, Any]]) -> None:
-    """Show how long each stage takes: on average since the service began, and in the time that this page is open."""
+    """Show how long each stage takes: on average since the start of the service, and while this page is open."""
     names = {stage: text(f"service.{stage}") for stage in STAGES}
     for place, (stage, name) in zip(st.columns(len(names)), names.items(), strict=True):
         mean = 1000 * now.stage_seconds[stage] / now.stage_count if now.stage_count else None
@@ -123,14 +131,12 @@ def _show_latency(now: Counts, rows: list[dict[str, Any]]) -> None:
                 ],
             )
         )
-        charts.show(chart, 260)
+        show_chart(chart, 260)
     else:
         st.caption(text("service.quiet"))
 
 
-def _count(metrics: str) -> Counts:
-    samples: list[Any] = [sample for family in text_string_to_metric_families(metrics) for sample in family.samples]
-
+def _count(samples: Sequence[Sample]) -> Counts:
     def total(name: str, **wanted: str) -> float:
         values = (
             float(sample.value)
@@ -146,8 +152,8 @@ def _count(metrics: str) -> Counts:
             sample.value
             for sample in samples
             if sample.name == "sign_requests_total"
-            and sample.labels["status"].startswith("5")
-            and sample.labels["status"] != "501"  # what is not offered has not failed
+            and sample.labels.get("status", "").startswith("5")
+            and sample.labels.get("status") != "501"  # a disabled feature is not a failure
         ),
         waiting=total("sign_requests_waiting"),
         stage_seconds={stage: total("sign_stage_seconds_sum", stage=stage) for stage in STAGES},
@@ -157,9 +163,9 @@ def _count(metrics: str) -> Counts:
 
 
 def _between(old: Counts, new: Counts) -> dict[str, Any]:
-    """Return what happened between two times: requests a second, answers, and milliseconds of each stage of one.
+    """Return what happened between two times: requests per second, answers, and milliseconds per stage and answer.
 
-    A service that was started anew between them counts from 0, and gives nothing here.
+    If the service was restarted in between, its counters began at 0 again, and all values are 0.
     """
     answers = max(0.0, new.stage_count - old.stage_count)
     spent = {stage: new.stage_seconds[stage] - old.stage_seconds[stage] for stage in STAGES}
@@ -186,7 +192,7 @@ def _show_history(version: str) -> None:
             "class_name": name_of(known[entry.prediction.class_index]),
             "verdict": entry.prediction.verdict,
             "probability": entry.prediction.probability,
-            "version": entry.prediction.version,
+            "version": entry.prediction.model.version,
         }
         for entry in entries
     ]
@@ -207,7 +213,7 @@ def _show_history(version: str) -> None:
 
 
 def _show_code(choice: Choice | None) -> None:
-    """Show how programs ask for the picture at hand, whatever its name is."""
+    """Show how programs send the current picture; file names are quoted, whatever they contain."""
     base = str(settings().public_url or settings().service_url).rstrip("/")
     url = f"{base}/predict_traffic_sign"
     name = choice.name if choice else "sign.jpg"

@@ -1,4 +1,4 @@
-"""All signs that the classifier knows: to look up and to learn."""
+"""All signs that the classifier knows, to look up and to learn."""
 
 import random
 from collections.abc import Sequence
@@ -7,40 +7,40 @@ from typing import Any, Final
 import streamlit as st
 
 from ui.answer import show_meaning, show_sign
-from ui.client import Label
-from ui.connection import labels, state
-from ui.texts import category_of, name_of, other_name_of, text
+from ui.connection import facts, labels, state
+from ui.contract import Fact, Label
+from ui.texts import name_of, other_name_of, text, title_of, value_of
 
-CHOSEN: Final = "sign"  # in the address: ?sign=14
-ANSWERS: Final = 4  # of a question
+CHOSEN: Final = "sign"  # in the URL: ?sign=14
+ANSWERS: Final = 4  # per question
 
 
-def show() -> None:
+def draw_page() -> None:
     """Draw the page."""
-    known = labels(state().version)
+    version = state().version
+    known, declared = labels(version), facts(version)
     st.title(text("signs.title"), anchor=False)
     st.markdown(text("signs.subtitle", count=len(known)))
     chosen = st.query_params.get(CHOSEN, "")
     if len(chosen) < 9 and chosen.isascii() and chosen.isdigit() and int(chosen) < len(known):
-        _show_details(known[int(chosen)], known)
+        _show_details(known[int(chosen)], known, declared)
     st.segmented_control(
         text("signs.mode"), ["look", "learn"], key="signs_mode", default="look", required=True, persist_state="session",
         format_func=lambda mode: text(f"signs.{mode}"), label_visibility="collapsed",
     )  # fmt: skip
     if st.session_state["signs_mode"] == "learn":
-        _ask(known)
+        _ask(known, declared)
     else:
-        _show_all(known)
+        _show_all(known, declared)
 
 
-def _show_all(known: Sequence[Label]) -> None:
+def _show_all(known: Sequence[Label], declared: Sequence[Fact]) -> None:
     words = st.text_input(text("signs.search"), key="signs_search", placeholder=text("signs.search_example"))
-    categories = {label.category: category_of(label) for label in known}
-    wanted = st.pills(
-        text("signs.category"), list(categories), selection_mode="multi", key="signs_category",
-        format_func=categories.__getitem__,
-    )  # fmt: skip
-    found = [label for label in known if (not wanted or label.category in wanted) and _matches(label, words)]
+    found = [label for label in known if _matches(label, words)]
+    for fact in declared:
+        if _is_filter(fact, known):
+            wanted = _choose_values(fact, known)
+            found = [label for label in found if not wanted or label.facts.get(fact.key) in wanted]
     st.caption(text("signs.found", count=len(found), total=len(known)))
     with st.container(horizontal=True, key="signs_grid"):
         for label in found:
@@ -51,8 +51,23 @@ def _show_all(known: Sequence[Label]) -> None:
                 )
 
 
+def _is_filter(fact: Fact, known: Sequence[Label]) -> bool:
+    """Return whether a fact groups the signs: it is short, and a value belongs to two signs or more on average."""
+    values = [label.facts[fact.key] for label in known if fact.key in label.facts]
+    return fact.short and 2 <= len(set(values)) <= len(values) / 2
+
+
+def _choose_values(fact: Fact, known: Sequence[Label]) -> list[str]:
+    """Show a filter and return the chosen values, as the labels have them under the fact's key."""
+    values = {label.facts[fact.key]: value_of(fact, label) for label in known if fact.key in label.facts}
+    chosen: list[str] = st.pills(
+        title_of(fact), list(values), selection_mode="multi", key=f"signs_{fact.key}", format_func=values.__getitem__
+    )
+    return chosen
+
+
 def _matches(label: Label, words: str) -> bool:
-    texts = (label.name, label.name_de, label.sign_number, label.description, label.description_de)
+    texts = (label.name, label.name_de, label.description, label.description_de, *label.facts.values())
     everything = " ".join(texts).casefold()
     return all(word in everything for word in words.casefold().split())
 
@@ -64,7 +79,7 @@ def _choose(index: int | None) -> None:
         st.query_params[CHOSEN] = str(index)
 
 
-def _show_details(label: Label, known: Sequence[Label]) -> None:
+def _show_details(label: Label, known: Sequence[Label], declared: Sequence[Fact]) -> None:
     with st.container(border=True):
         picture, words = st.columns([1, 3], gap="medium")
         with picture:
@@ -72,7 +87,7 @@ def _show_details(label: Label, known: Sequence[Label]) -> None:
         with words:
             st.header(name_of(label), anchor=False)
             st.caption(other_name_of(label))
-            show_meaning(label)
+            show_meaning(label, declared)
             if label.confused_with:
                 st.markdown(f"**{text('signs.confused')}**")
                 with st.container(horizontal=True):
@@ -90,8 +105,8 @@ def _show_details(label: Label, known: Sequence[Label]) -> None:
             st.button(text("signs.close"), icon=":material/close:", on_click=_choose, args=(None,))
 
 
-def _ask(known: Sequence[Label]) -> None:
-    """Ask which sign a drawing shows; the wrong answers are those it is easily taken for."""
+def _ask(known: Sequence[Label], declared: Sequence[Fact]) -> None:
+    """Ask which sign a drawing shows; the wrong answers are signs that are often confused with it."""
     quiz = st.session_state.setdefault("quiz", {"right": 0, "asked": 0, "question": None, "answer": None})
     if quiz["question"] is None:
         label = random.choice(known)
@@ -102,7 +117,7 @@ def _ask(known: Sequence[Label]) -> None:
         quiz.update(question=label.index, answers=answers, answer=None)
     label = known[quiz["question"]]
     st.markdown(f"**{text('signs.question')}**")
-    show_sign(label, 160, text("signs.asked"))  # whose words must not be the answer
+    show_sign(label, 160, text("signs.asked"))  # the usual alternative text would give the answer away
     with st.container(horizontal=True):
         for index in quiz["answers"]:
             st.button(
@@ -114,14 +129,14 @@ def _ask(known: Sequence[Label]) -> None:
             st.success(text("signs.right"), icon=":material/check_circle:")
         else:
             st.error(text("signs.wrong", name=name_of(label)), icon=":material/cancel:")
-        show_meaning(label)
+        show_meaning(label, declared)
         st.button(text("signs.another"), type="primary", on_click=lambda: quiz.update(question=None))
     if quiz["asked"]:
         st.caption(text("signs.score", right=quiz["right"], asked=quiz["asked"]))
 
 
 def _mark(index: int, quiz: dict[str, Any]) -> str | None:
-    """Mark the right answer, and the wrong one that was given, once one was given."""
+    """Return an icon for the right answer, and for the wrong one that was given, once the question is answered."""
     if quiz["answer"] is None or index not in (quiz["question"], quiz["answer"]):
         return None
     return ":material/check:" if index == quiz["question"] else ":material/close:"
