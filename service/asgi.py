@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 from flask import Flask
+from werkzeug.datastructures import MultiDict
 
 from data.images import Picture
 from model.classifier import Classifier
@@ -353,6 +354,5 @@ def _options(request: Request, classifier: Classifier) -> Options:
     Raises:
         Problem: a value is invalid.
     """
-    query = request.scope["query_string"]
-    pairs = dict(reversed(parse_qsl(query.decode("latin-1"), keep_blank_values=True))) if query else {}
-    return Options.of(pairs, classifier.card)
+    query = request.scope["query_string"].decode("latin-1")
+    return Options.of(MultiDict(parse_qsl(query, keep_blank_values=True)) if query else {}, classifier.card)

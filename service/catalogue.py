@@ -1,4 +1,4 @@
-"""The tasks that are served, and what serves each of them."""
+"""The catalogue of tasks that the service offers, with the objects that serve each of them."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from service.settings import Settings
 
 @dataclass(frozen=True)
 class Served:
-    """A task that is served: its name, the folder of its classifier, and what answers requests about it."""
+    """A task with the folder of its classifier, and the objects that answer requests about it."""
 
     task: str
     artifact: Path
@@ -23,7 +23,7 @@ class Served:
 
 
 class Catalogue(Mapping[str, Served]):
-    """Maps the name of a task to what serves it. There is one task for now.
+    """Maps the name of a task to the objects that serve it. There is one task for now.
 
     Args:
         served: at least one task; the first is the default.

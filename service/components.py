@@ -1,4 +1,4 @@
-"""What the routes share, stored once in the Flask application and read through one typed function."""
+"""Objects that the routes share, stored once in the Flask application and read through one typed function."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _KEY: Final = "service"
 
 @dataclass(frozen=True)
 class Components:
-    """What the routes share: `contract` is the OpenAPI description, `batch_threads` classify parts of batches."""
+    """Objects that the routes share: `contract` is the OpenAPI description, `batch_threads` classify batches."""
 
     settings: Settings
     contract: dict[str, Any]

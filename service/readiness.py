@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from model.artifact import CARD_FILE
@@ -71,16 +72,16 @@ class Readiness:
             raise self._problem(self._fault) from error
 
     def in_use(self) -> WarmClassifier | None:
-        """Return the classifier in use, or None if none has been loaded; never blocks.
+        """Return the classifier in use without waiting, or None if none has been loaded.
 
-        A newer artifact is loaded in the background, and returned by a later call.
+        A newer artifact is loaded in the background and returned by a later call.
         """
         if self._warm is not None:
             self._look_for_newer()
         return self._warm
 
     def state(self) -> TaskState:
-        """Return what the metrics show: the classifier in use and the training in progress."""
+        """Return the state for the metrics: the classifier in use and the training in progress."""
         version = None if self._warm is None else self._warm.classifier.card.version
         return TaskState(version, read_state(self._training) if is_training(self._training) else None)
 
@@ -98,19 +99,23 @@ class Readiness:
             return self._warm
 
     def _look_for_newer(self) -> None:
-        """Start loading a new artifact if there is one, at most one at a time, every `LOOK_INTERVAL_S` at most."""
+        """Start to load a new artifact if there is one.
+
+        At most one thread does this at a time, and looks every `LOOK_INTERVAL_S` at most.
+        """
         if time.monotonic() < self._next_look or not self._lock.acquire(blocking=False):
             return
-        self._next_look = time.monotonic() + LOOK_INTERVAL_S
-        stamp = self._read_stamp()
-        if stamp is None or stamp == self._stamp:
-            self._lock.release()
-            return
-        self._stamp = stamp
-        threading.Thread(target=self._replace, name="load", daemon=True).start()
+        with ExitStack() as stack:
+            stack.callback(self._lock.release)
+            self._next_look = time.monotonic() + LOOK_INTERVAL_S
+            stamp = self._read_stamp()
+            if stamp is not None and stamp != self._stamp:
+                self._stamp = stamp
+                threading.Thread(target=self._replace, name="load", daemon=True).start()
+                stack.pop_all()  # the thread releases the lock
 
     def _replace(self) -> None:
-        """Put a new artifact in use; the old one stays in use if it cannot be. Releases the lock."""
+        """Load a new artifact and put it in use, or keep the old one if that fails; then release the lock."""
         try:
             self._warm = WarmClassifier.load(self._artifact)
             _log.warning("classifier %s is in use now", self._warm.classifier.card.version)

@@ -44,22 +44,22 @@ def supervise(command: Sequence[str]) -> int:
 
     SIGTERM is passed on and ends both processes.
     """
-    told_to_end = False
+    stopping = False
     process: subprocess.Popen[bytes] | None = None
 
     def end(_number: int, _frame: object) -> None:
-        nonlocal told_to_end
-        told_to_end = True
+        nonlocal stopping
+        stopping = True
         if process:
             process.terminate()
 
     signal.signal(signal.SIGTERM, end)
     for crash in range(1, MAX_CRASHES + 1):
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 — no shell; fixed arguments
-        if told_to_end:  # SIGTERM came before the process existed
+        if stopping:  # SIGTERM came before the process existed
             process.terminate()
         status = process.wait()
-        if told_to_end or status >= 0:
+        if stopping or status >= 0:
             return status
         _log.error("the training was killed by signal %d (%d of at most %d times)", -status, crash, MAX_CRASHES)
     return 1
