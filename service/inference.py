@@ -1,4 +1,4 @@
-"""Inference in order of arrival, without keeping the event loop from receiving, counting and refusing requests."""
+"""Runs inferences in order of arrival while the event loop keeps receiving, counting and rejecting requests."""
 
 import asyncio
 import logging

@@ -1,52 +1,52 @@
-"""The classifier in use, or what keeps it from being ready."""
+"""The classifier in use, or the reason why there is none yet."""
 
 import logging
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
-from model.artifact import CARD_FILE, Card
+from model.artifact import CARD_FILE
 from model.classifier import Classifier
 from model.errors import ArtifactError
 from model.progress import TrainingState, is_training, read_state
 from service.inference import WarmClassifier
-from service.metrics import Metrics
+from service.metrics import TaskMetrics, TaskState
 from service.problems import Problem
 
 RETRY_AFTER_S = 5
 LOOK_INTERVAL_S = 1.0
 STAGES = {
-    "download": "the data set is being fetched",
-    "prepare": "the pictures are being read",
-    "export": "the network is being converted",
-    "evaluate": "its accuracy is being measured",
+    "download": "downloading the data set",
+    "prepare": "reading the pictures",
+    "export": "converting the network",
+    "evaluate": "measuring its accuracy",
 }
-
 
 _log = logging.getLogger(__name__)
 
 
 class Readiness:
-    """Loads the classifier as soon as its artifact is there or replaced, and explains its absence until then.
+    """Loads the classifier of a task when its artifact appears or is replaced, and explains why there is none yet.
 
     Args:
-        artifact: the folder of the classifier.
-        training: the folder of its training.
-        contract: the version of the contract, which every explanation carries.
-        metrics: are told when there is a classifier.
+        artifact: folder of the classifier.
+        training: folder of its training.
+        contract: version of the HTTP contract, which every explanation states.
+        metrics: of the task.
     """
 
-    def __init__(self, artifact: Path, training: Path, contract: str, metrics: Metrics) -> None:
+    def __init__(self, artifact: Path, training: Path, contract: str, metrics: TaskMetrics) -> None:
         self._artifact, self._training, self._contract = artifact, training, contract
         self._metrics = metrics
         self._lock = threading.Lock()
         self._warm: WarmClassifier | None = None
         self._stamp: tuple[int, int] | None = None
         self._next_look = 0.0
-        self._fault = ""  # of the artifact, if it could not be loaded
+        self._fault = ""  # why the artifact could not be loaded
 
     def has_artifact(self) -> bool:
-        """Say whether there is an artifact, be it good or damaged."""
+        """Say whether there is an artifact, valid or damaged."""
         return (self._artifact / CARD_FILE).exists()
 
     def classifier(self) -> Classifier:
@@ -63,7 +63,7 @@ class Readiness:
             return warm
         if not self.has_artifact():
             raise self._not_ready()
-        if self._fault and time.monotonic() < self._next_look:  # reading it takes time, so not for every request
+        if self._fault and time.monotonic() < self._next_look:  # reading it takes too long to try for every request
             raise self._problem(self._fault)
         try:
             return self.load()
@@ -72,21 +72,18 @@ class Readiness:
             raise self._problem(self._fault) from error
 
     def in_use(self) -> WarmClassifier | None:
-        """Return the classifier in use, or None if none has been loaded; never blocks.
+        """Return the classifier in use without waiting, or None if none has been loaded.
 
-        A newer artifact is loaded in the background, and returned by a later call.
+        A newer artifact is loaded in the background and returned by a later call.
         """
         if self._warm is not None:
             self._look_for_newer()
         return self._warm
 
-    def card(self) -> Card | None:
-        """Return the card of the classifier in use, if there is one."""
-        return None if self._warm is None else self._warm.classifier.card
-
-    def progress(self) -> TrainingState | None:
-        """Return how far a training is, if one goes on."""
-        return read_state(self._training) if is_training(self._training) else None
+    def state(self) -> TaskState:
+        """Return the state for the metrics: the classifier in use and the training in progress."""
+        version = None if self._warm is None else self._warm.classifier.card.version
+        return TaskState(version, read_state(self._training) if is_training(self._training) else None)
 
     def load(self) -> WarmClassifier:
         """Load the classifier unless that has been done.
@@ -102,19 +99,23 @@ class Readiness:
             return self._warm
 
     def _look_for_newer(self) -> None:
-        """Start loading a new artifact if there is one, at most one at a time, every `LOOK_INTERVAL_S` at most."""
+        """Start to load a new artifact if there is one.
+
+        At most one thread does this at a time, and looks every `LOOK_INTERVAL_S` at most.
+        """
         if time.monotonic() < self._next_look or not self._lock.acquire(blocking=False):
             return
-        self._next_look = time.monotonic() + LOOK_INTERVAL_S
-        stamp = self._read_stamp()
-        if stamp is None or stamp == self._stamp:
-            self._lock.release()
-            return
-        self._stamp = stamp
-        threading.Thread(target=self._replace, name="load", daemon=True).start()
+        with ExitStack() as stack:
+            stack.callback(self._lock.release)
+            self._next_look = time.monotonic() + LOOK_INTERVAL_S
+            stamp = self._read_stamp()
+            if stamp is not None and stamp != self._stamp:
+                self._stamp = stamp
+                threading.Thread(target=self._replace, name="load", daemon=True).start()
+                stack.pop_all()  # the thread releases the lock
 
     def _replace(self) -> None:
-        """Put a new artifact in use; the old one stays in use if it cannot be. Releases the lock."""
+        """Load a new artifact and put it in use, or keep the old one if that fails; then release the lock."""
         try:
             self._warm = WarmClassifier.load(self._artifact)
             _log.warning("classifier %s is in use now", self._warm.classifier.card.version)
@@ -124,7 +125,7 @@ class Readiness:
             self._lock.release()
 
     def _read_stamp(self) -> tuple[int, int] | None:
-        """Return what changes whenever an artifact is replaced, or None while there is none."""
+        """Return a value that changes when the artifact is replaced, or None while there is none."""
         try:
             state = (self._artifact / CARD_FILE).stat()
         except FileNotFoundError:
@@ -140,7 +141,7 @@ class Readiness:
             return self._problem("There is no classifier, and none is being trained.")
         if progress.stage == "failed":
             return self._problem(f"The training failed: {progress.message}")
-        return self._problem("The training was interrupted; it goes on when the service is started again.")
+        return self._problem("The training was interrupted; it resumes when the service is restarted.")
 
     def _problem(self, detail: str, **members: object) -> Problem:
         members = {"contract": self._contract, **members}
@@ -151,4 +152,4 @@ def _describe(progress: TrainingState) -> str:
     if progress.stage == "train" and progress.epochs:
         epoch = min((progress.epoch or 0) + 1, progress.epochs)
         return f"The classifier is being trained: epoch {epoch} of {progress.epochs}."
-    return f"The classifier is being made: {STAGES.get(progress.stage, 'the training begins')}."
+    return f"The classifier is being trained: {STAGES.get(progress.stage, 'starting')}."

@@ -1,4 +1,4 @@
-"""Clients that keep count: every request that was sent is answered, refused or lost."""
+"""Load generators that count what became of every request: answered, refused or lost."""
 
 import asyncio
 import threading
@@ -18,9 +18,9 @@ class Tally:
 
     `statuses` counts answers; `latencies_s` has those of the answers 200, `refusals_s` those of the answers 429.
 
-    A connection that the server closes before a request on it has any answer is a matter of course of HTTP: clients
-    try again once, on a new one, since a prediction changes nothing (RFC 9110, section 9.2.2). `retried` counts these,
-    `lost` those that had no answer then either, `refused` those that could not connect.
+    In HTTP, a server may close a connection before it answers a request on it. Clients then retry once on a new
+    connection, because predictions are idempotent (RFC 9110, section 9.2.2). `retried` counts these requests, `lost`
+    those without an answer to the retry, `refused` those that could not connect.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
@@ -32,7 +32,7 @@ class Tally:
 
     @property
     def sent(self) -> int:
-        """Requests that reached the server, each counted once."""
+        """Number of requests that reached the server, each counted once."""
         return sum(self.statuses.values()) + self.lost
 
 
@@ -45,9 +45,9 @@ def message(url: str, payload: bytes, path: str = "/predict_traffic_sign") -> by
 
 @contextmanager
 def load(url: str, payloads: Sequence[bytes], connections: int, pause_s: float = 0.0) -> Iterator[Tally]:
-    """Send requests from a thread as long as the block lasts, each connection one after the other.
+    """Send requests from a thread for the duration of the block, on each connection one after the other.
 
-    When the block ends every connection sees its last request answered, so that nothing is lost by stopping.
+    At the end of the block, every connection waits for its last answer, so that stopping loses nothing.
     """
     tally, stop = Tally(), threading.Event()
     messages = [message(url, payload) for payload in payloads]

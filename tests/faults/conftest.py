@@ -1,4 +1,4 @@
-"""How large the faults are, and the table of what came of them."""
+"""How many faults are injected, artifacts for them, and the table of results."""
 
 import os
 import subprocess
@@ -17,13 +17,13 @@ _ROWS = pytest.StashKey[list[tuple[str, Tally, str]]]()
 
 @pytest.fixture(scope="session")
 def full() -> bool:
-    """Whether the faults come in the numbers of `make test-faults`, or in those of every test run."""
+    """Whether to inject as many faults as `make test-faults`, or as few as in every test run."""
     return os.environ.get("FAULTS") == "full"
 
 
 @pytest.fixture(scope="session")
 def ledger(request: pytest.FixtureRequest) -> list[tuple[str, Tally, str]]:
-    """Where a test writes down what it did, what became of the requests, and what else it saw."""
+    """Rows of the table: the fault, what became of the requests, and notes."""
     return request.config.stash.setdefault(_ROWS, [])
 
 
@@ -53,7 +53,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not rows:
         return
     terminalreporter.section("faults")
-    terminalreporter.line("| fault | requests | 200 | 4xx | 5xx | retried once | lost | besides |")
+    terminalreporter.line("| fault | requests | 200 | 4xx | 5xx | retried once | lost | notes |")
     terminalreporter.line("|---|---|---|---|---|---|---|---|")
     for name, tally, besides in rows:
         kinds = [sum(n for status, n in tally.statuses.items() if status // 100 == kind) for kind in (2, 4, 5)]
