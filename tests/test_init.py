@@ -281,7 +281,7 @@ def test_damaged_artifact_is_said_and_not_replaced_unasked(tmp_path: Path) -> No
     (folder / "model.tflite").write_bytes(b"damaged")
     result = init("--artifact", folder, "--store", tmp_path)
     assert result.returncode == 1
-    assert "model.tflite: is damaged" in result.stderr
+    assert "model.tflite is damaged" in result.stderr
 
 
 def test_second_training_at_the_same_time_is_refused(tmp_path: Path) -> None:

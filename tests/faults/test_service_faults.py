@@ -180,7 +180,7 @@ def test_damage_and_death_together_leave_the_others_serving(tmp_path: Path) -> N
             statuses[answer.status_code] += 1
             assert sum(statuses.values()) < 500
             if answer.status_code == 503:
-                assert "model.tflite: is damaged" in answer.json()["detail"]
+                assert "model.tflite is damaged" in answer.json()["detail"]
         assert process.poll() is None
 
 

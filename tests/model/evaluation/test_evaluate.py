@@ -25,26 +25,6 @@ from model.evaluation.evaluate import held_out
 from tests.conftest import ROOT, SHIPPED, drawing, encoded
 
 
-@pytest.fixture(scope="module")
-def signs() -> npt.NDArray[np.uint8]:
-    return draw_signs((48, 48), np.arange(43), seed=3)
-
-
-def test_odd_sizes_can_be_corrupted(signs: npt.NDArray[np.uint8]) -> None:
-    for name in CORRUPTIONS:
-        assert corrupt(signs[:2, :47, :45], name, 3).shape == (2, 47, 45, 3)
-
-
-@pytest.mark.parametrize("name", CORRUPTIONS)
-def test_each_severity_of_a_corruption_changes_more(signs: npt.NDArray[np.uint8], name: str) -> None:
-    corrupted = [corrupt(signs, name, severity) for severity in SEVERITIES]
-    assert all(pixels.shape == signs.shape and pixels.dtype == np.uint8 for pixels in corrupted)
-    difference = [float(np.abs(pixels.astype(float) - signs).mean()) for pixels in corrupted]
-    assert difference == sorted(difference)
-    assert difference[0] > 0.5
-    assert np.array_equal(corrupted[2], corrupt(signs, name, 3))
-
-
 def evaluate(*arguments: object) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "model.evaluation", *map(str, arguments)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
