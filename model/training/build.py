@@ -253,7 +253,9 @@ def _describe_data(
         "images_trained_on": len(trained.training_rows) - added,
         "images_held_out": len(trained.validation_rows),
         "groups_held_out": np.unique(examples.groups[trained.validation_rows]).tolist(),
-        "split": f"{share} held out (at least one), seed {settings.seed}" if settings.validation else "all for training",
+        "split": f"{share} held out (at least one), seed {settings.seed}"
+        if settings.validation
+        else "all for training",
         **(_describe_feedback(recipe.feedback, added, prepared) if recipe.feedback else {}),
     }
 

@@ -96,7 +96,7 @@ def test_predictions_of_equal_probability_have_the_same_verdict() -> None:
         (0.99, 4.0, 0.1, "not_recognised"),
     ],
 )
-def test_verdict_follows_from_the_thresholds(probability: float, energy: float, similarity: float, verdict: str) -> None:
+def test_verdict_depends_on_the_thresholds(probability: float, energy: float, similarity: float, verdict: str) -> None:
     calibration = Calibration(temperature=1.0, energy=3.0, similarity=0.2, confident=0.9)
     assert calibration.verdict(probability, energy, similarity) == verdict
 

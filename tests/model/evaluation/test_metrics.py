@@ -55,13 +55,11 @@ def test_selective_error_uses_the_highest_scores() -> None:
     assert selective_error(score, correct, 1.0) == 0.25
 
 
-def test_auroc_counts_pairs_and_ties_by_half() -> None:
-    for dtype in (np.float32, np.float64):
-        inliers, outliers = (
-            (RNG.integers(low, high, n) / 10).astype(dtype) for low, high, n in ((3, 10, 300), (0, 7, 200))
-        )
-        pairs = np.sign(inliers[:, None] - outliers[None, :])
-        assert auroc(inliers, outliers) == pytest.approx((pairs.mean() + 1) / 2, abs=1e-12)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_auroc_counts_pairs_and_ties_by_half(dtype: type[np.floating]) -> None:
+    inliers, outliers = (RNG.integers(3, 10, 300) / 10).astype(dtype), (RNG.integers(0, 7, 200) / 10).astype(dtype)
+    pairs = np.sign(inliers[:, None] - outliers[None, :])
+    assert auroc(inliers, outliers) == pytest.approx((pairs.mean() + 1) / 2, abs=1e-12)
 
 
 def test_refusal_rate_at_a_share_of_accepted_inliers() -> None:
