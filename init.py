@@ -116,7 +116,9 @@ def _source(task: Task, drawings: int, options: argparse.Namespace, reporter: "R
         extension = task.load_extension()
         if extension is None:
             raise SourceError(f"task {task.name} has no drawings; use --data PATH")
-        reporter.stage("prepare", f"drawing {drawings} pictures of each class; the classifier will recognise drawings only")
+        reporter.stage(
+            "prepare", f"drawing {drawings} pictures of each class; the classifier will recognise drawings only"
+        )
         extension.write_examples(options.store / DRAWN, drawings, DRAWN_SEED)
         return open_source(options.store / DRAWN, task)
     if options.data:
@@ -161,8 +163,8 @@ def _summary(card: Card) -> str:
     subject = f"reference classifier {card.metrics['measured_on']} has " if "measured_on" in card.metrics else ""
     return (
         f"{card.title}, version {card.version}, trained on {card.trained_on}: {subject}"
-        f"{held_out['accuracy']:.2%} accuracy on held-out examples ({held_out['errors']} errors of {held_out['examples']:,}; "
-        f"95 % interval {low:.2%} to {high:.2%})"
+        f"{held_out['accuracy']:.2%} accuracy on held-out examples ({held_out['errors']} errors of "
+        f"{held_out['examples']:,}; 95 % interval {low:.2%} to {high:.2%})"
     )
 
 
