@@ -152,8 +152,8 @@ def _verdicts(
     correct: npt.NDArray[np.bool_],
 ) -> dict[str, Any]:
     """Count predictions and errors by verdict."""
-    answers = zip(probability.tolist(), scores.energy.tolist(), scores.similarity.tolist(), strict=True)
-    verdicts = np.array([calibration.verdict(*answer) for answer in answers])
+    rows = zip(probability.tolist(), scores.energy.tolist(), scores.similarity.tolist(), strict=True)
+    verdicts = np.array([calibration.verdict(*row) for row in rows])
     return {
         verdict: {"examples": int(np.sum(verdicts == verdict)), "errors": int(np.sum(~correct[verdicts == verdict]))}
         for verdict in ("confident", "unsure", "not_recognised")

@@ -313,11 +313,17 @@ def render_pictures(pictures: Sequence[SharedPicture], task: Task) -> str:
         return "none"
     lines = ["| seed | picture | group | true class | predicted |", "|---|---|---|---|---|"]
     for picture in pictures:
-        by_answer: dict[int, list[str]] = defaultdict(list)
-        for title, answer in picture.predicted.items():
-            by_answer[answer].append(title)
-        answers = [f"{task.labels[answer].name} ({'; '.join(titles)})" for answer, titles in by_answer.items()]
-        cells = (picture.seed, picture.row, picture.group, task.labels[picture.class_index].name, ", ".join(answers))
+        titles_by_class: dict[int, list[str]] = defaultdict(list)
+        for title, predicted in picture.predicted.items():
+            titles_by_class[predicted].append(title)
+        predictions = [f"{task.labels[index].name} ({'; '.join(titles)})" for index, titles in titles_by_class.items()]
+        cells = (
+            picture.seed,
+            picture.row,
+            picture.group,
+            task.labels[picture.class_index].name,
+            ", ".join(predictions),
+        )
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
