@@ -85,11 +85,11 @@ def wilson_interval(share: Floats, examples: Floats) -> tuple[Floats, Floats]:
 
 def _selective_error(axes: Axes, errors: dict[str, float], examples: int) -> None:
     values = np.array(list(errors.values()))
-    answers = [max(1, round(float(coverage.rstrip("%")) / 100 * examples)) for coverage in errors]
+    counts = [max(1, round(float(coverage.rstrip("%")) / 100 * examples)) for coverage in errors]
     places = np.arange(len(values))
     axes.barh(places, values, height=0.62, color=BAD)
     scale = values.max() or 1.0
-    for place, value, count in zip(places, values, answers, strict=True):
+    for place, value, count in zip(places, values, counts, strict=True):
         wrong = round(value * count)
         text = f"{100 * value:.2f} %  ({wrong:,} of {count:,})" if wrong else f"none of {count:,}"
         axes.text(float(value) + 0.02 * scale, float(place), text, va="center", color=INK if wrong else QUIET)

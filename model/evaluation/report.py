@@ -157,8 +157,8 @@ def _confusion_title(matrix: list[dict[str, Any]], names: dict[int, str]) -> str
         return "There are no confusions"
     worst = matrix[0]
     times = {1: "once", 2: "twice"}.get(worst["count"], f"{worst['count']:,} times")
-    truth, answer = names[worst["class_index"]], names[worst["predicted"]]
-    return f"The most frequent confusion is “{truth}” with “{answer}”: {times}"
+    truth, predicted = names[worst["class_index"]], names[worst["predicted"]]
+    return f"The most frequent confusion is “{truth}” with “{predicted}”: {times}"
 
 
 def _class_title(per_class: list[dict[str, int]]) -> str:

@@ -26,7 +26,7 @@ from model.training.distil import distillation_loss, load_teacher, student_accur
 from model.training.network import NETWORK, build_network
 from model.training.training_set import TrainingSet
 
-Report = Callable[[TrainingState, float], None]  # gets the state and the finished share of the current epoch
+ProgressCallback = Callable[[TrainingState, float], None]  # gets the state and the finished share of the current epoch
 
 AVERAGED = 0.15  # largest time constant of the moving average of the weights, as a share of all steps
 STATISTICS_BATCHES = 60  # for estimating the statistics of batch normalisation; at most one epoch
@@ -56,7 +56,7 @@ def train(
     settings: Training,
     prepared: Prepared,
     checkpoint: Path,
-    report: Report = lambda _state, _part: None,
+    on_progress: ProgressCallback = lambda _state, _part: None,
 ) -> Trained:
     """Train a network on all groups except those held out for validation.
 
@@ -66,7 +66,7 @@ def train(
         prepared: the examples, in the task's input size.
         checkpoint: folder for checkpoints. If it contains one, training resumes from there. The caller removes it
             after saving the result.
-        report: called after each batch and each epoch with the state and the finished share of the current epoch.
+        on_progress: called after each batch and each epoch with the state and the finished share of the current epoch.
 
     Raises:
         SplitError: a class has only one group.
@@ -89,7 +89,7 @@ def train(
         groups = np.unique(prepared.groups[validation_rows]).tolist()
         teacher = load_teacher(settings.teacher, task, prepared.origin, groups)
     model, augment = compile_model(task, settings, precision, steps, teacher)
-    monitor = _Monitor(report, settings, steps, augment, checkpoint)
+    monitor = _Monitor(on_progress, settings, steps, augment, checkpoint)
     finished = monitor.resume(model)
     model.fit(
         training.inputs,
@@ -248,9 +248,11 @@ def _estimate_batch_statistics(
 class _Monitor(keras.callbacks.Callback):
     """Saves a checkpoint after each epoch, reports progress, and weakens the augmentation near the end."""
 
-    def __init__(self, report: Report, settings: Training, steps: int, augment: Augment, checkpoint: Path) -> None:
+    def __init__(
+        self, on_progress: ProgressCallback, settings: Training, steps: int, augment: Augment, checkpoint: Path
+    ) -> None:
         super().__init__()
-        self._report, self._settings, self._steps, self._augment = report, settings, steps, augment
+        self._on_progress, self._settings, self._steps, self._augment = on_progress, settings, steps, augment
         self._checkpoint = checkpoint
         self._history: list[dict[str, float]] = []
 
@@ -301,4 +303,4 @@ class _Monitor(keras.callbacks.Callback):
             remaining_s=elapsed / done * (self._settings.epochs - done) if done else None,
             history=history,
         )
-        self._report(state, part)
+        self._on_progress(state, part)
