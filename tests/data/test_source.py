@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data.download import download
 from data.errors import SourceError, SplitError
 from data.images import decode
 from data.prepare import prepare
-from data.source import DRAWN, Source, describe_gaps, download, find_source, open_labelled, open_source
+from data.source import DRAWN, Source, describe_gaps, find_source, open_labelled, open_source
 from data.split import split_by_group
 from data.task import Archive, Task
 from data.tasks.traffic_sign.drawing.render import write_drawn
