@@ -219,7 +219,7 @@ def read_pictures(location: Path) -> Iterator[tuple[str, bytes]]:
         SourceError: the location does not exist, has no pictures, or contains an unreadable one.
     """
     files = _open(location)
-    names = [name for name in sorted(_list_names(files)) if name.suffix.lower() in _PICTURES and name.name[0] != "."]
+    names = [name for name in sorted(_list_names(files)) if _is_picture(name)]
     if not names:
         raise SourceError(f"{location}: there are no pictures ({', '.join(sorted(_PICTURES))})")
     for name in names:
@@ -229,7 +229,8 @@ def read_pictures(location: Path) -> Iterator[tuple[str, bytes]]:
 def find_source(task: Task, store: Path = STORE) -> Source:
     """Find the task's data set in the store. Drawings are never picked automatically.
 
-    Class folders are looked for only in `<store>/<task>` and `<store>/<task>.zip`, because any folder may have some.
+    Class folders are looked for only in `<store>/<task>` and `<store>/<task>.zip`, since nothing else identifies their
+    task.
 
     Raises:
         SourceError: there is no data set; the message lists ways to get one.
@@ -322,6 +323,11 @@ def _list_names(files: _Files) -> set[PurePosixPath]:
     return {PurePosixPath(name) for name in files.names()}
 
 
+def _is_picture(path: PurePosixPath) -> bool:
+    # macOS adds files named ._NAME to archives.
+    return path.suffix.lower() in _PICTURES and not path.name.startswith(".")
+
+
 def _find_training(location: Path, task: Task) -> Source | None:
     """Return the training set in a folder, an archive, or an archive inside the folder; None if there is none.
 
@@ -384,9 +390,7 @@ def _read_folders(files: _Files, task: Task, no_class_folder: str | None = None)
     names = _list_names(files)
     examples = []
     for path in sorted(names):
-        if path.suffix.lower() not in _PICTURES or path.name.startswith(
-            "."
-        ):  # macOS adds files named ._NAME to archives
+        if not _is_picture(path):
             continue
         class_index = NO_CLASS if path.parent.name == no_class_folder else _find_class(path.parent, task)
         if class_index is None:
@@ -451,7 +455,7 @@ def _read_table(
         column: name of the column with file names.
         pattern: pattern of the file names, with the track and, unless it is in the table's name, the class. Without a
             pattern, each picture is its own group.
-        form: the pattern in a form that users understand.
+        form: the pattern as shown in error messages.
         pictures: folder that the file names are relative to; by default the folder of the table.
 
     Raises:
