@@ -29,7 +29,7 @@ def keep(folder: Path, payload: bytes, extension: str, class_index: int | None) 
 
     Args:
         folder: the folder from `feedback_folder`; it is created if it does not exist.
-        payload: a whole picture file.
+        payload: a complete picture file.
         extension: file name extension of its format, such as ".png".
         class_index: class that the picture shows, or None for none of the classes.
 

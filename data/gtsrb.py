@@ -106,7 +106,7 @@ def _read_table(
         column: name of the column with file names.
         pattern: pattern of the file names, with the track and, unless it is in the table's name, the class. Without a
             pattern, each picture is its own group.
-        form: the pattern in a form that users understand.
+        form: the pattern as shown in error messages.
         pictures: folder that the file names are relative to; by default the folder of the table.
 
     Raises:

@@ -1,6 +1,6 @@
 """Decode pictures to pixels, and encode pixels as PNG; nothing else in the project decodes or resizes pictures.
 
-Training, serving and evaluation all use `decode`, so that a network is served the same pixels that it was trained on.
+Training, serving and evaluation all use `decode`, so that a network gets the same pixels in all three.
 Raise `DECODER_VERSION` with every change that alters the decoded pixels.
 """
 
@@ -66,7 +66,7 @@ class Picture:
     """A picture whose header has been checked and whose pixels have not been decoded yet.
 
     Args:
-        payload: a whole file in one of `FORMATS`.
+        payload: a complete file in one of `FORMATS`.
 
     Attributes:
         height, width: size in pixels as stored in the file, before EXIF orientation is applied.
@@ -170,7 +170,7 @@ def decode(payload: bytes, size: tuple[int, int], box: Box | None = None) -> Pix
     A process decodes pictures above `LARGE_PIXELS` one at a time, because each may take half a gigabyte.
 
     Args:
-        payload: a whole file in one of `FORMATS`, of at most `MAX_BYTES` and `MAX_PIXELS`.
+        payload: a complete file in one of `FORMATS`, of at most `MAX_BYTES` and `MAX_PIXELS`.
         size: (height, width) of the result.
         box: the part to keep, in pixels of the upright picture (see `read_size`); None keeps the whole picture.
 

@@ -119,7 +119,8 @@ def open_feedback(location: Path, task: Task) -> Source:
 def find_source(task: Task, store: Path = STORE) -> Source:
     """Find the task's data set in the store. Drawings are never picked automatically.
 
-    Class folders are looked for only in `<store>/<task>` and `<store>/<task>.zip`, because any folder may have some.
+    Class folders are looked for only in `<store>/<task>` and `<store>/<task>.zip`, since nothing else identifies their
+    task.
 
     Raises:
         SourceError: there is no data set; the message lists ways to get one.

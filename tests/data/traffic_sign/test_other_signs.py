@@ -66,9 +66,9 @@ def test_invalid_sizes_are_rejected() -> None:
     with pytest.raises(ValueError, match="at least 1 pixel"):
         draw_other_sign("parking", 0)
     with pytest.raises(ValueError, match="at least 8 pixels"):
-        draw_other_example("parking", np.random.default_rng(0), size=7)
+        draw_other_example("parking", np.random.default_rng(0), side=7)
     with pytest.raises(ValueError, match="at least 8 pixels"):
-        draw_empty_scene(np.random.default_rng(0), size=7)
+        draw_empty_scene(np.random.default_rng(0), side=7)
 
 
 @pytest.mark.parametrize("name", EVERY_NAME)
@@ -98,7 +98,7 @@ def test_empty_scene_depends_only_on_its_seed() -> None:
     draw_other_example("parking", np.random.default_rng(9))
     assert draw_empty_scene(np.random.default_rng(3)).tobytes() == one.tobytes()
     assert draw_empty_scene(np.random.default_rng(4)).tobytes() != one.tobytes()
-    assert draw_empty_scene(np.random.default_rng(0), size=50).size == (50, 50)
+    assert draw_empty_scene(np.random.default_rng(0), side=50).size == (50, 50)
 
 
 def test_empty_scenes_vary_in_size_and_light() -> None:
@@ -116,7 +116,7 @@ def test_empty_scene_contains_no_sign(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(render, "draw_frontal", never)
     monkeypatch.setattr(render, "_cached_frontal", never)
     for seed in range(100):
-        draw_empty_scene(np.random.default_rng(seed), size=16)
+        draw_empty_scene(np.random.default_rng(seed), side=16)
 
 
 def test_mean_of_many_empty_scenes_shows_no_outline() -> None:

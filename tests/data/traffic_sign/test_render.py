@@ -96,7 +96,7 @@ def test_invalid_sizes_and_counts_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least 1 pixel"):
         draw_sign(0, 0)
     with pytest.raises(ValueError, match="at least 8 pixels"):
-        draw_example(0, np.random.default_rng(0), size=7)
+        draw_example(0, np.random.default_rng(0), side=7)
     with pytest.raises(ValueError, match="images_per_class"):
         write_drawn(tmp_path / "drawn", images_per_class=0, seed=0)
     with pytest.raises(ValueError, match="seed"):
@@ -124,15 +124,15 @@ def test_box_of_an_example_fits_the_sign(monkeypatch: pytest.MonkeyPatch) -> Non
     def plain(_rng: np.random.Generator, side: int, _outline: object) -> npt.NDArray[np.float32]:
         return np.tile(background, (side, side, 1))
 
-    def perfect(scene: npt.NDArray[np.float32], _rng: np.random.Generator, size: int) -> Image.Image:
+    def perfect(scene: npt.NDArray[np.float32], _rng: np.random.Generator, side: int) -> Image.Image:
         image = Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8))
-        return image.resize((size, size), Image.Resampling.BOX)
+        return image.resize((side, side), Image.Resampling.BOX)
 
     monkeypatch.setattr(render, "_draw_surroundings", plain)
     monkeypatch.setattr(render, "_expose", perfect)
     monkeypatch.setattr(render, "_illumination", lambda _rng, _side: np.ones((1, 1, 1), np.float32))
     for class_index in EVERY_CLASS:
-        image, box = draw_example(class_index, np.random.default_rng(class_index), size=80)
+        image, box = draw_example(class_index, np.random.default_rng(class_index), side=80)
         pixels = np.asarray(image, np.float32)
         sign = pixels[:, :, [0, 2]].max(axis=2) > 8
         rows, columns = np.flatnonzero(sign.any(axis=1)), np.flatnonzero(sign.any(axis=0))
@@ -158,7 +158,7 @@ def test_drawings_of_the_43_signs_are_unchanged() -> None:
     seen = hashlib.sha256()
     for class_index in (0, 13, 17, 25, 42):
         for seed in range(12):
-            image, box = draw_example(class_index, np.random.default_rng((seed, class_index)), size=40)
+            image, box = draw_example(class_index, np.random.default_rng((seed, class_index)), side=40)
             seen.update(image.tobytes() + repr(box).encode())
     image, _ = draw_example(3, np.random.default_rng(1))
     seen.update(image.tobytes())
@@ -167,14 +167,14 @@ def test_drawings_of_the_43_signs_are_unchanged() -> None:
 
 def test_no_example_is_too_dark_or_too_bright() -> None:
     for seed in range(150):
-        image, box = draw_example(seed % SIGN_COUNT, np.random.default_rng(seed), size=32)
+        image, box = draw_example(seed % SIGN_COUNT, np.random.default_rng(seed), side=32)
         sign = np.asarray(image.crop(box), np.float64)
         assert 10 < sign.mean() < 252, f"seed {seed}"
         assert sign.std() > 2, f"seed {seed}"
 
 
 def test_example_has_the_requested_size() -> None:
-    assert draw_example(0, np.random.default_rng(0), size=200)[0].size == (200, 200)
+    assert draw_example(0, np.random.default_rng(0), side=200)[0].size == (200, 200)
 
 
 def test_data_set_has_the_layout_of_the_kaggle_archive(written: Path) -> None:

@@ -274,37 +274,37 @@ TRAINING: Final[tuple[str, ...]] = tuple(_TRAINING)
 TESTING: Final[tuple[str, ...]] = tuple(_TESTING)  # never used to train a classifier that is evaluated with them
 
 
-def draw_other_sign(name: str, size: int) -> Image.Image:
+def draw_other_sign(name: str, side: int) -> Image.Image:
     """Draw one of the other signs seen from the front, evenly lit, on a transparent background.
 
     Args:
         name: one of `TRAINING` or `TESTING`.
-        size: side in pixels, at least 1.
+        side: width and height in pixels, at least 1.
 
     Returns:
-        RGBA image, (size, size); the sign fills the width.
+        RGBA image, (side, side); the sign fills the width.
 
     Raises:
-        ValueError: the name is unknown, or the size is too small.
+        ValueError: the name is unknown, or the side is too short.
     """
-    return draw_frontal(_draw_function(name), size)
+    return draw_frontal(_draw_function(name), side)
 
 
-def draw_other_example(name: str, rng: np.random.Generator, size: int | None = None) -> tuple[Image.Image, Box]:
+def draw_other_example(name: str, rng: np.random.Generator, side: int | None = None) -> tuple[Image.Image, Box]:
     """Draw one of the other signs as in a photo, in the same way as the 43.
 
     Args:
         name: one of `TRAINING` or `TESTING`.
         rng: random generator.
-        size: side in pixels, at least 8; by default random from 28 to 96, with small sizes more frequent.
+        side: width and height in pixels, at least 8; by default random from 28 to 96, with small sizes more frequent.
 
     Returns:
-        RGB image, (size, size), and the bounding box of the sign, as from `render.draw_example`.
+        RGB image, (side, side), and the bounding box of the sign, as from `render.draw_example`.
 
     Raises:
-        ValueError: the name is unknown, or the size is too small.
+        ValueError: the name is unknown, or the side is too short.
     """
-    return draw_in_scene(_draw_function(name), rng, size)
+    return draw_in_scene(_draw_function(name), rng, side)
 
 
 def _draw_function(name: str) -> DrawFunction:
@@ -316,20 +316,20 @@ def _draw_function(name: str) -> DrawFunction:
 # --- Roadsides without a sign -------------------------------------------------------------------------------
 
 
-def draw_empty_scene(rng: np.random.Generator, size: int | None = None) -> Image.Image:
+def draw_empty_scene(rng: np.random.Generator, side: int | None = None) -> Image.Image:
     """Draw a roadside without a sign: sky, foliage, walls, poles, lamps and blank plates.
 
     Args:
         rng: random generator.
-        size: side in pixels, at least 8; by default random from 28 to 96, with small sizes more frequent.
+        side: width and height in pixels, at least 8; by default random from 28 to 96, with small sizes more frequent.
 
     Returns:
-        RGB image, (size, size).
+        RGB image, (side, side).
 
     Raises:
-        ValueError: the size is too small.
+        ValueError: the side is too short.
     """
-    return draw_scene(_furnish, rng, size)
+    return draw_scene(_furnish, rng, side)
 
 
 def _furnish(image: Image.Image, rng: np.random.Generator) -> None:

@@ -59,20 +59,20 @@ CENTRE: Final[Point] = (50.0, 50.0)
 # --- Frontal signs ------------------------------------------------------------------------------------------
 
 
-def draw_sign(class_index: int, size: int) -> Image.Image:
+def draw_sign(class_index: int, side: int) -> Image.Image:
     """Draw a sign seen from the front, evenly lit, on a transparent background.
 
     Args:
         class_index: GTSRB's class, 0 to 42.
-        size: side in pixels, at least 1.
+        side: width and height in pixels, at least 1.
 
     Returns:
-        RGBA image, (size, size); the sign fills the width.
+        RGBA image, (side, side); the sign fills the width.
 
     Raises:
-        ValueError: the class does not exist, or the size is too small.
+        ValueError: the class does not exist, or the side is too short.
     """
-    return draw_frontal(_draw_function(class_index), size)
+    return draw_frontal(_draw_function(class_index), side)
 
 
 def _draw_function(class_index: int) -> DrawFunction:
@@ -81,15 +81,15 @@ def _draw_function(class_index: int) -> DrawFunction:
     return _SIGNS[class_index]
 
 
-def draw_frontal(draw: DrawFunction, size: int) -> Image.Image:
+def draw_frontal(draw: DrawFunction, side: int) -> Image.Image:
     """Draw any sign seen from the front; see `draw_sign`.
 
     Raises:
-        ValueError: the size is too small.
+        ValueError: the side is too short.
     """
-    if size < 1:
-        raise ValueError(f"a sign must be at least 1 pixel wide, not {size}")
-    large = Image.new("RGBA", (size * SUPERSAMPLING, size * SUPERSAMPLING))
+    if side < 1:
+        raise ValueError(f"a sign must be at least 1 pixel wide, not {side}")
+    large = Image.new("RGBA", (side * SUPERSAMPLING, side * SUPERSAMPLING))
     draw(Sketch.on(large))
     return large.reduce(SUPERSAMPLING)
 
@@ -271,34 +271,34 @@ _SIGNS: Final[tuple[DrawFunction, ...]] = (
 # --- Signs as in a photo ------------------------------------------------------------------------------------
 
 
-def draw_example(class_index: int, rng: np.random.Generator, size: int | None = None) -> tuple[Image.Image, Box]:
+def draw_example(class_index: int, rng: np.random.Generator, side: int | None = None) -> tuple[Image.Image, Box]:
     """Draw a sign as in a photo, with random pose, surroundings, light, blur and noise.
 
     Args:
         class_index: GTSRB's class, 0 to 42.
         rng: random generator.
-        size: side in pixels, at least 8; by default random from 28 to 96, with small sizes more frequent.
+        side: width and height in pixels, at least 8; by default random from 28 to 96, with small sizes more frequent.
 
     Returns:
-        RGB image, (size, size), and the bounding box of the sign, which lies inside the image.
+        RGB image, (side, side), and the bounding box of the sign, which lies inside the image.
 
     Raises:
-        ValueError: the class does not exist, or the size is too small.
+        ValueError: the class does not exist, or the side is too short.
     """
-    return draw_in_scene(_draw_function(class_index), rng, size)
+    return draw_in_scene(_draw_function(class_index), rng, side)
 
 
-def draw_in_scene(draw: DrawFunction, rng: np.random.Generator, size: int | None = None) -> tuple[Image.Image, Box]:
+def draw_in_scene(draw: DrawFunction, rng: np.random.Generator, side: int | None = None) -> tuple[Image.Image, Box]:
     """Draw any sign as in a photo; see `draw_example`.
 
     Raises:
-        ValueError: the size is too small.
+        ValueError: the side is too short.
     """
-    size = _choose_size(size, rng)
-    side = size * SCENE_SUPERSAMPLING
-    outline, inverse = _pose(draw, rng, side)
-    sign = _warp(draw, inverse, side)
-    scene = _draw_surroundings(rng, side, outline)
+    side = _choose_side(side, rng)
+    scene_side = side * SCENE_SUPERSAMPLING
+    outline, inverse = _pose(draw, rng, scene_side)
+    sign = _warp(draw, inverse, scene_side)
+    scene = _draw_surroundings(rng, scene_side, outline)
     colours = _age(np.asarray(sign.convert("RGB"), np.float32), rng)
     # The plate faces the camera and the background does not, so their brightness varies independently.
     light = np.float32(np.clip(rng.lognormal(-0.1, 0.4), 0.4, 1.4))
@@ -306,42 +306,42 @@ def draw_in_scene(draw: DrawFunction, rng: np.random.Generator, size: int | None
     colours *= light
     opacity = np.asarray(sign.getchannel("A"), np.float32)[:, :, None] / 255
     scene += (colours - scene) * opacity
-    scene *= _illumination(rng, side)
-    image = _expose(scene, rng, size)
-    return image, _bounding_box(outline, size)
+    scene *= _illumination(rng, scene_side)
+    image = _expose(scene, rng, side)
+    return image, _bounding_box(outline, side)
 
 
 def draw_scene(
-    furnish: Callable[[Image.Image, np.random.Generator], None], rng: np.random.Generator, size: int | None = None
+    furnish: Callable[[Image.Image, np.random.Generator], None], rng: np.random.Generator, side: int | None = None
 ) -> Image.Image:
     """Draw a roadside without a sign as in a photo.
 
     Args:
         furnish: draws the objects in front of the background.
         rng: random generator.
-        size: side in pixels; see `draw_example`.
+        side: width and height in pixels; see `draw_example`.
 
     Returns:
-        RGB image, (size, size).
+        RGB image, (side, side).
 
     Raises:
-        ValueError: the size is too small.
+        ValueError: the side is too short.
     """
-    size = _choose_size(size, rng)
-    side = size * SCENE_SUPERSAMPLING
-    image = _draw_background(rng, side)
+    side = _choose_side(side, rng)
+    scene_side = side * SCENE_SUPERSAMPLING
+    image = _draw_background(rng, scene_side)
     furnish(image, rng)
     scene = np.array(image, np.float32) * np.float32(rng.lognormal(-0.1, 0.5))
-    scene *= _illumination(rng, side)
-    return _expose(scene, rng, size)
+    scene *= _illumination(rng, scene_side)
+    return _expose(scene, rng, side)
 
 
-def _choose_size(size: int | None, rng: np.random.Generator) -> int:
-    if size is None:
+def _choose_side(side: int | None, rng: np.random.Generator) -> int:
+    if side is None:
         return int(MIN_SIDE * ((MAX_SIDE + 0.999) / MIN_SIDE) ** rng.random())
-    if size < 8:
-        raise ValueError(f"an example must be at least 8 pixels wide, not {size}")
-    return size
+    if side < 8:
+        raise ValueError(f"an example must be at least 8 pixels wide, not {side}")
+    return side
 
 
 @cache
@@ -400,17 +400,17 @@ def _project(matrix: npt.NDArray[np.float64], points: npt.NDArray[np.float64]) -
 
 def _warp(draw: DrawFunction, inverse: npt.NDArray[np.float64], side: int) -> Image.Image:
     """Warp a frontal sign by a projection; returns an RGBA image, (side, side)."""
-    source = next((wide for wide in FRONTAL_SIDES if wide >= side), FRONTAL_SIDES[-1])
-    matrix = np.diag([source, source, 1.0]) @ inverse
+    frontal_side = next((length for length in FRONTAL_SIDES if length >= side), FRONTAL_SIDES[-1])
+    matrix = np.diag([frontal_side, frontal_side, 1.0]) @ inverse
     coefficients = (matrix / matrix[2, 2]).ravel()[:8].tolist()
-    return _cached_frontal(draw, source).transform(
+    return _cached_frontal(draw, frontal_side).transform(
         (side, side), Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BILINEAR
     )
 
 
-def _bounding_box(outline: npt.NDArray[np.float64], size: int) -> Box:
-    left, top = np.floor(outline.min(axis=0) * size).astype(int)
-    right, bottom = np.ceil(outline.max(axis=0) * size).astype(int)
+def _bounding_box(outline: npt.NDArray[np.float64], side: int) -> Box:
+    left, top = np.floor(outline.min(axis=0) * side).astype(int)
+    right, bottom = np.ceil(outline.max(axis=0) * side).astype(int)
     return int(left), int(top), int(right), int(bottom)
 
 
@@ -450,13 +450,13 @@ def _ramp(rng: np.random.Generator, side: int) -> FloatPixels:
 
 def _noise(rng: np.random.Generator, side: int, cells: int) -> FloatPixels:
     """Return smooth noise in [0, 1] with about `cells` spots per side, shape (side, side, 1)."""
-    seed = Image.fromarray(rng.integers(0, 256, (cells, cells), np.uint8))
-    smooth: FloatPixels = np.asarray(seed.resize((side, side), Image.Resampling.BICUBIC), np.float32)
+    spots = Image.fromarray(rng.integers(0, 256, (cells, cells), np.uint8))
+    smooth: FloatPixels = np.asarray(spots.resize((side, side), Image.Resampling.BICUBIC), np.float32)
     return smooth[:, :, None] / np.float32(255)
 
 
-def _expose(scene: FloatPixels, rng: np.random.Generator, size: int) -> Image.Image:
-    """Simulate a camera: exposure, blur, noise and compression; returns an RGB image, (size, size)."""
+def _expose(scene: FloatPixels, rng: np.random.Generator, side: int) -> Image.Image:
+    """Simulate a camera: exposure, blur, noise and compression; returns an RGB image, (side, side)."""
     exposure = np.float32(np.clip(np.exp(rng.normal(-0.35, 0.5)), 0.25, 1.6))
     # Below the minimum brightness, signs are unrecognisable.
     quarter = len(scene) // 4
@@ -471,12 +471,12 @@ def _expose(scene: FloatPixels, rng: np.random.Generator, size: int) -> Image.Im
     share = abs(rng.normal(0, 0.009)) if rng.random() < 0.85 else rng.uniform(0.015, 0.035)
     image = image.filter(ImageFilter.GaussianBlur(image.width * share))
     if rng.random() < 0.3:  # low resolution
-        coarse = max(16, round(size * rng.uniform(0.4, 0.9)))
+        coarse = max(16, round(side * rng.uniform(0.4, 0.9)))
         image = image.resize((coarse, coarse), Image.Resampling.BOX)
-        image = image.resize((size, size), Image.Resampling.BICUBIC)
+        image = image.resize((side, side), Image.Resampling.BICUBIC)
     else:
-        image = image.resize((size, size), Image.Resampling.BOX)
-    grain = rng.standard_normal((size, size, 3), np.float32) * np.float32(rng.gamma(1.5, 1.6))
+        image = image.resize((side, side), Image.Resampling.BOX)
+    grain = rng.standard_normal((side, side, 3), np.float32) * np.float32(rng.gamma(1.5, 1.6))
     image = _to_image(np.asarray(image, np.float32) + grain)
     if rng.random() < 0.25:
         packed = io.BytesIO()
