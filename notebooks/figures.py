@@ -16,7 +16,7 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatt
 
 from data.exploration import ClassCounts, Tracks
 from data.task import Task
-from model.evaluation.leaderboard import Network, SharedTrack
+from model.evaluation.leaderboard import Entry, SharedGroup
 
 WIDTH = 9.0  # inches; the width of a notebook's column
 DPI = 110
@@ -183,7 +183,7 @@ def draw_contact_sheet(title: str, pixels: Pixels) -> Figure:
     return figure
 
 
-def draw_cost(networks: Sequence[Network]) -> Figure:
+def draw_cost(networks: Sequence[Entry]) -> Figure:
     """Draw accuracy against multiply-adds and against parameters, both logarithmic, with a bar for the spread.
 
     Networks with a single seed have a hollow marker: their bar is a bootstrap interval, not a standard deviation.
@@ -214,7 +214,7 @@ def draw_cost(networks: Sequence[Network]) -> Figure:
     return figure
 
 
-def draw_times(networks: Sequence[Network]) -> Figure:
+def draw_times(networks: Sequence[Entry]) -> Figure:
     """Draw the time of one inference of each network as a bar (mean over seeds), fastest on top."""
     times = np.array([np.mean([card.metrics["milliseconds_per_image"] for card in each.cards]) for each in networks])
     order = np.argsort(-times)
@@ -228,7 +228,7 @@ def draw_times(networks: Sequence[Network]) -> Figure:
     return figure
 
 
-def draw_class_errors(shares: npt.NDArray[np.float64], networks: Sequence[Network], task: Task) -> Figure:
+def draw_class_errors(shares: npt.NDArray[np.float64], networks: Sequence[Entry], task: Task) -> Figure:
     """Draw each network's share of wrong answers per class, worst class on top; classes without errors are left out.
 
     Args:
@@ -248,7 +248,7 @@ def draw_class_errors(shares: npt.NDArray[np.float64], networks: Sequence[Networ
 
 
 def draw_confusions(
-    confusions: Mapping[tuple[int, int], Sequence[int]], networks: Sequence[Network], task: Task
+    confusions: Mapping[tuple[int, int], Sequence[int]], networks: Sequence[Entry], task: Task
 ) -> Figure:
     """Draw how often each network confused one class with another, for the `LISTED` most frequent pairs.
 
@@ -267,7 +267,7 @@ def draw_confusions(
     )
 
 
-def draw_shared_tracks(tracks: Sequence[SharedTrack], networks: Sequence[Network], task: Task) -> Figure:
+def draw_shared_tracks(tracks: Sequence[SharedGroup], networks: Sequence[Entry], task: Task) -> Figure:
     """Draw how many pictures of each track each network gets wrong, for the first `LISTED` tracks."""
     listed = tracks[:LISTED]
     return _draw_cells(
@@ -279,7 +279,7 @@ def draw_shared_tracks(tracks: Sequence[SharedTrack], networks: Sequence[Network
     )
 
 
-def draw_corruptions(accuracies: Mapping[str, npt.NDArray[np.float64]], networks: Sequence[Network]) -> Figure:
+def draw_corruptions(accuracies: Mapping[str, npt.NDArray[np.float64]], networks: Sequence[Entry]) -> Figure:
     """Draw accuracy against severity for each corruption, with one line per network.
 
     Args:
@@ -313,7 +313,7 @@ def _draw_cells(
     title: str,
     values: npt.NDArray[np.float64],
     names: Sequence[str],
-    networks: Sequence[Network],
+    networks: Sequence[Entry],
     number: str,
 ) -> Figure:
     """Draw a table with darker cells for larger values; 0 is left blank, NaN is a dash."""
@@ -349,7 +349,7 @@ def _broken(title: str) -> str:
     return title.replace(":", "\n").replace("=", "\n")
 
 
-def _styles(networks: Sequence[Network]) -> list[dict[str, str]]:
+def _styles(networks: Sequence[Entry]) -> list[dict[str, str]]:
     """Return the colour and marker of each network, the same in every figure."""
     return [
         {
@@ -361,7 +361,7 @@ def _styles(networks: Sequence[Network]) -> list[dict[str, str]]:
     ]
 
 
-def _network_legend(figure: Figure, networks: Sequence[Network]) -> None:
+def _network_legend(figure: Figure, networks: Sequence[Entry]) -> None:
     handles = [
         Line2D([], [], linewidth=1.5, label=network.title, color=style["color"], marker=style["marker"])
         for network, style in zip(networks, _styles(networks), strict=True)

@@ -91,7 +91,7 @@ def cut(picture: Picture, box: Box) -> bytes:
     Raises:
         Problem: the picture is damaged, or the box is not inside it.
     """
-    return _readable(lambda: picture.cut(box))
+    return _readable(lambda: picture.crop(box))
 
 
 def decode(picture: Picture, card: Card, box: Box | None, stages: Stages) -> npt.NDArray[np.uint8]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from data.errors import FullError
+from data.errors import StorageFullError
 from data.feedback import feedback_folder, keep
 from data.images import MAX_BYTES, Box
 from data.source import NONE
@@ -68,7 +68,7 @@ def keep_picture(payload: bytes, box: Box | None, class_index: int | None, card:
     decode(picture, card, None, Stages())  # a damaged picture would stop the training
     try:
         return keep(feedback_folder(store, card.task), payload, picture.extension, class_index)
-    except FullError as error:
+    except StorageFullError as error:
         raise Problem("storage_full", as_sentence(str(error))) from error
     except OSError as error:
         raise Problem("storage_full", f"The picture could not be saved: {error.strerror}.") from error

@@ -18,10 +18,11 @@ CHOICE, SAMPLE, WAY = "choice", "sample", "way"  # keys of the session
 
 @dataclass(frozen=True)
 class Choice:
-    """A picture that was chosen: its file name, and its bytes or its URL."""
+    """A picture that was chosen: its file name, its bytes or its URL, and the key of the input that it came from."""
 
     name: str
     picture: bytes | str
+    source: str = ""
 
 
 def choose_picture(state: State) -> Choice | None:
@@ -69,10 +70,24 @@ def _take(choice: Choice | None) -> None:
         st.query_params[SAMPLE] = sample
 
 
+def _drop(source: str) -> None:
+    """Forget the choice if it came from this input.
+
+    An input that was emptied may not be the one that counts: Streamlit empties the file input for a moment before it
+    has the next file, and tells the page of a sample that it has reset itself.
+    """
+    choice: Choice | None = st.session_state[CHOICE]
+    if choice and choice.source == source:
+        _take(None)
+
+
 def _take_file(key: str) -> None:
     file = st.session_state[key]
-    st.session_state[SAMPLE] = None
-    _take(None if file is None else Choice(file.name, file.getvalue()))
+    if file is None:
+        _drop(key)
+    else:
+        st.session_state[SAMPLE] = None
+        _take(Choice(file.name, file.getvalue(), key))
 
 
 def _take_address() -> None:
@@ -80,9 +95,12 @@ def _take_address() -> None:
     if address:
         st.session_state[SAMPLE] = None
         forget_answers()  # there may be another picture at the same URL now
-        _take(Choice(PurePosixPath(address.partition("?")[0]).name or address, address))
+        _take(Choice(PurePosixPath(address.partition("?")[0]).name or address, address, "address"))
 
 
 def _take_sample() -> None:
     name = st.session_state[SAMPLE]
-    _take(None if name is None else Choice(SAMPLES[name].name, SAMPLES[name].read_bytes()))
+    if name is None:
+        _drop(SAMPLE)
+    else:
+        _take(Choice(SAMPLES[name].name, SAMPLES[name].read_bytes(), SAMPLE))

@@ -1,4 +1,4 @@
-"""What a person sees when the service is away, comes back, trains, or wants a key."""
+"""The page while the service is down, restarted, training, or in need of an API key."""
 
 import re
 from pathlib import Path
@@ -7,25 +7,25 @@ import psutil
 from playwright.sync_api import Browser, expect
 
 from model.progress import TrainingState, training_folder, training_lock, write_state
-from tests.browser.conftest import go, shows_sign, start_page, upload
+from tests.browser.conftest import go, new_page, shows_sign, start_page, upload
 from tests.conftest import drawing, encoded, free_port, start_process, start_service
 
 
-def test_the_page_goes_on_by_itself_when_the_service_comes(browser: Browser) -> None:
+def test_page_continues_when_the_service_starts(browser: Browser) -> None:
     port = free_port()
     with start_page(f"http://127.0.0.1:{port}") as url:
-        page = browser.new_page()
+        page = new_page(browser)
         go(page, f"{url}/?sample=stop")
-        expect(page.get_by_text("The prediction service is not there")).to_be_visible()
+        expect(page.get_by_text("The prediction service is not available")).to_be_visible()
         with start_service(port=port):
             shows_sign(page, "Stop")
         page.close()
 
 
-def test_a_service_that_is_killed_and_started_anew_costs_nothing(browser: Browser) -> None:
+def test_page_survives_restarts_of_the_service(browser: Browser) -> None:
     port = free_port()
     with start_page(f"http://127.0.0.1:{port}") as url:
-        page = browser.new_page()
+        page = new_page(browser)
         with start_process(port=port) as (_, process):
             go(page, url)
             upload(page, "sign.png", encoded(drawing()))
@@ -34,20 +34,20 @@ def test_a_service_that_is_killed_and_started_anew_costs_nothing(browser: Browse
                 each.kill()
             process.wait()
             page.get_by_role("radio", name="Roundabout").click()
-            expect(page.get_by_text("The prediction service is not there")).to_be_visible()
+            expect(page.get_by_text("The prediction service is not available")).to_be_visible()
         with start_process(port=port) as (_, process):
             shows_sign(page, "Roundabout mandatory")
             page.get_by_role("link", name="Service").click()
-            expect(page.get_by_text("Answers of all routes")).to_be_visible()
+            expect(page.get_by_text("Responses since start")).to_be_visible()
             process.terminate()
             process.wait()
-            expect(page.get_by_text("The prediction service is not there")).to_be_visible()
+            expect(page.get_by_text("The prediction service is not available")).to_be_visible()
         with start_service(port=port):
-            expect(page.get_by_text("Answers of all routes")).to_be_visible()
+            expect(page.get_by_text("Responses since start")).to_be_visible()
         page.close()
 
 
-def test_a_first_training_is_shown_live_and_the_page_goes_on_to_its_result(browser: Browser, tmp_path: Path) -> None:
+def test_first_training_is_shown_live(browser: Browser, tmp_path: Path) -> None:
     training = training_folder(tmp_path, "traffic_sign")
     history = tuple({"epoch": e, "loss": 2 / e, "validation_accuracy": 1 - 0.5 / e} for e in (1, 2, 3))
     with (
@@ -57,9 +57,9 @@ def test_a_first_training_is_shown_live_and_the_page_goes_on_to_its_result(brows
     ):
         seen = TrainingState("train", epoch=3, epochs=40, loss=0.66, validation_accuracy=0.83, remaining_s=600.0)
         write_state(training, TrainingState("prepare"))
-        page = browser.new_page()
+        page = new_page(browser)
         go(page, url)
-        expect(page.get_by_role("heading", name="The classifier is being made")).to_be_visible()
+        expect(page.get_by_role("heading", name="The classifier is being trained")).to_be_visible()
         write_state(training, TrainingState(**{**seen.to_json(), "history": history}))
         expect(page.get_by_text("Epoch 4 of 40")).to_be_visible()
         expect(page.get_by_text("83.0%")).to_be_visible()
@@ -68,22 +68,22 @@ def test_a_first_training_is_shown_live_and_the_page_goes_on_to_its_result(brows
         page.close()
 
 
-def test_a_key_that_is_wanted_is_named(browser: Browser) -> None:
+def test_missing_api_key_is_explained(browser: Browser) -> None:
     with start_service(api_keys="secret") as service, start_page(service) as url:
-        page = browser.new_page()
+        page = new_page(browser)
         go(page, f"{url}/?sample=stop")
         expect(page.get_by_text("UI_API_KEY")).to_be_visible()
         page.close()
     with start_service(api_keys="secret") as service, start_page(service, api_key="secret") as url:
-        page = browser.new_page()
+        page = new_page(browser)
         go(page, f"{url}/?sample=stop")
         shows_sign(page, "Stop")
         page.close()
 
 
-def test_who_has_asked_too_often_is_answered_a_little_later(browser: Browser) -> None:
+def test_page_retries_after_a_rate_limit(browser: Browser) -> None:
     with start_service(rate_limit="2/second") as service, start_page(service) as url:
-        page = browser.new_page()
+        page = new_page(browser)
         go(page, url)
         for name in ("Stop", "Yield", "Roundabout", "Road work", "Priority road"):
             page.get_by_role("radio", name=name).click()

@@ -199,9 +199,9 @@ def test_box_refers_to_the_upright_picture(service: str) -> None:
         ("0,0,²,96", "left,top,right,bottom"),
         (f"0,0,{'9' * 3000},96", "left,top,right,bottom"),
         ("0,0,97,96", "does not lie inside the picture of 96 × 96 pixels"),
-        ("50,0,50,96", "wants left < right and top < bottom"),
+        ("50,0,50,96", "is empty: left must be < right and top must be < bottom"),
         ("0,0,999999999,96", "does not lie inside the picture of 96 × 96 pixels"),
-        ("10,10,17,96", "of the picture of 96 × 96 pixels; each side must have 8 at least"),
+        ("10,10,17,96", "in the picture of 96 × 96 pixels is too small; each side must have at least 8"),
     ],
 )
 def test_invalid_box_is_rejected(service: str, box: str, reason: str) -> None:

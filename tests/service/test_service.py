@@ -253,7 +253,7 @@ def test_damaged_artifact_is_one_message(tmp_path: Path) -> None:
     (folder / "model.tflite").write_bytes(b"damaged")
     result = run_service(artifact=folder, port=free_port())
     assert result.returncode != 0
-    assert "model.tflite: is damaged" in result.stderr
+    assert "model.tflite is damaged" in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -279,6 +279,41 @@ def test_feedback_form_is_hidden_if_the_service_does_not_store_feedback(
     assert not app.expander
 
 
+def test_file_that_is_removed_does_not_affect_the_sample_chosen_after_it(
+    service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_page(service, monkeypatch)
+    give(app, "sign.png", STOP)
+    app.button_group(key="sample").set_value("yield").run()
+    assert app.header[0].value == "Yield"
+    app.file_uploader[0].set_value([]).run()
+    assert app.header[0].value == "Yield"
+    give(app, "again.png", STOP)
+    assert app.header[0].value == "Stop"
+    app.file_uploader[0].set_value([]).run()
+    assert not app.header
+
+
+def test_sample_that_resets_itself_does_not_affect_the_file_chosen_after_it(
+    service: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_page(service, monkeypatch)
+    app.button_group(key="sample").set_value("yield").run()
+    give(app, "sign.png", STOP)
+    app.session_state["sample"] = "yield"  # what the browser still has when it sends the file
+    app.button_group(key="sample").set_value(None).run()
+    assert app.header[0].value == "Stop"
+
+
+def test_sample_can_be_deselected(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    app = open_page(service, monkeypatch)
+    app.button_group(key="sample").set_value("yield").run()
+    assert app.query_params["sample"] == "yield"
+    app.button_group(key="sample").set_value(None).run()
+    assert not app.header
+    assert "sample" not in app.query_params
+
+
 def draw_prediction(prediction: "Prediction", labels: "tuple[Label, ...]", facts: "tuple[Fact, ...]") -> None:
     from ui import answer
 
