@@ -11,9 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data.download import download
 from data.errors import DataError, SourceError
 from data.feedback import feedback_folder
-from data.source import DRAWN, STORE, Source, download, find_source, open_feedback, open_source
+from data.source import DRAWN, STORE, Source, find_source, open_feedback, open_source
 from data.task import DEFAULT_TASK, Task, load_task
 from model.artifact import ARTIFACTS, CARD_FILE, Card, read_artifact
 from model.command import integer_at_least, run

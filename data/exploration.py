@@ -13,10 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import ImageError, SourceError
+from data.example import Example
 from data.extension import Indices
 from data.images import Pixels, decode
 from data.prepare import ShowProgress
-from data.source import Example, Source
+from data.source import Source
 from data.task import Task
 
 LUMA = (0.299, 0.587, 0.114)  # weights of R, G and B; ITU-R BT.601, section 2.5.1

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import BoxError, ImageError, SourceError
+from data.example import Example, full_box
 from data.extension import Boxes, Indices
 from data.images import DECODER_VERSION, Pixels, decode
-from data.source import Example, Source, full_box
+from data.source import Source
 from data.task import Task
 
 Item = TypeVar("Item")

@@ -1,4 +1,4 @@
-"""Every notebook in the repository: stored without outputs, without logic of its own, and runs on a small data set."""
+"""All notebooks are stored without outputs, define no functions, and run on a small data set."""
 
 import os
 import re
@@ -21,7 +21,7 @@ every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: pat
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A set of drawn signs, two of each class."""
+    """Return a data set with two drawings of each class."""
     folder = tmp_path_factory.mktemp("drawn") / "signs"
     write_drawn(folder, 2, seed=1)
     return folder
@@ -31,44 +31,44 @@ def code_cells(path: Path) -> list[nbformat.NotebookNode]:
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
 
 
-def test_there_are_notebooks() -> None:
+def test_notebooks_exist() -> None:
     assert {"explore_data", "compare_models"} <= {path.stem for path in NOTEBOOKS}
 
 
 @every_notebook
-def test_a_notebook_is_stored_without_outputs(path: Path) -> None:
+def test_notebook_is_stored_without_outputs(path: Path) -> None:
     for cell in code_cells(path):
-        assert cell.outputs == [], f"run it with `make notebooks`, and clear its outputs: {cell.source}"
+        assert cell.outputs == [], f"clear the outputs before you commit: {cell.source}"
         assert cell.execution_count is None, cell.source
 
 
 @every_notebook
-def test_a_notebook_defines_nothing_itself(path: Path) -> None:
+def test_notebook_defines_no_functions_or_classes(path: Path) -> None:
     for cell in code_cells(path):
         assert not re.search(r"^\s*(def|class|async) |\blambda\b", cell.source, re.MULTILINE), cell.source
 
 
 @every_notebook
-def test_a_notebook_runs_on_a_small_data_set_and_shows_figures(path: Path, drawn: Path, comparison: Comparison) -> None:
+def test_notebook_runs_on_a_small_data_set_and_shows_figures(path: Path, drawn: Path, comparison: Comparison) -> None:
     outputs = run(path, GTSRB=drawn, COMPARISON=comparison.output)
-    complaints = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
-    assert complaints == []
+    errors = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
+    assert errors == []
     assert any("image/png" in output.get("data", {}) for output in outputs)
 
 
-def test_the_notebook_of_a_comparison_that_is_not_there_says_how_to_make_one(tmp_path: Path) -> None:
+def test_notebook_without_a_comparison_says_how_to_create_one(tmp_path: Path) -> None:
     with pytest.raises(CellExecutionError, match=r"nothing: there is no comparison; .* makes one"):
         run(ROOT / "notebooks" / "compare_models.ipynb", COMPARISON=tmp_path / "nothing")
 
 
-def test_a_comparison_of_one_network_with_one_seed_has_figures_too(comparison: Comparison, tmp_path: Path) -> None:
+def test_comparison_of_one_network_with_one_seed_has_figures(comparison: Comparison, tmp_path: Path) -> None:
     shutil.copytree(comparison.output / "plain-seed0", tmp_path / "plain-seed0")
     outputs = run(ROOT / "notebooks" / "compare_models.ipynb", COMPARISON=tmp_path)
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 6
 
 
 def run(path: Path, **variables: Path) -> list[nbformat.NotebookNode]:
-    """Run a notebook with these environment variables, and return the outputs of its cells."""
+    """Run a notebook with these environment variables and return the outputs of its cells."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, timeout=TIMEOUT_S, resources={"metadata": {"path": str(path.parent)}})
     client.execute(env={**os.environ, **{name: str(value) for name, value in variables.items()}})

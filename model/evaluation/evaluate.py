@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import ImageError, SourceError
+from data.files import read_pictures
 from data.images import decode
 from data.outliers import mirror, turn
 from data.prepare import Prepared
-from data.source import read_pictures
 from data.task import Task
 from model.artifact import Card
 from model.calibrate import Calibration

@@ -15,9 +15,10 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from data.example import NO_CLASS
 from data.images import DECODER_VERSION
 from data.prepare import Prepared, prepare
-from data.source import DRAWN, FEEDBACK, NO_CLASS, Source, describe_gaps
+from data.source import DRAWN, FEEDBACK, Source, describe_gaps
 from data.task import Task
 from data.training_settings import Training
 from model.artifact import FORMAT_VERSION, Card, write_artifact

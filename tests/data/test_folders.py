@@ -1,4 +1,4 @@
-"""A task whose examples lie in class folders, and what it does without drawings of its own."""
+"""A task with class folders and without an extension."""
 
 import shutil
 import zipfile
@@ -14,22 +14,22 @@ from data.split import split_by_group
 from data.task import Task
 
 
-def test_class_folders_are_a_training_set_in_which_every_picture_is_a_group(shapes: Task, pictures: Path) -> None:
+def test_class_folders_are_a_training_set_with_one_group_per_picture(shapes: Task, pictures: Path) -> None:
     source = open_source(pictures, shapes)
     assert [example.class_index for example in source.examples] == [0] * 8 + [1] * 8
     assert len({example.group for example in source.examples}) == 16
-    assert source.origin == "Shapes of a test"
+    assert source.origin == "Test shapes"
     assert describe_gaps(source, shapes) == []
 
 
-def test_class_folders_are_read_from_an_unopened_archive(shapes: Task, pictures: Path, tmp_path: Path) -> None:
+def test_class_folders_are_read_from_an_archive(shapes: Task, pictures: Path, tmp_path: Path) -> None:
     archive = Path(shutil.make_archive(str(tmp_path / "shapes"), "zip", pictures))
     assert zipfile.is_zipfile(archive)
     assert open_source(archive, shapes).fingerprint == open_source(pictures, shapes).fingerprint
     assert find_source(shapes, tmp_path).files.location == archive
 
 
-def test_missing_class_folders_say_how_to_get_them(shapes: Task, tmp_path: Path) -> None:
+def test_error_says_how_to_provide_missing_class_folders(shapes: Task, tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="--task shapes --data PATH") as caught:
         find_source(shapes, tmp_path)
     assert "drawn" not in str(caught.value)
@@ -50,7 +50,7 @@ def test_class_folders_can_be_split_and_the_default_box_is_the_whole_picture(
     assert np.array_equal(prepared.boxes, np.tile([0, 0, 1, 1], (16, 1)))
 
 
-def test_a_task_without_code_has_no_extension_and_its_own_distortions(shapes: Task, task: Task) -> None:
+def test_a_task_without_an_extension_can_set_its_own_distortions(shapes: Task, task: Task) -> None:
     assert shapes.load_extension() is None
     assert task.load_extension() is not None
     assert shapes.distortions.rotation_deg == 20

@@ -1,4 +1,4 @@
-"""The decoder: every odd picture comes out right or is refused with a reason."""
+"""The decoder: unusual pictures are decoded correctly or rejected with a reason."""
 
 import struct
 import zlib
@@ -19,14 +19,14 @@ SIGN = drawing()
 
 
 def halves(mode: str = "RGB", size: tuple[int, int] = (96, 96)) -> Image.Image:
-    """A picture whose upper half is red and lower half blue."""
+    """Return a picture whose upper half is red and whose lower half is blue."""
     image = Image.new("RGB", size, (200, 0, 0))
     image.paste((0, 0, 200), (0, size[1] // 2, *size))
     return image.convert(mode)
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that promises a size and holds no pixels."""
+    """Return a PNG whose header gives a size but that contains no pixels."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -49,14 +49,14 @@ def test_lossy_formats_give_nearly_the_same_pixels(kind: str, options: dict[str,
     assert mean_difference(encoded(SIGN, kind, **options), encoded(SIGN)) < 6
 
 
-def test_result_is_an_array_of_the_asked_size() -> None:
+def test_result_has_the_requested_size() -> None:
     pixels = decode(encoded(SIGN), (32, 40))
     assert pixels.shape == (32, 40, 3)
     assert pixels.dtype == np.uint8
 
 
 @pytest.mark.parametrize("mode", ["P", "RGBA", "CMYK"])
-def test_colour_survives_every_mode(mode: str) -> None:
+def test_colours_are_preserved_in_every_mode(mode: str) -> None:
     kind = "JPEG" if mode == "CMYK" else "PNG"
     pixels = decode(encoded(halves(mode), kind), SIZE)
     assert np.abs(pixels[4, 24].astype(int) - (200, 0, 0)).max() < 12
@@ -64,17 +64,17 @@ def test_colour_survives_every_mode(mode: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA"])
-def test_grey_modes_become_grey_pixels(mode: str) -> None:
+def test_grey_modes_are_converted_to_rgb(mode: str) -> None:
     pixels = decode(encoded(Image.new(mode, (64, 64), 1 if mode == "1" else 255)), SIZE)
     assert (pixels == 255).all()
 
 
-def test_sixteen_bits_are_scaled_and_not_clipped() -> None:
+def test_16_bit_samples_are_scaled_and_not_clipped() -> None:
     samples = np.full((64, 64), 32768, np.uint16)
     assert np.unique(decode(encoded(Image.fromarray(samples)), SIZE)) == [128]
 
 
-def test_transparent_pixels_show_white() -> None:
+def test_transparent_pixels_become_white() -> None:
     assert (decode(encoded(Image.new("RGBA", (64, 64), (0, 0, 0, 0))), SIZE) == 255).all()
 
 
@@ -92,14 +92,14 @@ def test_exif_orientation_is_applied(orientation: int, turn: int) -> None:
     assert mean_difference(turned, encoded(halves())) < 6
 
 
-def test_box_is_cut_out_before_resizing() -> None:
+def test_box_is_cropped_before_resizing() -> None:
     pixels = decode(encoded(halves()), SIZE, (10, 0, 90, 48))
-    assert (pixels == (200, 0, 0)).all()  # nothing of the blue half bleeds in
+    assert (pixels == (200, 0, 0)).all()  # the blue half does not bleed in
     assert np.array_equal(decode(encoded(SIGN), SIZE, (0, 0, 96, 96)), decode(encoded(SIGN), SIZE))
 
 
 @pytest.mark.parametrize(("orientation", "turn"), [(1, 0), (3, 180), (6, 90), (8, 270)])
-def test_box_and_size_are_of_the_upright_picture(orientation: int, turn: int) -> None:
+def test_box_and_size_refer_to_the_upright_picture(orientation: int, turn: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     upright = halves(size=(60, 100))
@@ -110,7 +110,7 @@ def test_box_and_size_are_of_the_upright_picture(orientation: int, turn: int) ->
         assert np.abs(lower.astype(int) - (0, 0, 200)).max() < 12
 
 
-def test_box_of_a_large_jpeg_is_cut_at_full_resolution() -> None:
+def test_box_of_a_large_jpeg_is_cropped_at_full_resolution() -> None:
     large = SIGN.resize((1200, 1200))
     box = (500, 300, 700, 640)
     cropped = decode(encoded(large, "JPEG", quality=95), SIZE, box)
@@ -118,64 +118,64 @@ def test_box_of_a_large_jpeg_is_cut_at_full_resolution() -> None:
 
 
 @pytest.mark.parametrize("box", [(-1, 0, 96, 96), (0, 0, 97, 96), (0, 0, 96, 97)])
-def test_box_that_does_not_lie_inside_is_an_error(box: tuple[int, int, int, int]) -> None:
+def test_box_outside_the_picture_is_rejected(box: tuple[int, int, int, int]) -> None:
     with pytest.raises(BoxError, match=r"box .* does not lie inside the picture of 96 × 96 pixels"):
         decode(encoded(SIGN), SIZE, box)
 
 
 @pytest.mark.parametrize("box", [(50, 0, 50, 96), (0, 60, 96, 50)])
-def test_box_that_holds_nothing_is_an_error(box: tuple[int, int, int, int]) -> None:
+def test_empty_box_is_rejected(box: tuple[int, int, int, int]) -> None:
     with pytest.raises(BoxError, match="is empty: left must be < right and top must be < bottom"):
         decode(encoded(SIGN), SIZE, box)
 
 
-def test_box_that_is_too_small_is_an_error() -> None:
+def test_too_small_box_is_rejected() -> None:
     assert decode(encoded(SIGN), SIZE, (0, 0, 8, 8)).shape == (*SIZE, 3)
     with pytest.raises(BoxError, match="the box of 7 × 50 pixels in the picture of 96 × 96 pixels is too small"):
         decode(encoded(SIGN), SIZE, (10, 10, 17, 60))
 
 
 @pytest.mark.parametrize(("name", "payload"), awkward_pictures().items())
-def test_a_part_that_was_cut_out_decodes_to_the_same_pixels(name: str, payload: bytes) -> None:
+def test_crop_decodes_to_the_same_pixels_as_the_box(name: str, payload: bytes) -> None:
     height, width = read_size(payload)
     box = (width // 8, height // 4, width - 8, height - 3)
-    part = Picture(payload).crop(box)
-    assert read_size(part) == (box[3] - box[1], box[2] - box[0]), name
-    assert np.array_equal(decode(part, SIZE), decode(payload, SIZE, box)), name
+    crop = Picture(payload).crop(box)
+    assert read_size(crop) == (box[3] - box[1], box[2] - box[0]), name
+    assert np.array_equal(decode(crop, SIZE), decode(payload, SIZE, box)), name
 
 
-def test_nothing_goes_along_with_a_part() -> None:
+def test_crop_contains_no_metadata() -> None:
     exif = Image.Exif()
     exif.update({0x0112: 6, 0x010F: "Maker"})
     for kind in ("PNG", "JPEG"):
-        part = Picture(encoded(SIGN, kind, exif=exif, icc_profile=b"a profile")).crop((0, 0, 50, 50))
-        assert b"Maker" not in part
-        assert b"iCCP" not in part
+        crop = Picture(encoded(SIGN, kind, exif=exif, icc_profile=b"a profile")).crop((0, 0, 50, 50))
+        assert b"Maker" not in crop
+        assert b"iCCP" not in crop
 
 
 @pytest.mark.parametrize("kind", FORMATS)
-def test_extension_is_that_of_the_format(kind: str) -> None:
+def test_extension_matches_the_format(kind: str) -> None:
     assert Picture(encoded(SIGN, kind)).extension == f".{kind.lower()}"
     assert Picture(encoded(SIGN, "MPO", save_all=True, append_images=[SIGN])).extension == ".jpeg"
 
 
-def test_first_frame_of_an_animation_counts() -> None:
+def test_first_frame_of_an_animation_is_decoded() -> None:
     frames = [halves(), halves().rotate(180)]
     assert mean_difference(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]), encoded(halves())) < 6
 
 
-def test_large_jpeg_decoded_at_reduced_scale_looks_like_the_whole() -> None:
+def test_large_jpeg_decoded_at_reduced_scale_looks_like_the_original() -> None:
     large = SIGN.resize((1200, 1200))
     assert mean_difference(encoded(large, "JPEG", quality=95), encoded(large)) < 3
 
 
-def test_encoded_pixels_decode_to_the_same() -> None:
+def test_encoded_pixels_decode_to_the_same_pixels() -> None:
     pixels = np.asarray(drawing(size=48))
     assert np.array_equal(decode(encode(pixels), (48, 48)), pixels)
 
 
-def test_exif_is_read_and_never_written() -> None:
-    """The maker is a rational number here, which Pillow reads but cannot write again."""
+def test_exif_that_pillow_cannot_write_is_read() -> None:
+    """The maker is a rational number, which Pillow can read but not write."""
     tags = struct.pack(">HHII", 0x010F, 5, 1, 38) + struct.pack(">HHIHH", 0x0112, 3, 1, 6, 0)
     block = b"MM\0*" + struct.pack(">IH", 8, 2) + tags + struct.pack(">III", 0, 1, 2)
     turned = encoded(halves().rotate(90), "JPEG", exif=b"Exif\0\0" + block)
@@ -200,23 +200,34 @@ def test_exif_is_read_and_never_written() -> None:
         (encoded(Image.fromarray(np.full((32, 32), 999, np.uint16)), transparency=999), "transparent colour"),
     ],
     ids=[
-        *("empty", "text", "pdf", "svg", "cut png", "cut jpeg", "tiff", "1 × 1", "narrow", "400 megapixels"),
-        *("too long", "floating point", "16 bits with a transparent colour"),
+        *(
+            "empty",
+            "text",
+            "pdf",
+            "svg",
+            "truncated png",
+            "truncated jpeg",
+            "tiff",
+            "1 × 1",
+            "narrow",
+            "400 megapixels",
+        ),
+        *("too many bytes", "floating point", "16 bits with a transparent colour"),
     ],
 )
-def test_unreadable_bytes_are_refused_with_a_reason(payload: bytes, reason: str) -> None:
+def test_unreadable_bytes_are_rejected_with_a_reason(payload: bytes, reason: str) -> None:
     with pytest.raises(ImageError, match=reason):
         decode(payload, SIZE)
 
 
 @pytest.mark.parametrize("payload", [b"", b"hello", png_header(20_000, 20_000), encoded(Image.new("RGB", (7, 100)))])
-def test_size_of_what_is_not_decoded_is_refused(payload: bytes) -> None:
+def test_size_of_an_invalid_picture_is_rejected(payload: bytes) -> None:
     with pytest.raises(ImageError):
         read_size(payload)
 
 
-def test_huge_picture_is_refused_on_its_header() -> None:
-    """A bomb: two hundred megabytes of pixels in 200 KB; refusing it must not decode it."""
+def test_huge_picture_is_rejected_by_its_header() -> None:
+    """A decompression bomb, 200 MB of pixels in 200 KB, must be rejected without decoding it."""
     bomb = encoded(Image.new("1", (9000, 8000)))
     assert MAX_PIXELS < 9000 * 8000
     with pytest.raises(ImageError, match="9,000 × 8,000"):
@@ -229,8 +240,8 @@ BASES = [encoded(SIGN, kind) for kind in ("PNG", "JPEG", "WEBP", "GIF", "BMP", "
 BASES += [encoded(SIGN, kind, exif=EXIF) for kind in ("PNG", "JPEG", "WEBP")]
 
 
-def test_jpeg_in_too_many_scans_is_refused() -> None:
-    """Each scan of a progressive JPEG may touch all its pixels, so a small file may take minutes."""
+def test_jpeg_with_too_many_scans_is_rejected() -> None:
+    """Each scan of a progressive JPEG may touch all pixels, so that a small file could take minutes to decode."""
     picture = encoded(Image.new("L", (316, 316)), "JPEG", progressive=True)
     assert decode(picture, SIZE).shape == (*SIZE, 3)
     scan = picture.index(b"\xff\xda")
@@ -241,14 +252,14 @@ def test_jpeg_in_too_many_scans_is_refused() -> None:
         decode(several + 100 * picture[scan:-2], SIZE)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # of tags that Pillow leaves out
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow warns about tags that it skips
 @settings(max_examples=300, deadline=None)
 @given(
     base=st.sampled_from(BASES),
     changes=st.lists(st.tuples(st.integers(0, 2000), st.binary(min_size=1, max_size=8)), max_size=6),
     cut=st.integers(0, 4000),
 )
-def test_damaged_files_decode_or_are_refused(base: bytes, changes: list[tuple[int, bytes]], cut: int) -> None:
+def test_damaged_files_are_decoded_or_rejected(base: bytes, changes: list[tuple[int, bytes]], cut: int) -> None:
     damaged = bytearray(base)
     for position, content in changes:
         damaged[position : position + len(content)] = content

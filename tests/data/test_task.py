@@ -1,4 +1,4 @@
-"""The task file: what it holds, and how mistakes in one are told."""
+"""Task files: their contents, and error messages for mistakes in them."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from data.task import TASKS, Task, load_task, read_task
 
 ENGLISH = re.compile(r"\b(the|and|or|of|to|you|sign|with|is|where|ends|road)\b", re.IGNORECASE)
 GERMAN = re.compile(r"[äöüß„“]|\b(der|die|das|und|oder|nicht|ist|wo)\b", re.IGNORECASE)
-ADDRESSED = re.compile(r"\b(du|dich|dir|deine?[rmns]?|Ihre?[rmns]?)\b")
+SECOND_PERSON = re.compile(r"\b(du|dich|dir|deine?[rmns]?|Ihre?[rmns]?)\b")
 TEXT = (TASKS / "traffic_sign" / "task.toml").read_text(encoding="utf-8")
 
 
@@ -24,7 +24,7 @@ def test_traffic_signs_have_all_43_classes_described(task: Task) -> None:
         assert 1 <= label.description.count(".") - label.description.count("3.5") <= 2, label.description
 
 
-def test_every_label_says_in_both_languages_what_to_do_and_where_that_ends(task: Task) -> None:
+def test_labels_describe_the_rule_and_its_end_in_both_languages(task: Task) -> None:
     for label in task.labels:
         english, german = (label.description, label.facts["ends"]), (label.description_de, label.facts["ends_de"])
         for text in (*english, *german):
@@ -35,10 +35,10 @@ def test_every_label_says_in_both_languages_what_to_do_and_where_that_ends(task:
             assert not GERMAN.search(text), text
         for text in german:
             assert not ENGLISH.search(text), text
-            assert not ADDRESSED.search(text), text
+            assert not SECOND_PERSON.search(text), text
 
 
-def test_german_says_the_same_numbers_as_english(task: Task) -> None:
+def test_german_and_english_texts_have_the_same_numbers(task: Task) -> None:
     for label in task.labels:
         german = re.findall(r"\d+(?:,\d+)?", label.description_de + label.facts["ends_de"])
         english = re.findall(r"\d+(?:\.\d+)?", label.description + label.facts["ends"])
@@ -46,15 +46,15 @@ def test_german_says_the_same_numbers_as_english(task: Task) -> None:
 
 
 @pytest.mark.parametrize("class_index", [0, 1, 2, 3, 4, 5, 7, 8, 9, 10])
-def test_limits_and_bans_do_not_end_at_just_any_junction(task: Task, class_index: int) -> None:
+def test_limits_and_bans_do_not_end_at_junctions_alone(task: Task, class_index: int) -> None:
     label = task.labels[class_index]
     assert label.facts["ends"].endswith("a junction alone does not end it.")
     assert "eine Kreuzung allein beendet" in label.facts["ends_de"]
     for other in ("holds until", "lifted"):
-        assert other not in label.description, "said twice"
+        assert other not in label.description, "the description repeats where the rule ends"
 
 
-def test_unknown_task_names_the_known_ones() -> None:
+def test_error_for_an_unknown_task_lists_the_known_tasks() -> None:
     with pytest.raises(TaskError, match=r"'dinosaurs'; known: .*traffic_sign"):
         load_task("dinosaurs")
 
@@ -81,7 +81,7 @@ def test_unknown_task_names_the_known_ones() -> None:
         ("[[facts]]", "[distortions]\nspin = 9\n[[facts]]", "spin"),
     ],
 )
-def test_mistakes_in_a_task_file_are_named(old: str, new: str, reason: str, tmp_path: Path) -> None:
+def test_mistakes_in_a_task_file_are_reported(old: str, new: str, reason: str, tmp_path: Path) -> None:
     assert old in TEXT
     path = tmp_path / "broken.toml"
     path.write_text(TEXT.replace(old, new, 1), encoding="utf-8")

@@ -11,9 +11,10 @@ import requests
 from PIL import Image
 
 from data.errors import ImageError
+from data.example import Example
 from data.images import MAX_BYTES, decode
 from data.prepare import prepare
-from data.source import Example, Source
+from data.source import Source
 from data.task import Task
 from model.classifier import Classifier
 from service.payloads import MAX_BATCH, MAX_BATCH_BYTES, MAX_BODY_BYTES

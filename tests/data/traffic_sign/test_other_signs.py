@@ -1,4 +1,4 @@
-"""Other signs: two families with nothing in common, none of them one of the 43; and roadsides without a sign."""
+"""Drawings of other signs, which differ from the 43 and between training and testing, and of empty roadsides."""
 
 import itertools
 
@@ -21,12 +21,12 @@ EVERY_NAME = TRAINING + TESTING
 
 
 def on_white(sign: Image.Image) -> npt.NDArray[np.float64]:
-    """Return the RGB pixels a reader sees on a white page."""
-    ground = Image.new("RGBA", sign.size, "white")
-    return np.asarray(Image.alpha_composite(ground, sign).convert("RGB"), np.float64)
+    """Return the RGB pixels of a sign on a white page."""
+    page = Image.new("RGBA", sign.size, "white")
+    return np.asarray(Image.alpha_composite(page, sign).convert("RGB"), np.float64)
 
 
-def test_the_families_have_no_sign_in_common() -> None:
+def test_training_and_testing_have_no_sign_in_common() -> None:
     assert len(set(EVERY_NAME)) == len(TRAINING) + len(TESTING)
     assert len(TRAINING) >= 20
     assert len(TESTING) >= 10
@@ -34,7 +34,7 @@ def test_the_families_have_no_sign_in_common() -> None:
 
 @pytest.mark.parametrize("name", EVERY_NAME)
 @pytest.mark.parametrize("size", [48, 96])
-def test_every_sign_is_drawn_on_a_transparent_ground_and_fills_the_side(name: str, size: int) -> None:
+def test_every_sign_has_a_transparent_background_and_fills_the_width(name: str, size: int) -> None:
     sign = draw_other_sign(name, size)
     assert (sign.mode, sign.size) == ("RGBA", (size, size))
     opacity = np.asarray(sign.getchannel("A"))
@@ -44,25 +44,25 @@ def test_every_sign_is_drawn_on_a_transparent_ground_and_fills_the_side(name: st
     assert right - left >= size - 2
 
 
-def test_no_other_sign_looks_like_another_one_or_like_one_of_the_43() -> None:
+def test_other_signs_differ_from_each_other_and_from_the_43() -> None:
     views = {name: on_white(draw_other_sign(name, 48)) for name in EVERY_NAME}
     known = {f"class {index}": on_white(draw_sign(index, 48)) for index in range(SIGN_COUNT)}
     pairs = [*itertools.combinations(views, 2), *itertools.product(views, known)]
     everything = views | known
     distances = {(one, other): float(np.abs(everything[one] - everything[other]).mean()) for one, other in pairs}
     nearest = min(distances, key=lambda pair: distances[pair])
-    assert distances[nearest] > 2.0, f"{nearest} differ by {distances[nearest]:.2f} of 255 only"
+    assert distances[nearest] > 2.0, f"{nearest} differ by only {distances[nearest]:.2f} of 255"
 
 
 @pytest.mark.parametrize("name", ["", "limit-50", "Parking", "0"])
-def test_an_unknown_name_is_refused(name: str) -> None:
+def test_unknown_name_is_rejected(name: str) -> None:
     with pytest.raises(ValueError, match="no other sign"):
         draw_other_sign(name, 32)
     with pytest.raises(ValueError, match="no other sign"):
         draw_other_example(name, np.random.default_rng(0))
 
 
-def test_impossible_sizes_are_refused() -> None:
+def test_invalid_sizes_are_rejected() -> None:
     with pytest.raises(ValueError, match="at least 1 pixel"):
         draw_other_sign("parking", 0)
     with pytest.raises(ValueError, match="at least 8 pixels"):
@@ -72,7 +72,7 @@ def test_impossible_sizes_are_refused() -> None:
 
 
 @pytest.mark.parametrize("name", EVERY_NAME)
-def test_the_box_of_an_example_lies_inside_and_is_no_larger_than_a_sign_may_be(name: str) -> None:
+def test_box_of_an_example_is_inside_the_image_and_has_a_valid_size(name: str) -> None:
     rng = np.random.default_rng(len(name))
     for _ in range(3):
         image, (left, top, right, bottom) = draw_other_example(name, rng)
@@ -84,7 +84,7 @@ def test_the_box_of_an_example_lies_inside_and_is_no_larger_than_a_sign_may_be(n
         assert 0.6 * side <= max(right - left, bottom - top) <= 0.95 * side + 2
 
 
-def test_an_example_depends_on_its_seed_and_on_nothing_else() -> None:
+def test_example_depends_only_on_its_seed() -> None:
     one, one_box = draw_other_example("queue", np.random.default_rng(3))
     draw_example(7, np.random.default_rng(9))
     same, same_box = draw_other_example("queue", np.random.default_rng(3))
@@ -93,7 +93,7 @@ def test_an_example_depends_on_its_seed_and_on_nothing_else() -> None:
     assert other.tobytes() != one.tobytes()
 
 
-def test_an_empty_scene_depends_on_its_seed_and_on_nothing_else() -> None:
+def test_empty_scene_depends_only_on_its_seed() -> None:
     one = draw_empty_scene(np.random.default_rng(3))
     draw_other_example("parking", np.random.default_rng(9))
     assert draw_empty_scene(np.random.default_rng(3)).tobytes() == one.tobytes()
@@ -109,7 +109,7 @@ def test_empty_scenes_vary_in_size_and_light() -> None:
     assert np.std([np.asarray(scene).mean() for scene in scenes]) > 15
 
 
-def test_an_empty_scene_draws_no_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_empty_scene_contains_no_sign(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         raise AssertionError("a sign was drawn")
 
@@ -119,8 +119,8 @@ def test_an_empty_scene_draws_no_sign(monkeypatch: pytest.MonkeyPatch) -> None:
         draw_empty_scene(np.random.default_rng(seed), size=16)
 
 
-def test_no_outline_stays_in_the_mean_of_many_empty_scenes() -> None:
-    # A sign stands in the middle of its picture; scenes without one have no place where anything stands out.
+def test_mean_of_many_empty_scenes_shows_no_outline() -> None:
+    # Signs are in the middle of their pictures; without signs, no position should stand out.
     def spread(pictures: list[Image.Image]) -> float:
         pixels = np.stack([np.asarray(picture, np.float64) for picture in pictures])
         mean = (pixels / pixels.mean(axis=(1, 2, 3), keepdims=True)).mean(axis=0)

@@ -1,4 +1,4 @@
-"""Drawn signs: each class has its own picture, boxes hold their signs, a written set can be written again."""
+"""Drawings of the 43 signs, and data sets of drawings."""
 
 import csv
 import hashlib
@@ -18,13 +18,13 @@ EVERY_CLASS = range(SIGN_COUNT)
 
 
 def on_white(sign: Image.Image) -> npt.NDArray[np.float64]:
-    """Return the RGB pixels a reader sees on a white page."""
-    ground = Image.new("RGBA", sign.size, "white")
-    return np.asarray(Image.alpha_composite(ground, sign).convert("RGB"), np.float64)
+    """Return the RGB pixels of a sign on a white page."""
+    page = Image.new("RGBA", sign.size, "white")
+    return np.asarray(Image.alpha_composite(page, sign).convert("RGB"), np.float64)
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Return what lies in a folder, file by file."""
+    """Return the SHA-256 of each file in a folder."""
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
@@ -41,7 +41,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("class_index", EVERY_CLASS)
 @pytest.mark.parametrize("size", [16, 47, 96])
-def test_every_class_is_drawn_on_a_transparent_ground_and_fills_the_side(class_index: int, size: int) -> None:
+def test_every_class_has_a_transparent_background_and_fills_the_width(class_index: int, size: int) -> None:
     sign = draw_sign(class_index, size)
     assert (sign.mode, sign.size) == ("RGBA", (size, size))
     opacity = np.asarray(sign.getchannel("A"))
@@ -58,7 +58,7 @@ def test_no_two_classes_look_alike() -> None:
         for one, other in itertools.combinations(EVERY_CLASS, 2)
     }
     nearest = min(distances, key=lambda pair: distances[pair])
-    assert distances[nearest] > 2.0, f"classes {nearest} differ by {distances[nearest]:.2f} of 255 only"
+    assert distances[nearest] > 2.0, f"classes {nearest} differ by only {distances[nearest]:.2f} of 255"
 
 
 @pytest.mark.parametrize(("one", "other"), [(19, 20), (33, 34), (36, 37), (38, 39)])
@@ -77,7 +77,7 @@ def test_left_and_right_are_mirror_images(one: int, other: int) -> None:
         (38, 0.5, 0.1, "blue"),
     ],
 )
-def test_a_sign_has_its_colour(class_index: int, share_x: float, share_y: float, channel: str) -> None:
+def test_signs_have_their_colours(class_index: int, share_x: float, share_y: float, channel: str) -> None:
     red, green, blue = on_white(draw_sign(class_index, 100))[int(share_y * 100), int(share_x * 100)]
     strong, weak = (red, blue) if channel == "red" else (blue, red)
     assert strong > 2 * weak
@@ -85,14 +85,14 @@ def test_a_sign_has_its_colour(class_index: int, share_x: float, share_y: float,
 
 
 @pytest.mark.parametrize("class_index", [-1, SIGN_COUNT, 1000])
-def test_an_unknown_class_is_refused(class_index: int) -> None:
+def test_unknown_class_is_rejected(class_index: int) -> None:
     with pytest.raises(ValueError, match="class index"):
         draw_sign(class_index, 32)
     with pytest.raises(ValueError, match="class index"):
         draw_example(class_index, np.random.default_rng(0))
 
 
-def test_impossible_sizes_and_counts_are_refused(tmp_path: Path) -> None:
+def test_invalid_sizes_and_counts_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="at least 1 pixel"):
         draw_sign(0, 0)
     with pytest.raises(ValueError, match="at least 8 pixels"):
@@ -105,7 +105,7 @@ def test_impossible_sizes_and_counts_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("class_index", EVERY_CLASS)
-def test_the_box_of_an_example_lies_inside_and_is_no_larger_than_a_sign_may_be(class_index: int) -> None:
+def test_box_of_an_example_is_inside_the_image_and_has_a_valid_size(class_index: int) -> None:
     rng = np.random.default_rng(class_index)
     for _ in range(4):
         image, (left, top, right, bottom) = draw_example(class_index, rng)
@@ -117,19 +117,19 @@ def test_the_box_of_an_example_lies_inside_and_is_no_larger_than_a_sign_may_be(c
         assert 0.6 * side <= max(right - left, bottom - top) <= 0.95 * side + 2
 
 
-def test_the_box_of_an_example_holds_the_sign_and_little_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    # On an even ground and without a camera's faults, everything that is not ground is the sign.
-    ground = np.array([0, 255, 0], np.float32)
+def test_box_of_an_example_fits_the_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a plain background and without camera effects, every pixel that differs from the background is the sign.
+    background = np.array([0, 255, 0], np.float32)
 
-    def even(_rng: np.random.Generator, side: int, _placed: object) -> npt.NDArray[np.float32]:
-        return np.tile(ground, (side, side, 1))
+    def plain(_rng: np.random.Generator, side: int, _outline: object) -> npt.NDArray[np.float32]:
+        return np.tile(background, (side, side, 1))
 
-    def faultless(scene: npt.NDArray[np.float32], _rng: np.random.Generator, size: int) -> Image.Image:
+    def perfect(scene: npt.NDArray[np.float32], _rng: np.random.Generator, size: int) -> Image.Image:
         image = Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8))
         return image.resize((size, size), Image.Resampling.BOX)
 
-    monkeypatch.setattr(render, "_draw_surroundings", even)
-    monkeypatch.setattr(render, "_expose", faultless)
+    monkeypatch.setattr(render, "_draw_surroundings", plain)
+    monkeypatch.setattr(render, "_expose", perfect)
     monkeypatch.setattr(render, "_illumination", lambda _rng, _side: np.ones((1, 1, 1), np.float32))
     for class_index in EVERY_CLASS:
         image, box = draw_example(class_index, np.random.default_rng(class_index), size=80)
@@ -140,7 +140,7 @@ def test_the_box_of_an_example_holds_the_sign_and_little_else(monkeypatch: pytes
         assert np.abs(np.subtract(seen, box)).max() <= 2, f"class {class_index}: {box} around {seen}"
 
 
-def test_an_example_depends_on_its_seed_and_on_nothing_else() -> None:
+def test_example_depends_only_on_its_seed() -> None:
     one, one_box = draw_example(25, np.random.default_rng(3))
     draw_example(7, np.random.default_rng(9))
     same, same_box = draw_example(25, np.random.default_rng(3))
@@ -149,8 +149,8 @@ def test_an_example_depends_on_its_seed_and_on_nothing_else() -> None:
     assert other.tobytes() != one.tobytes()
 
 
-def test_the_43_are_drawn_as_ever() -> None:
-    # Whoever changes this on purpose raises DRAWING_VERSION too.
+def test_drawings_of_the_43_signs_are_unchanged() -> None:
+    # If you change a drawing on purpose, raise DRAWING_VERSION too.
     frontal = hashlib.sha256()
     for class_index in EVERY_CLASS:
         frontal.update(draw_sign(class_index, 48).tobytes())
@@ -165,7 +165,7 @@ def test_the_43_are_drawn_as_ever() -> None:
     assert seen.hexdigest() == "11e3703e02f7f77b102b1074936019e99527bf1f301a4c9eb8c8990452ec82b4"
 
 
-def test_no_example_is_so_dark_or_so_bright_that_nothing_can_be_seen() -> None:
+def test_no_example_is_too_dark_or_too_bright() -> None:
     for seed in range(150):
         image, box = draw_example(seed % SIGN_COUNT, np.random.default_rng(seed), size=32)
         sign = np.asarray(image.crop(box), np.float64)
@@ -173,11 +173,11 @@ def test_no_example_is_so_dark_or_so_bright_that_nothing_can_be_seen() -> None:
         assert sign.std() > 2, f"seed {seed}"
 
 
-def test_an_example_has_the_side_asked_for() -> None:
+def test_example_has_the_requested_size() -> None:
     assert draw_example(0, np.random.default_rng(0), size=200)[0].size == (200, 200)
 
 
-def test_a_written_set_has_the_layout_of_the_kaggle_archive(written: Path) -> None:
+def test_data_set_has_the_layout_of_the_kaggle_archive(written: Path) -> None:
     with (written / "Train.csv").open(encoding="utf-8", newline="") as table:
         rows = list(csv.DictReader(table))
     assert list(rows[0]) == ["Width", "Height", "Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2", "ClassId", "Path"]
@@ -192,7 +192,7 @@ def test_a_written_set_has_the_layout_of_the_kaggle_archive(written: Path) -> No
         assert 0 <= int(row["Roi.Y1"]) < int(row["Roi.Y2"]) <= int(row["Height"])
 
 
-def test_a_written_set_says_that_it_is_drawn_and_leaves_nothing_beside_it(written: Path) -> None:
+def test_data_set_is_marked_as_drawn_and_no_temporary_files_remain(written: Path) -> None:
     version = render.DRAWING_VERSION
     assert (written / "ORIGIN").read_text() == f"drawn seed=5 images_per_class=2 version={version}\n"
     assert list(written.parent.iterdir()) == [written]
@@ -203,7 +203,7 @@ def test_the_same_seed_writes_the_same_bytes(written: Path, tmp_path: Path) -> N
     assert digests(tmp_path / "again") == digests(written)
 
 
-def test_a_set_that_is_there_is_not_written_again(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_existing_data_set_is_not_written_again(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         raise AssertionError("an example was drawn")
 
@@ -223,15 +223,15 @@ def test_drawings_of_another_seed_are_replaced(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "photographs").mkdir()
-    (tmp_path / "photographs" / "Train.csv").write_text("mine")
+def test_folder_with_other_files_is_not_changed(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "Train.csv").write_text("mine")
     with pytest.raises(SourceError, match="something other than drawings"):
-        write_drawn(tmp_path / "photographs", images_per_class=1, seed=1)
-    assert (tmp_path / "photographs" / "Train.csv").read_text() == "mine"
+        write_drawn(tmp_path / "photos", images_per_class=1, seed=1)
+    assert (tmp_path / "photos" / "Train.csv").read_text() == "mine"
 
 
-def test_a_failure_midway_leaves_no_set_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_leaves_no_files_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError("no space left on device")
 

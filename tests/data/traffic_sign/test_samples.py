@@ -1,4 +1,4 @@
-"""The pictures that the page shows: all there, and each the right one."""
+"""The pictures of the page are complete and correct."""
 
 from pathlib import Path
 
@@ -15,43 +15,42 @@ from tests.conftest import ROOT
 PAGE = ROOT / "ui"
 
 
-def on(ground: str, sign: Image.Image) -> npt.NDArray[np.float64]:
-    """Return the RGB pixels that a reader sees on a page of this colour."""
-    page = Image.new("RGBA", sign.size, ground)
+def on_page(colour: str, sign: Image.Image) -> npt.NDArray[np.float64]:
+    """Return the RGB pixels of a sign on a page of this colour."""
+    page = Image.new("RGBA", sign.size, colour)
     return np.asarray(Image.alpha_composite(page, sign.convert("RGBA")).convert("RGB"), np.float64)
 
 
-def test_page_has_a_sign_for_each_label_and_they_load_fast(task: Task) -> None:
+def test_page_has_a_small_picture_of_each_sign(task: Task) -> None:
     files = sorted((PAGE / "static" / "signs").iterdir())
     assert [path.name for path in files] == [f"{label.index:02}.webp" for label in task.labels]
     assert sum(path.stat().st_size for path in files) < 500_000
 
 
 @pytest.mark.parametrize("class_index", range(43))
-def test_sign_of_the_page_is_that_of_its_class_on_a_transparent_ground(class_index: int) -> None:
+def test_page_shows_the_right_sign_on_a_transparent_background(class_index: int) -> None:
     with Image.open(PAGE / "static" / "signs" / f"{class_index:02}.webp") as file:
         sign = file.convert("RGBA")
     assert sign.size == (SIGN_SIDE, SIGN_SIDE)
     opacity = np.asarray(sign.getchannel("A"))
     assert [opacity[y, x] for y in (0, -1) for x in (0, -1)] == [0, 0, 0, 0]
-    for ground in ("white", "#0e1117"):
-        assert (
-            np.abs(on(ground, sign) - on(ground, draw_sign(class_index, SIGN_SIDE))).mean() < 1.5
-        )  # no two classes are that alike
+    for colour in ("white", "#0e1117"):
+        difference = np.abs(on_page(colour, sign) - on_page(colour, draw_sign(class_index, SIGN_SIDE))).mean()
+        assert difference < 1.5  # smaller than between any two classes
 
 
 @pytest.mark.parametrize("class_index", range(43))
-@pytest.mark.parametrize("ground", ["white", "#0e1117"])
-def test_rim_of_a_sign_stands_out_from_a_light_and_from_a_dark_page(class_index: int, ground: str) -> None:
+@pytest.mark.parametrize("colour", ["white", "#0e1117"])
+def test_rim_of_a_sign_is_visible_on_light_and_dark_pages(class_index: int, colour: str) -> None:
     with Image.open(PAGE / "static" / "signs" / f"{class_index:02}.webp") as file:
-        seen = on(ground, file)
-    middle = seen[SIGN_SIDE * 4 // 5] if class_index != 13 else seen[SIGN_SIDE // 5]
-    contrast = np.abs(middle - middle[0]).max(axis=1)
+        pixels = on_page(colour, file)
+    row = pixels[SIGN_SIDE * 4 // 5] if class_index != 13 else pixels[SIGN_SIDE // 5]
+    contrast = np.abs(row - row[0]).max(axis=1)
     first = int(np.flatnonzero(contrast > 8)[0])
     assert contrast[first : first + 6].max() > 60
 
 
-def test_pictures_of_the_page_can_be_drawn_anew(tmp_path: Path) -> None:
+def test_all_pictures_of_the_page_are_written(tmp_path: Path) -> None:
     write_samples(tmp_path)
     drawn = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")}
     assert drawn == {

@@ -18,8 +18,9 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
 from data.errors import SourceError
+from data.gtsrb import ORIGIN_FILE
 from data.images import Box
-from data.source import DRAWN, ORIGIN_FILE
+from data.source import DRAWN
 from data.tasks.traffic_sign.drawing import pictograms as figure
 from data.tasks.traffic_sign.drawing.pictograms import (
     BLACK,
