@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
@@ -75,11 +76,12 @@ class Request(NamedTuple):
 
     @classmethod
     def of(cls, scope: Message) -> "Request":
-        """Read the scope of a request, which may name a whole URL, as requests to proxies do."""
+        """Read the scope of a request, which may have a whole URL as its path, as requests to proxies do."""
         headers, path = dict(scope["headers"]), scope["path"]
         if not path.startswith("/"):
-            path = urlsplit(path).path or "/"
-            scope = {**scope, "path": path}
+            with suppress(ValueError):  # `_check_form` rejects what is not a URL
+                path = urlsplit(path).path or "/"
+                scope = {**scope, "path": path}
         request_id = name_request(headers.get(_REQUEST_ID, b"").decode("latin-1"))
         return cls(scope, headers, request_id, scope["method"], path)
 
@@ -321,10 +323,12 @@ def _check_form(request: Request) -> None:
     """Check what HTTP and Flask require of the headers and the path.
 
     Raises:
-        Problem: the header Host is missing, or the path starts with two slashes.
+        Problem: the header Host is missing, or the path is invalid.
     """
     if b"host" not in request.headers and request.scope["http_version"] == "1.1":
         raise Problem("bad_request", "HTTP/1.1 requests need the header Host (RFC 9112, section 3.2).")
+    if "://" in request.path and not request.path.startswith("/"):
+        raise Problem("bad_request", "The request target is not a valid URL.")
     if request.path.startswith("//"):  # Flask would treat them as one slash
         raise Problem("not_found", "No path here starts with two slashes.")
 

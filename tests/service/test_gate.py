@@ -200,6 +200,7 @@ def test_other_spellings_of_a_path_do_not_bypass_the_key(path: str) -> None:
     [
         (b"GET /healthz?a=\xff HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"GET /healthz HTTP/1.1\r\n\r\n", 400),
+        (b"GET http://[a/healthz HTTP/1.1\r\nHost: a\r\n\r\n", 400),
         (b"GET /" + b"a" * 5000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", 431),
         (b"POST /nowhere HTTP/1.1\r\nHost: a\r\nContent-Length: 70000\r\n\r\n" + bytes(70_000), 413),
