@@ -4,14 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 AXE := $(VENV)/axe/node_modules/axe-core/axe.min.js
-# Tests with real load, which others beside them would disturb.
+# Load tests, which must not run in parallel with others.
 ALONE := tests/faults/test_service_faults.py tests/service/test_gate.py
-# What takes longest first, so that two processes end together.
+# Longest tests first, so that both processes finish at about the same time.
 LONGEST := tests/test_init.py tests/faults/test_training_faults.py tests/model
 TOGETHER := $(LONGEST) $(filter-out $(LONGEST) $(ALONE),$(patsubst %/,%,$(wildcard tests/*/)) $(wildcard tests/test_*.py))
 GROUPS := service ui train notebooks dev
 ARTIFACT := model/artifacts/traffic_sign/card.json
-# Without a classifier the first start trains one, and that needs the packages for training.
+# Without a classifier, the service trains one on its first start and needs the packages for training.
 RUN_GROUPS := service ui $(if $(wildcard $(ARTIFACT)),,train)
 COMPARED := $(COMPARISON)$(wildcard data/store/comparison)
 NOTEBOOKS := $(filter-out $(if $(COMPARED),,%/compare_models.ipynb),$(wildcard notebooks/*.ipynb))
@@ -31,67 +31,67 @@ run: $(RUN_GROUPS:%=$(VENV)/%.installed) ## Start the service and the page
 	$(BIN)/python -m gunicorn -c service/gunicorn.conf.py & first=$$!; \
 	UI_SERVICE_URL=$${UI_SERVICE_URL:-$$service} $(BIN)/python -m ui & second=$$!; \
 	trap 'kill $$first $$second 2> /dev/null; wait' EXIT; \
-	wait -n; status=$$?; echo "one of the two has ended, so the other is stopped too"; exit $$status
+	wait -n; status=$$?; echo "the service or the page has exited; stopping the other"; exit $$status
 
-test: install chromium $(AXE) ## Install what tests need, and run all of them
+test: install chromium $(AXE) ## Run all tests except the slow ones; install what they need
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ALONE:%=--ignore=%) $(TOGETHER)
 	$(BIN)/python -m pytest $(ALONE)
 
-test-training: install ## Try what takes several trainings: a teacher, feedback, another choice after a stop
+test-training: install ## Run the slow tests, which train several times: distillation, feedback, resuming
 	$(BIN)/python -m pytest -m slow
 
-test-browser: install chromium $(AXE) ## Walk through the page in a real browser, against the real service
+test-browser: install chromium $(AXE) ## Run the browser tests against the real service
 	$(BIN)/python -m pytest tests/browser
 
-test-faults: install ## Try the service and the training with faults in large numbers, and print what was lost
+test-faults: install ## Run all fault-injection tests of service and training, and print the losses
 	FAULTS=full $(BIN)/python -m pytest tests/faults
 
-check: install ## Lint, check formats, types and imports, and audit
+check: install ## Run linters, format check, type check, import rules and audit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@$(MAKE) --no-print-directory audit
 
-audit: install ## Look up known weaknesses of what is deployed, where the network allows
+audit: install ## Look up known vulnerabilities of deployed packages, if the network allows it
 	@report=$$($(BIN)/pip-audit --disable-pip --progress-spinner off -r requirements/service.txt -r requirements/ui.txt 2>&1); \
-	echo "$$report" | grep -E '^(Found|No known)' || echo "the audit could not be made here"; \
+	echo "$$report" | grep -E '^(Found|No known)' || echo "audit skipped: the vulnerability database cannot be reached"; \
 	if grep -q '^Found' <<< "$$report"; then echo "$$report"; exit 1; fi
 
 format: install ## Format the code
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-train: $(VENV)/train.installed ## Train a classifier; DATA=path, or the data set in data/store
+train: $(VENV)/train.installed ## Train a classifier on DATA=path (default: the data set in data/store)
 	$(BIN)/python init.py --retrain $(if $(DATA),--data $(DATA))
 
-train-quick: $(VENV)/train.installed ## The whole path in seconds, on drawn signs, into data/store/quick
+train-quick: $(VENV)/train.installed ## Train on drawn signs in seconds, into data/store/quick
 	$(BIN)/python init.py --retrain --data drawn --preset quick --artifact data/store/quick
 
-model-card: $(VENV)/train.installed ## Write docs/model_card.md from the classifier's card
+model-card: $(VENV)/train.installed ## Generate docs/model_card.md
 	$(BIN)/python -m model.evaluation.model_card $(dir $(ARTIFACT)) docs/model_card.md
 
-compare: $(VENV)/train.installed ## Train NETWORKS="NAME …" with SEEDS="0 1 …" on the same tracks and print a table; DATA=path, or data/store
+compare: $(VENV)/train.installed ## Compare NETWORKS="NAME …" with SEEDS="0 1 …" on DATA=path (default: data/store)
 	$(BIN)/python -m model.training.compare $(NETWORKS) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(DATA),--data $(DATA))
 
-bench-training: $(VENV)/train.installed ## Print what share of a training step the distortions take
+bench-training: $(VENV)/train.installed ## Benchmark the data augmentation as a share of a training step
 	$(BIN)/python -m bench.augmentation
 
-bench: .venv-bench/installed wrk ## Compare the service with the bare work, with its predecessor and with other ways to serve
+bench: .venv-bench/installed wrk ## Benchmark the service against plain inference, its predecessor and other servers
 	.venv-bench/bin/python -m bench.serve $(if $(DATA),--data $(DATA))
 
-bench-short: install wrk ## The same in seconds: the service, the bare work and plain Flask
+bench-short: install wrk ## Run a short benchmark: the service, plain inference and plain Flask
 	$(BIN)/python -m bench.serve --short --rounds 1 --seconds 1
 
-# What finds obstacles for people with disabilities on a page; without npm, its tests are skipped.
+# axe-core checks the accessibility of pages; without npm its tests are skipped.
 $(AXE):
 	@mkdir -p $(@D)
 	-npm install --silent --no-save --no-package-lock --no-audit --no-fund --ignore-scripts --prefix $(VENV)/axe axe-core@4.14.1
 
-bench-page: install chromium ## How long a person waits for the page, for an answer, and for a thousand answers
+bench-page: install chromium ## Benchmark the page: loading, one prediction and a thousand predictions
 	$(BIN)/python -m bench.page
 
-wrk: # the load generator of the distribution
+wrk: # the load generator, from the distribution
 	@if command -v wrk > /dev/null; then exit; fi; \
 	if [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet wrk; then exit; fi; \
 	echo "wrk is not installed; sudo apt-get install wrk"; exit 1
@@ -101,22 +101,22 @@ wrk: # the load generator of the distribution
 	.venv-bench/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
 	@touch $@
 
-samples: $(VENV)/train.installed ## Draw the pictures of the page anew: icon, samples and signs
+samples: $(VENV)/train.installed ## Regenerate the page's pictures: icon, samples and signs
 	$(BIN)/python -m data.tasks.traffic_sign.drawing.samples ui
 
-screenshots: install chromium ## Take the pictures for the README
+screenshots: install chromium ## Take the screenshots for the README
 	$(BIN)/python -m tests.browser.screenshots docs
 
-notebooks: $(VENV)/train.installed $(VENV)/notebooks.installed ## Render notebooks/*.ipynb to notebooks/html; DATA=path, COMPARISON=path, or what lies in data/store
+notebooks: $(VENV)/train.installed $(VENV)/notebooks.installed ## Render the notebooks to notebooks/html; DATA=path, COMPARISON=path (default: data/store)
 	$(if $(DATA),GTSRB=$(abspath $(DATA))) $(if $(COMPARISON),COMPARISON=$(abspath $(COMPARISON))) \
 		$(BIN)/python -m nbconvert --to html --execute \
 		--HTMLExporter.require_js_url= --HTMLExporter.mathjax_url= --output-dir notebooks/html $(NOTEBOOKS)
-	$(if $(COMPARED),,@echo "There is no comparison, so compare_models.ipynb is left out; make compare, or COMPARISON=path")
+	$(if $(COMPARED),,@echo "Skipped compare_models.ipynb: there is no comparison. Run make compare or set COMPARISON=path.")
 
-test-system: ## Build both images, start them with compose and predict through the page's container
+test-system: ## Build the images, start them with Compose and predict from the page's container
 	tests/system/run.sh
 
-lock: $(VENV)/dev.installed ## Resolve pyproject.toml into requirements/*.txt
+lock: $(VENV)/dev.installed ## Lock the dependencies of pyproject.toml in requirements/*.txt
 	@all=$$(mktemp) && trap 'rm -f $$all' EXIT && \
 	$(COMPILE) $(GROUPS:%=--extra %) --output-file $$all && \
 	for group in $(GROUPS); do \
@@ -124,12 +124,12 @@ lock: $(VENV)/dev.installed ## Resolve pyproject.toml into requirements/*.txt
 	done && \
 	$(COMPILE) --extra service --extra train --extra bench --constraint $$all --generate-hashes --output-file bench/requirements.txt
 
-chromium: # the browser of the distribution: test tools would download one of their own
+chromium: # from the distribution, because Playwright would download its own
 	@if command -v chromium chromium-browser google-chrome > /dev/null; then exit; fi; \
 	if [ "$$(id -u)" = 0 ] && apt-get update --quiet && apt-get install --yes --quiet chromium; then exit; fi; \
-	echo "No Chromium is installed, so the browser tests will be skipped; sudo apt-get install chromium"
+	echo "Chromium is not installed, so browser tests will be skipped; sudo apt-get install chromium"
 
-install: $(GROUPS:%=$(VENV)/%.installed) ## Make the virtual environment with everything
+install: $(GROUPS:%=$(VENV)/%.installed) ## Create the virtual environment with all packages
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)

@@ -1,7 +1,7 @@
-"""How much of a training step the distortions cost: `python -m bench.augmentation`.
+"""Benchmark of the data augmentation as a share of a training step: `python -m bench.augmentation [PRESET]`.
 
-Whole steps and distortions alone are timed in turn in one run, on the same pictures, with the network, the batches and
-the precision of the preset.
+Whole training steps and the augmentation alone are timed alternately on the same pictures, with the network, batch
+size and precision of the preset.
 """
 
 import sys
@@ -20,7 +20,7 @@ WARM_UP = 2
 
 
 def main(arguments: list[str]) -> int:
-    """Print the share, its spread and the time of a step."""
+    """Print the share with its quartiles and the time of a step; return the exit status."""
     task = load_task(DEFAULT_TASK)
     settings = task.preset(arguments[0] if arguments else "cpu")
     model, augment = compile_model(task, settings, choose_precision(), steps=100)
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
             steps.append(whole)
             shares.append(alone / whole)
     low, middle, high = np.quantile(shares, [0.25, 0.5, 0.75])
-    print(f"distortions take {middle:.1%} of a step (quartiles {low:.1%} to {high:.1%})")
+    print(f"augmentation takes {middle:.1%} of a step (quartiles {low:.1%} to {high:.1%})")
     print(f"a step of {settings.batch_size} pictures takes {np.median(steps) * 1000:.0f} ms, {choose_precision()}")
     return 0
 

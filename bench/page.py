@@ -1,8 +1,8 @@
-"""How fast the page is for a person: `python -m bench.page`, with the real service and a real Chromium.
+"""Benchmark of the page's response times: `python -m bench.page`, with the real service and a real Chromium.
 
-Each figure is the time until something is seen, in a browser that has never been on the page before: from opening the
-address until the title, from choosing a file until the sign's name, and, for a thousand pictures in an archive, until
-the table, and in between how long another visitor waits for an answer.
+It measures the time from opening the page to its title in a fresh tab, from choosing a file to the sign's name, and
+from starting a batch of a thousand pictures to its table. During the batch it also measures the response times for
+another visitor.
 """
 
 import io
@@ -22,25 +22,25 @@ MANY = 1000
 
 
 def main() -> int:
-    """Measure, and print a table; return 1 if there is no browser."""
+    """Print a table of response times; return the exit status, 1 if there is no browser."""
     executable = find_chromium()
     if executable is None:
-        print("error: no Chromium on this machine", file=sys.stderr)
+        print("error: Chromium is not installed; run `make chromium`", file=sys.stderr)
         return 1
     with start_service(workers=2) as service, start_page(service) as url, start_browser(executable) as browser:
-        first = _paint(browser, url)  # the first visitor's, who waits for what Streamlit imports
+        first = _paint(browser, url)  # includes the imports of Streamlit
         paints = [_paint(browser, url) for _ in range(ROUNDS)]
         page = browser.new_page()
         go(page, url)
-        answers = [_answer(page, index) for index in range(ROUNDS)]
+        predictions = [_predict(page, index) for index in range(ROUNDS)]
         many, meanwhile = _classify_many(browser, url, page)
-    print("| what a person waits for | median | slowest |")
+    print("| response time | median | slowest |")
     print("|---|---|---|")
-    print(f"| the title, the first visitor after the start | {first:.2f} s | |")
-    print(f"| the title | {statistics.median(paints):.2f} s | {max(paints):.2f} s |")
-    print(f"| the answer to a picture of 100 KB | {statistics.median(answers):.2f} s | {max(answers):.2f} s |")
-    print(f"| the table of {MANY:,} pictures in an archive | {many:.1f} s | |")
-    print(f"| another visitor's answer meanwhile | {statistics.median(meanwhile):.2f} s | {max(meanwhile):.2f} s |")
+    print(f"| title, first visitor after the start | {first:.2f} s | |")
+    print(f"| title | {statistics.median(paints):.2f} s | {max(paints):.2f} s |")
+    print(f"| prediction for a picture of 100 KB | {statistics.median(predictions):.2f} s | {max(predictions):.2f} s |")
+    print(f"| table for {MANY:,} pictures in an archive | {many:.1f} s | |")
+    print(f"| another prediction during the batch | {statistics.median(meanwhile):.2f} s | {max(meanwhile):.2f} s |")
     return 0
 
 
@@ -62,8 +62,8 @@ def _paint(browser: Browser, url: str) -> float:
     return seconds
 
 
-def _answer(page: Page, index: int) -> float:
-    """Choose one of two pictures in turn, so that what is waited for was not there before."""
+def _predict(page: Page, index: int) -> float:
+    """Time one prediction; alternate between two signs, so that the awaited name is not already on the page."""
     class_index, name = ((14, "Stop"), (13, "Yield"))[index % 2]
     content = encoded(drawing(class_index, 300, seed=index), "PNG")
 
@@ -88,7 +88,7 @@ def _classify_many(browser: Browser, url: str, other: Page) -> tuple[float, list
     done = page.get_by_role("button", name="Save as CSV")
     meanwhile: list[float] = []
     while not done.is_visible():
-        meanwhile.append(_answer(other, len(meanwhile)))
+        meanwhile.append(_predict(other, len(meanwhile)))
     seconds = time.perf_counter() - began
     page.close()
     return seconds, meanwhile

@@ -1,5 +1,5 @@
--- For wrk: posts pictures in turn and checks every answer.
--- Arguments: the content type, the pattern that an answer must hold ("" for any), and files.
+-- wrk script: posts pictures in turn and checks every answer.
+-- Arguments: content type, pattern that every answer must match ("" for any), files.
 
 local threads = {}
 

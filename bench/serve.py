@@ -1,7 +1,7 @@
-"""Compare the service with the bare work, with its predecessor and with other ways to serve the same classifier.
+"""Compare the service with the bare work, its predecessor and other ways to serve the same classifier.
 
-Everything runs on loopback and in turn, several rounds of it; the answers are checked. Machines are noisy, so what
-counts is the processor time of all processes of a system for one request, and ratios within one run.
+Everything runs on loopback, one system at a time, in several rounds, and every answer is checked. Machines are noisy,
+so compare ratios within one run, and the CPU time of all processes of a system per request.
 """
 
 import argparse
@@ -14,8 +14,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,30 +30,35 @@ from data.images import decode, encode
 from data.source import open_source
 from data.task import load_task
 from model.classifier import Classifier
+from service.inference import WarmClassifier
 
 SIGN: Final = 14
-EXPECTED: Final = f'"class_index": ?{SIGN}%D'  # a pattern of Lua
-TYPICAL: Final = 5000  # bytes of a picture
+TYPICAL: Final = 5000  # bytes per picture
 PICTURES: Final = 16
 CONNECTIONS: Final = (1, 8, 32)
 BATCH: Final = 64
 FIRST_PORT: Final = 9700
-SHARE: Final = 0.7  # of the saturating load, at which the latencies are measured
+SHARE: Final = 0.7  # of the saturating load, at which latencies are measured
+FLASK: Final = PEERS[0]
 
 
 def main(arguments: list[str]) -> int:
-    """Run the comparison, print the table and write `bench/results/serve.json`, or `serve-short.json`."""
+    """Run the comparison, print the tables and write `bench/results/serve.json` or `serve-short.json`."""
     parser = argparse.ArgumentParser(prog="python -m bench.serve", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
-    parser.add_argument("--data", type=Path, help="a data set to take real stop signs from; drawn ones otherwise")
-    parser.add_argument("--short", action="store_true", help="the service, the bare work and Flask only")
+    parser.add_argument("--seconds", type=float, default=3.0, help="duration of each measurement")
+    parser.add_argument("--data", type=Path, help="data set to take photos of stop signs from (default: drawn ones)")
+    parser.add_argument("--artifact", type=Path, default=ARTIFACT, help="classifier to serve (default: %(default)s)")
+    parser.add_argument("--short", action="store_true", help="only the service, the bare work and Flask")
     options = parser.parse_args(arguments)
     if not shutil.which("wrk"):
-        sys.exit("error: wrk is needed; Debian and Ubuntu have it as a package")
+        sys.exit("error: wrk is not installed; on Debian and Ubuntu, install the package wrk")
+    # Every process that is started reads these.
+    os.environ["BENCH_ARTIFACT"] = os.environ["SERVICE_ARTIFACT"] = str(options.artifact.resolve())
+    classifier = Classifier.load(options.artifact)
     with tempfile.TemporaryDirectory() as folder:
-        bodies = _write_pictures(Path(folder), options.data)
-        results = _compare(bodies, options.rounds, options.seconds, short=options.short)
+        pictures = _write_pictures(Path(folder), options.data, classifier)
+        results = _compare(pictures, classifier, options.artifact, options.rounds, options.seconds, short=options.short)
     target = ROOT / "bench" / "results" / ("serve-short.json" if options.short else "serve.json")
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(results, indent=1), encoding="utf-8")
@@ -59,22 +66,39 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _write_pictures(folder: Path, data: Path | None) -> list[Path]:
-    """Write PNG files of stop signs of about `TYPICAL` bytes, all of which the classifier knows."""
-    classifier = Classifier.load(ARTIFACT)
+@dataclass(frozen=True)
+class Pictures:
+    """Files of pictures, and the class in which the classifier puts all of them."""
+
+    paths: list[Path]
+    class_index: int
+
+    @property
+    def expected(self) -> str:
+        """The Lua pattern that every answer must match."""
+        return f'"class_index": ?{self.class_index}%D'
+
+
+def _write_pictures(folder: Path, data: Path | None, classifier: Classifier) -> Pictures:
+    """Write PNG files of stop signs of about `TYPICAL` bytes.
+
+    An untrained classifier may take them for something else, but it takes all of them for the same.
+    """
     candidates = _photographs(data, classifier) if data else _drawings(classifier)
-    known = [payload for payload in candidates if classifier.predict([payload])[0].class_index == SIGN]
+    classes = [prediction.class_index for prediction in classifier.predict(candidates)]
+    [(class_index, _)] = Counter(classes).most_common(1)
+    known = [payload for payload, each in zip(candidates, classes, strict=True) if each == class_index]
     chosen = sorted(known, key=lambda payload: abs(len(payload) - TYPICAL))[:PICTURES]
     paths = [folder / f"{number}.png" for number in range(len(chosen))]
     for path, payload in zip(paths, chosen, strict=True):
         path.write_bytes(payload)
-    return paths
+    return Pictures(paths, class_index)
 
 
 def _drawings(classifier: Classifier) -> list[bytes]:
     extension = load_task(classifier.card.task).load_extension()
     if extension is None:
-        sys.exit("error: this task has no drawings; --data PATH gives photographs")
+        sys.exit("error: this task has no drawings; use --data PATH")
     return [encode(extension.draw_example(SIGN, seed, 44)) for seed in range(8 * PICTURES)]
 
 
@@ -84,51 +108,89 @@ def _photographs(data: Path, classifier: Classifier) -> list[bytes]:
     return [encode(decode(source.read(example), example.size)) for example in signs]
 
 
-def _compare(bodies: list[Path], rounds: int, seconds: float, *, short: bool) -> dict[str, Any]:
+def _compare(
+    pictures: Pictures, classifier: Classifier, artifact: Path, rounds: int, seconds: float, *, short: bool
+) -> dict[str, Any]:
     cores = len(os.sched_getaffinity(0))
     systems = [BARE, SERVICE, *(PEERS[:1] if short else PEERS)]
-    payload = bodies[0].read_bytes()
+    payload = pictures.paths[0].read_bytes()
     if not short:
-        _convert()
-    results: dict[str, Any] = {"machine": _machine(), "cores": cores, "bytes": _mean_size(bodies), "systems": {}}
+        _convert(artifact, classifier.card.version)
+    results: dict[str, Any] = {
+        "machine": _machine(),
+        "cores": cores,
+        "bytes": _mean_size(pictures.paths),
+        "classifier": classifier.card.version,
+        "inference_ms": 1000 * WarmClassifier.load(artifact).inference_s,
+        "systems": {},
+    }
+    ports = iter(range(FIRST_PORT, FIRST_PORT + 100))
     with ExitStack() as stack:
-        ports = iter(range(FIRST_PORT, FIRST_PORT + 100))
-        alive = [stack.enter_context(started(system, payload, next(ports))) for system in systems]
-        for running in alive:
-            load(running, bodies, EXPECTED, 8, min(1.0, seconds))  # warm
-        measured: dict[str, list[dict[str, Any]]] = {running.system.name: [] for running in alive}
+        alive = {each.name: stack.enter_context(started(each, payload, next(ports))) for each in systems}
+        for running in alive.values():
+            load(running, pictures.paths, pictures.expected, 8, min(1.0, seconds))  # warm up
+        measured: dict[str, list[dict[str, Any]]] = {name: [] for name in alive}
         for number in range(rounds):
-            for running in alive[:: -1 if number % 2 else 1]:
-                measured[running.system.name].append(_measure(running, bodies, seconds))
-                _tell(f"round {number + 1} of {rounds}: {running.system.name}")
-        for running in alive:
-            results["systems"][running.system.name] = {
-                **_medians(measured[running.system.name]),
+            for name in list(alive)[:: -1 if number % 2 else 1]:
+                measured[name].append(_measure(alive[name], pictures, seconds))
+                _tell(f"round {number + 1} of {rounds}: {name}")
+        for name, running in alive.items():
+            results["systems"][name] = {
+                **_medians(measured[name]),
                 "rss_mb": running.rss_mb(),
                 "start_s": running.start_s,
             }
-        service = alive[1]
-        ratios = [_batch_ratio(service, bodies) for _ in range(2 * rounds)]
+        service = alive[SERVICE.name]
+        ratios = [_batch_ratio(service, pictures, classifier) for _ in range(2 * rounds)]
         peak = results["systems"][SERVICE.name]["connections"]["32"]["requests_per_s"]
-        latencies = [steady(service.url, bodies, SHARE * peak, seconds, seed) for seed in range(rounds)]
+        latencies = [steady(service.url, pictures.paths, SHARE * peak, seconds, seed) for seed in range(rounds)]
+        layouts = [(1, cores), (cores, 1)] if short else [(1, 1), (1, cores), (cores, 1), (cores, cores)]
+        results["requests_per_s"] = _throughput(alive[FLASK.name], layouts, pictures, ports, rounds, seconds)
     ours = results["systems"][SERVICE.name]
     ours["efficiency"] = statistics.median(
         bare["cpu_us"] / own["cpu_us"] for bare, own in zip(measured[BARE.name], measured[SERVICE.name], strict=True)
+    )
+    ours["fairness"] = statistics.median(
+        each["connections"]["32"]["p99_ms"] / each["connections"]["32"]["p50_ms"] for each in measured[SERVICE.name]
     )
     ours["batch_ratio"] = statistics.median(ratios)
     ours["p50_ms_at_70_%"], ours["p99_ms_at_70_%"] = (
         statistics.median(column) for column in zip(*latencies, strict=True)
     )
-    with started(SERVICE, payload, next(ports), workers=cores) as running:
-        many = [load(running, bodies, EXPECTED, 32, seconds).per_s for _ in range(rounds)]
-    ours["requests_per_s_all_cores"] = statistics.median(many)
     if not short:
-        results["systems"][PREDECESSOR.name] = _measure_predecessor(bodies[0], next(ports), cores, seconds)
+        results["systems"][PREDECESSOR.name] = _measure_predecessor(pictures.paths[0], next(ports), cores, seconds)
     return results
 
 
-def _measure(running: Running, bodies: list[Path], seconds: float) -> dict[str, Any]:
-    loads = {str(count): load(running, bodies, EXPECTED, count, seconds) for count in CONNECTIONS}
+def _layout(workers: int, threads: int) -> str:
+    return f"{workers} × {threads}"
+
+
+def _throughput(
+    flask: Running,
+    layouts: list[tuple[int, int]],
+    pictures: Pictures,
+    ports: Iterator[int],
+    rounds: int,
+    seconds: float,
+) -> dict[str, float]:
+    """Return requests per second at 32 connections for the service's workers × inference threads, and for Flask."""
+    payload = pictures.paths[0].read_bytes()
+    with ExitStack() as stack:
+        alive = {FLASK.name: flask}
+        for workers, threads in dict.fromkeys(layouts):
+            running = started(SERVICE, payload, next(ports), workers, inference_threads=threads)
+            alive[_layout(workers, threads)] = stack.enter_context(running)
+        seen: dict[str, list[float]] = {name: [] for name in alive}
+        for number in range(rounds):
+            for name in list(alive)[:: -1 if number % 2 else 1]:
+                seen[name].append(load(alive[name], pictures.paths, pictures.expected, 32, seconds).per_s)
+                _tell(f"throughput, round {number + 1} of {rounds}: {name}")
+    return {name: statistics.median(each) for name, each in seen.items()}
+
+
+def _measure(running: Running, pictures: Pictures, seconds: float) -> dict[str, Any]:
+    loads = {str(count): load(running, pictures.paths, pictures.expected, count, seconds) for count in CONNECTIONS}
     total = sum(each.requests for each in loads.values())
     return {
         "cpu_us": sum(each.cpu_us * each.requests for each in loads.values()) / total,
@@ -140,7 +202,7 @@ def _measure(running: Running, bodies: list[Path], seconds: float) -> dict[str, 
 
 
 def _medians(rounds: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the medians over the rounds, and how far apart the processor times were."""
+    """Return the medians over the rounds, and the range of the CPU times."""
     times = [each["cpu_us"] for each in rounds]
     connections = {
         count: {
@@ -152,22 +214,24 @@ def _medians(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     return {"cpu_us": statistics.median(times), "cpu_us_range": [min(times), max(times)], "connections": connections}
 
 
-def _batch_ratio(service: Running, bodies: list[Path]) -> float:
-    """Return images a second of a batch over those of a bare loop of decoding and inference."""
-    payloads = [bodies[number % len(bodies)].read_bytes() for number in range(BATCH)]
+def _batch_ratio(service: Running, pictures: Pictures, classifier: Classifier) -> float:
+    """Return images per second in a batch divided by those of a bare loop of decoding and inference."""
+    payloads = [pictures.paths[number % len(pictures.paths)].read_bytes() for number in range(BATCH)]
     files = [("image", (f"{number}.png", payload)) for number, payload in enumerate(payloads)]
     request = requests.Request("POST", f"{service.url}/batch", files=files).prepare()
-    classifier = Classifier.load(ARTIFACT)
     classifier.predict(payloads)
     with requests.Session() as session:
-        _check_batch(session.send(request))
+        _check_batch(session.send(request), pictures.class_index)
         batch_s = _typical(lambda: session.send(request))
     return _typical(lambda: classifier.predict(payloads)) / batch_s
 
 
-def _check_batch(response: requests.Response) -> None:
-    if not response.ok or [each["prediction"]["class_index"] for each in response.json()["results"]] != [SIGN] * BATCH:
-        raise RuntimeError("a batch was answered wrongly")
+def _check_batch(response: requests.Response, class_index: int) -> None:
+    if (
+        not response.ok
+        or [each["prediction"]["class_index"] for each in response.json()["results"]] != [class_index] * BATCH
+    ):
+        raise RuntimeError("a batch got a wrong answer")
 
 
 def _typical(work: Callable[[], object], times: int = 10) -> float:
@@ -194,22 +258,22 @@ def _measure_predecessor(picture: Path, port: int, cores: int, seconds: float) -
         }
 
 
-def _convert() -> None:
-    """Write the network as ONNX and as a SavedModel, for the peers that take these."""
-    version, done = Classifier.load(ARTIFACT).card.version, CONVERTED / "version"
+def _convert(artifact: Path, version: str) -> None:
+    """Write the network as ONNX and as a SavedModel for the peers that need these."""
+    done = CONVERTED / "version"
     if done.exists() and done.read_text(encoding="utf-8") == version:
         return
     import keras
 
     CONVERTED.mkdir(parents=True, exist_ok=True)
-    network = keras.models.load_model(ARTIFACT / "model.keras")
+    network = keras.models.load_model(artifact / "model.keras")
     network.export(CONVERTED / "saved_model", format="tf_saved_model", verbose=False)
     network.export(CONVERTED / "model.onnx", format="onnx", verbose=False)
     done.write_text(version, encoding="utf-8")
 
 
-def _mean_size(bodies: list[Path]) -> int:
-    return round(statistics.mean(path.stat().st_size for path in bodies))
+def _mean_size(paths: list[Path]) -> int:
+    return round(statistics.mean(path.stat().st_size for path in paths))
 
 
 def _machine() -> str:
@@ -234,26 +298,29 @@ def _row(name: str, row: dict[str, Any]) -> str:
 def _table(results: dict[str, Any]) -> str:
     columns = (
         "system, one worker",
-        "CPU µs a request",
+        "CPU µs per request",
         *(f"requests/s, p50/p99 ms at {n}" for n in CONNECTIONS),
         "MB",
         "start s",
     )
     machine = f"{results['machine']}, {results['cores']} cores; PNG files of {results['bytes']:,} bytes"
-    lines = [machine, "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    classifier = f"classifier {results['classifier']}, {results['inference_ms']:.2f} ms per inference"
+    lines = [machine, classifier, "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     lines += [_row(name, row) for name, row in results["systems"].items() if "connections" in row]
+    lines += ["", "| workers × inference threads | requests/s at 32 |", "|---|---|"]
+    lines += [f"| {name} | {per_s:,.0f} |" for name, per_s in results["requests_per_s"].items()]
     ours = results["systems"][SERVICE.name]
     p50, p99 = ours["p50_ms_at_70_%"], ours["p99_ms_at_70_%"]
     lines += [
         "",
-        f"efficiency (CPU of the bare work over CPU of the service): {ours['efficiency']:.2f}",
-        f"batch of {BATCH} against the bare loop: {ours['batch_ratio']:.2f} of its images a second",
-        f"at {SHARE:.0%} of the saturating load: p50 {p50:.2f} ms, p99 {p99:.2f} ms, {p99 / p50:.1f} times as long",
-        f"all {results['cores']} cores: {ours['requests_per_s_all_cores']:,.0f} requests/s",
+        f"efficiency (CPU time of the bare work divided by that of the service): {ours['efficiency']:.2f}",
+        f"fairness (p99 divided by p50 at 32 connections): {ours['fairness']:.2f}",
+        f"batch of {BATCH}: {ours['batch_ratio']:.2f} times the images per second of the bare loop",
+        f"at {SHARE:.0%} of the saturating load: p50 {p50:.2f} ms, p99 {p99:.2f} ms, ratio {p99 / p50:.1f}",
     ]
     if PREDECESSOR.name in results["systems"]:
         old = results["systems"][PREDECESSOR.name]["requests_per_s_all_cores"]
-        ratio = ours["requests_per_s_all_cores"] / old
+        ratio = results["requests_per_s"][_layout(results["cores"], 1)] / old
         lines.append(f"predecessor, all cores: {old:.2f} requests/s; the service answers {ratio:,.0f} times as many")
     return "\n".join(lines)
 

@@ -1,6 +1,6 @@
-"""Load that comes at a given rate, whether or not answers come: the latency that somebody sees who has to wait.
+"""Load at a fixed rate, independent of the answers (an open-loop load generator).
 
-A latency counts from the moment at which the request was due, so a server that stalls cannot hide it.
+Latencies are measured from the time at which a request was due, so a server that stalls cannot hide it.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ class _Seen:
 
 
 def steady(url: str, bodies: list[Path], rate: float, seconds: float, seed: int = 0) -> tuple[float, float]:
-    """Send requests at random moments, on average `rate` a second; return median and 99th percentile in ms.
+    """Send `rate` requests per second on average, at random times; return the median and 99th percentile in ms.
 
     Raises:
         RuntimeError: an answer was wrong.

@@ -1,4 +1,4 @@
-"""The systems that are compared: how each is started, and what it costs while it runs."""
+"""The systems that are compared: how to start each, and how much CPU time and memory it uses."""
 
 import base64
 import json
@@ -28,7 +28,8 @@ BENTO: Final = "bench.peers.bentoml_litert:Signs"
 class System:
     """A way to serve the classifier.
 
-    `arguments` are those of Python, with `{port}` and `{workers}` in them; `content_type` is what it takes.
+    `arguments` are the arguments of Python, with the placeholders `{port}` and `{workers}`; `content_type` is the type
+    of the request body.
     """
 
     name: str
@@ -36,13 +37,13 @@ class System:
     content_type: str = "image/png"
 
     def body(self, payload: bytes) -> bytes:
-        """Return a picture as the system takes it."""
+        """Return the request body for a picture."""
         if self.content_type == JSON:
             return json.dumps({"image": base64.b64encode(payload).decode()}).encode()
         return payload
 
     def file(self, picture: Path) -> Path:
-        """Return a file with a picture as the system takes it."""
+        """Return a file with the request body for a picture."""
         path = picture if self.content_type != JSON else picture.with_suffix(".json")
         if not path.exists():
             path.write_bytes(self.body(picture.read_bytes()))
@@ -67,7 +68,7 @@ PEERS: Final = (
 
 @dataclass(frozen=True)
 class Running:
-    """A system that answers. `start_s` is the time from its start to its first answer."""
+    """A running system. `start_s` is the time from its start to its first answer."""
 
     system: System
     process: psutil.Popen
@@ -78,7 +79,7 @@ class Running:
         return [self.process, *self.process.children(recursive=True)]
 
     def cpu_s(self) -> float:
-        """Return the processor time that all its processes have used, in seconds."""
+        """Return the CPU time that all its processes have used, in seconds."""
         times = [process.cpu_times() for process in self._family()]
         return float(sum(each.user + each.system for each in times))
 
@@ -88,14 +89,25 @@ class Running:
 
 
 @contextmanager
-def started(system: System, payload: bytes, port: int, workers: int = 1) -> Iterator[Running]:
-    """Start a system, wait for its first answer to `payload`, and end it with the block.
+def started(
+    system: System, payload: bytes, port: int, workers: int = 1, *, inference_threads: int = 0
+) -> Iterator[Running]:
+    """Start a system, wait for its first answer to `payload`, and stop it at the end of the block.
+
+    Args:
+        system: what to start.
+        payload: bytes of a picture.
+        port: port on loopback to listen on.
+        workers: worker processes.
+        inference_threads: inference threads per process of the service; 0 for its default.
 
     Raises:
-        RuntimeError: it ends or does not answer within `START_S`.
+        RuntimeError: the system ends, or does not answer within `START_S`.
     """
     command = [word.format(port=port, workers=workers) for word in system.arguments]
     ours = {"SERVICE_PORT": str(port), "SERVICE_WORKERS": str(workers), "SERVICE_LOG_FORMAT": "text"}
+    if inference_threads:
+        ours["SERVICE_INFERENCE_THREADS"] = str(inference_threads)
     environment = {**os.environ, **ours, "BENCH_PORT": str(port), "TF_CPP_MIN_LOG_LEVEL": "3"}
     log = ROOT / "bench" / "results" / f"{system.name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -125,12 +137,12 @@ def _await_answer(process: psutil.Popen, system: System, url: str, payload: byte
                 return
         except requests.ConnectionError:
             time.sleep(0.005)
-    raise RuntimeError(f"{url} does not answer; {log} says more")
+    raise RuntimeError(f"{url} does not answer; see {log}")
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a load generator saw: answers a second, and their latencies in milliseconds."""
+    """What the load generator measured: answers per second, their latencies, and the CPU time of the system."""
 
     requests: int
     per_s: float
@@ -140,7 +152,7 @@ class Load:
 
 
 def load(running: Running, bodies: Sequence[Path], expected: str, connections: int, seconds: float) -> Load:
-    """Load a system with wrk, every connection sending its next request when it has its answer.
+    """Load a system with wrk; every connection sends its next request when it has received the answer.
 
     Raises:
         RuntimeError: an answer was wrong or missing.

@@ -1,1 +1,1 @@
-"""What an example is: tasks, decoding, sources, splits, prepared arrays and drawn signs."""
+"""Examples: tasks, decoding, sources, splits, prepared arrays and drawings."""

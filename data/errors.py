@@ -1,40 +1,40 @@
-"""What can go wrong with examples, as a tree to catch at any level.
+"""Exceptions of this package; callers can catch them at any level.
 
 DataError
-├── TaskError      a task file is missing or wrong
-├── ImageError     bytes that are no picture we read
-├── BoxError       a part that a picture does not have, or that is too small
-├── SourceError    a data set is missing, damaged or incomplete
-├── FullError      no more pictures are kept
-└── SplitError     a class cannot be divided into training and validation
+├── TaskError          a task file is missing or invalid
+├── ImageError         the bytes are not a picture that can be decoded
+├── BoxError           a box is outside its picture, empty or too small
+├── SourceError        a data set is missing, damaged or incomplete
+├── StorageFullError   the quota for stored pictures is reached
+└── SplitError         a class cannot be split into training and validation
 
-Every message says what was expected and what came, in words for a person.
+Each message states the expected and the actual value in plain language.
 """
 
 
 class DataError(Exception):
-    """Anything wrong with a task, a picture or a data set."""
+    """Something is wrong with a task, a picture or a data set."""
 
 
 class TaskError(DataError):
-    """A task file is missing, is no TOML, or breaks a rule of `data.task`."""
+    """A task file is missing, is not valid TOML, or breaks a rule of `data.task`."""
 
 
 class ImageError(DataError):
-    """These bytes are not a picture that can be read; the message says why."""
+    """The bytes cannot be decoded as a picture; the message says why."""
 
 
 class BoxError(DataError):
-    """A box does not lie inside its picture, or holds too little of it; the message says how large the picture is."""
+    """A box is empty, too small or outside its picture."""
 
 
 class SourceError(DataError):
-    """A data set is missing, damaged, or does not hold what its task promises."""
+    """A data set is missing, damaged, or does not match its task."""
 
 
-class FullError(DataError):
-    """As many pictures are kept already as may be."""
+class StorageFullError(DataError):
+    """The quota for stored pictures is reached."""
 
 
 class SplitError(DataError):
-    """A class has too few groups to be divided."""
+    """A class has too few groups to be split."""

@@ -1,6 +1,6 @@
-"""What a data set looks like in numbers: classes, sizes, tracks, margins, brightness, duplicates.
+"""Statistics of a data set: classes, sizes, tracks, margins, brightness and duplicates.
 
-Everything is per example in the order of `Source.examples`, or per class or track; drawing is left to the caller.
+Values are per example (in the order of `Source.examples`), per class or per track. Callers draw the figures.
 """
 
 import hashlib
@@ -13,52 +13,60 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import ImageError, SourceError
-from data.images import decode
+from data.extension import Indices
+from data.images import Pixels, decode
+from data.prepare import ShowProgress
 from data.source import Example, Source
 from data.task import Task
 
-LUMA = (0.299, 0.587, 0.114)  # weights of R, G, B: ITU-R BT.601, 2.5.1
-_CHUNK = 1024  # pictures decoded at a time, so that progress can be shown and few wait in memory
+LUMA = (0.299, 0.587, 0.114)  # weights of R, G and B; ITU-R BT.601, section 2.5.1
+_CHUNK_SIZE = 1024  # pictures decoded at a time, so that progress is visible and memory use stays low
 
-Pixels = npt.NDArray[np.uint8]
-Measured = tuple[bytes, float]
-Progress = Callable[[Iterable[Measured], int], Iterable[Measured]]
+_Measurement = tuple[bytes, float]  # digest and brightness of a picture
 
 
 @dataclass(frozen=True)
 class ClassCounts:
-    """Examples and tracks of each class, both of shape (classes,), int64."""
+    """Sizes of the classes.
+
+    Attributes:
+        examples: number of examples per class, shape (classes,), int64.
+        tracks: number of tracks per class, shape (classes,), int64.
+    """
 
     examples: npt.NDArray[np.int64]
     tracks: npt.NDArray[np.int64]
 
     @property
     def imbalance(self) -> float:
-        """Examples of the largest class for one of the smallest."""
+        """Size of the largest class as a multiple of the smallest, in examples."""
         return float(self.examples.max() / self.examples.min())
 
     def share_of_largest(self, count: int) -> float:
-        """Return the share of all examples that are of the `count` largest classes, in (0, 1]."""
+        """Return the share of all examples that belong to the `count` largest classes, in (0, 1]."""
         return float(np.sort(self.examples)[::-1][:count].sum() / self.examples.sum())
 
 
 @dataclass(frozen=True)
 class Tracks:
-    """The tracks of a source, sorted by their names.
+    """The tracks of a source, sorted by group.
 
-    `groups` has shape (tracks,), str; `class_index` (tracks,), int64; `frames` (tracks,), int64, is the number of
-    pictures; `sides` (tracks, longest track), float32, is the longer side of the sign's box in pixels, frame by
-    frame, and NaN behind a track's last frame.
+    Attributes:
+        groups: shape (tracks,), str.
+        class_index: shape (tracks,), int64.
+        frames: number of pictures, shape (tracks,), int64.
+        sides: longer side of the box in each frame, in pixels, shape (tracks, frames of the longest track), float32;
+            NaN after the last frame of a track.
     """
 
     groups: npt.NDArray[np.str_]
-    class_index: npt.NDArray[np.int64]
+    class_index: Indices
     frames: npt.NDArray[np.int64]
     sides: npt.NDArray[np.float32]
 
     @property
     def growth(self) -> npt.NDArray[np.float32]:
-        """How many times larger a sign is in its track's last frame than in the first, shape (tracks,)."""
+        """Ratio of the side in the last frame to the side in the first, shape (tracks,)."""
         last = self.sides[np.arange(len(self.frames)), self.frames - 1]
         ratio: npt.NDArray[np.float32] = last / self.sides[:, 0]
         return ratio
@@ -66,10 +74,11 @@ class Tracks:
 
 @dataclass(frozen=True)
 class Contents:
-    """What the pixels of a source say.
+    """Statistics of the pixels of a source.
 
-    `brightness` has shape (n,), float32 in [0, 255]: the mean luma inside the region of interest. `digests` has
-    shape (n,), bytes: equal where two pictures have the same size and the same pixels.
+    Attributes:
+        brightness: mean luma inside the region of interest, shape (n,), float32 in [0, 255].
+        digests: SHA-256 over size and pixels, shape (n,), bytes; equal for pictures with the same size and pixels.
     """
 
     brightness: npt.NDArray[np.float32]
@@ -78,18 +87,22 @@ class Contents:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Pictures that are pixel for pixel the same, two at least, sorted by path."""
+    """Pixel-identical pictures.
+
+    Attributes:
+        examples: two or more examples, sorted by path.
+    """
 
     examples: tuple[Example, ...]
 
     @property
     def across_tracks(self) -> bool:
-        """Whether a split by track can put one of them into training and another into validation."""
+        """Whether they belong to several tracks, so that a split by track may separate them."""
         return len({example.group for example in self.examples}) > 1
 
     @property
     def across_classes(self) -> bool:
-        """Whether they contradict each other."""
+        """Whether they belong to several classes, so that their labels contradict each other."""
         return len({example.class_index for example in self.examples}) > 1
 
 
@@ -102,13 +115,13 @@ def count_classes(source: Source, task: Task) -> ClassCounts:
     )
 
 
-def list_classes(source: Source) -> npt.NDArray[np.int64]:
-    """Return the class index of each picture, shape (n,)."""
+def list_classes(source: Source) -> Indices:
+    """Return the class index of each example, shape (n,)."""
     return np.array([example.class_index for example in source.examples], dtype=np.int64)
 
 
 def measure_sizes(source: Source) -> npt.NDArray[np.int64]:
-    """Return (height, width) of each picture in pixels, as the tables give them; shape (n, 2)."""
+    """Return (height, width) of each picture in pixels, as given in the tables; shape (n, 2)."""
     return np.array([example.size for example in source.examples], dtype=np.int64).reshape(-1, 2)
 
 
@@ -119,7 +132,7 @@ def measure_boxes(source: Source) -> npt.NDArray[np.int64]:
 
 
 def measure_margins(source: Source) -> npt.NDArray[np.int64]:
-    """Return the pixels left of, above, right of and below each region of interest; shape (n, 4)."""
+    """Return the margins left of, above, right of and below each region of interest in pixels; shape (n, 4)."""
     margins = [
         (left, top, width - right, height - bottom)
         for (height, width), (left, top, right, bottom) in ((e.size, e.box) for e in source.examples)
@@ -128,7 +141,7 @@ def measure_margins(source: Source) -> npt.NDArray[np.int64]:
 
 
 def find_tracks(source: Source) -> Tracks:
-    """Put the frames of each physical sign in a row."""
+    """Return the tracks of a source and the size of the object in each frame."""
     members = _by_group(source.examples)
     frames = np.array([len(examples) for examples in members.values()], dtype=np.int64)
     sides = np.full((len(members), frames.max(initial=0)), np.nan, np.float32)
@@ -142,25 +155,27 @@ def find_tracks(source: Source) -> Tracks:
     )
 
 
-def read_contents(source: Source, progress: Progress = lambda items, _total: items) -> Contents:
-    """Decode every picture in its own size and measure its pixels; about 4,000 pictures a second on two cores.
+def read_contents(source: Source, show_progress: ShowProgress[_Measurement] = lambda items, _total: items) -> Contents:
+    """Decode every picture at its original size and measure its pixels; about 4,000 pictures per second on two cores.
 
-    `progress` may wrap the work to show a bar.
+    Args:
+        source: the examples.
+        show_progress: shows a progress bar.
 
     Raises:
-        SourceError: a file cannot be read or is no picture; the message names it.
+        SourceError: a file cannot be read or is not a picture; the message names it.
     """
 
-    def measure(example: Example) -> Measured:
+    def measure(example: Example) -> _Measurement:
         pixels = _decode(source, example, example.size)
         left, top, right, bottom = example.box
         mean = pixels[top:bottom, left:right].mean(axis=(0, 1))
         digest = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes())
-        # Hexadecimal, because NumPy's byte strings lose zeros at their end.
+        # Hexadecimal, because NumPy strips trailing zero bytes from byte strings.
         return digest.hexdigest().encode(), float(mean @ LUMA)
 
     count = len(source.examples)
-    measured = list(progress(_in_parallel(measure, source.examples), count))
+    measured = list(show_progress(_in_parallel(measure, source.examples), count))
     return Contents(
         brightness=np.array([brightness for _, brightness in measured], np.float32),
         digests=np.array([digest for digest, _ in measured], dtype="S64"),
@@ -168,29 +183,29 @@ def read_contents(source: Source, progress: Progress = lambda items, _total: ite
 
 
 def share_between_tracks(source: Source, values: npt.NDArray[np.float32]) -> float:
-    """Return the share of a quantity's variance that lies between tracks, not within them: the correlation ratio η².
+    """Return the correlation ratio η²: the share of a quantity's variance that lies between tracks, in [0, 1].
 
-    At 1 all frames of a track are alike in it; random values of 30 frames a track give about 0.03.
+    It is 1 if all frames of a track have the same value, and about 0.03 for random values and 30 frames per track.
 
     Args:
         source: the examples.
-        values: shape (n,), one for each example, not all the same.
+        values: one value per example, not all equal; shape (n,).
 
     Raises:
-        ValueError: the values are not as many as the examples.
+        ValueError: the number of values differs from the number of examples.
     """
     if len(values) != len(source.examples):
-        raise ValueError(f"{len(source.examples)} values are needed, one for each example; {len(values)} came")
+        raise ValueError(f"expected {len(source.examples)} values, one per example, but got {len(values)}")
     _, track = np.unique([example.group for example in source.examples], return_inverse=True)
     means = np.bincount(track, values) / np.bincount(track)
     return float(means[track].var() / values.var(dtype=np.float64))
 
 
 def find_duplicates(source: Source, contents: Contents) -> tuple[Duplicates, ...]:
-    """Return the sets of pixel-identical pictures of a source, in the order of their first paths.
+    """Return the sets of pixel-identical pictures of a source, sorted by the first path of each set.
 
     Raises:
-        ValueError: the contents are not those of this source.
+        ValueError: the contents belong to another source.
     """
     same: defaultdict[bytes, list[Example]] = defaultdict(list)
     for example, digest in zip(source.examples, contents.digests.tolist(), strict=True):
@@ -199,56 +214,64 @@ def find_duplicates(source: Source, contents: Contents) -> tuple[Duplicates, ...
 
 
 def decode_examples(source: Source, examples: Iterable[Example], side: int) -> Pixels:
-    """Decode some examples to squares for a contact sheet; shape (n, side, side, 3), uint8 in [0, 255].
+    """Decode examples to squares for a contact sheet.
+
+    Returns:
+        Shape (n, side, side, 3), uint8 in [0, 255].
 
     Raises:
-        SourceError: a file cannot be read or is no picture; the message names it.
+        SourceError: a file cannot be read or is not a picture; the message names it.
     """
     decoded = [_decode(source, example, (side, side)) for example in examples]
     return np.stack(decoded) if decoded else np.empty((0, side, side, 3), np.uint8)
 
 
 def choose_one_per_track(source: Source, class_index: int, count: int | None = None) -> tuple[Example, ...]:
-    """Return the last frame of each of a class's tracks, which is the nearest and largest, in the tracks' order.
+    """Return the last frame, which is the closest, of each track of a class, sorted by track.
 
-    With `count`, at most so many tracks are taken, evenly spread.
+    Args:
+        source: the examples.
+        class_index: the class.
+        count: maximum number of tracks, evenly spaced; None for all.
     """
     tracks = _by_group(example for example in source.examples if example.class_index == class_index)
     last = tuple(frames[-1] for frames in tracks.values())
-    return last if count is None else tuple(last[row] for row in _spread(len(last), count))
+    return last if count is None else tuple(last[row] for row in _spread_indices(len(last), count))
 
 
 def choose_by_brightness(source: Source, contents: Contents, count: int) -> tuple[tuple[Example, float], ...]:
-    """Return up to `count` examples with their brightness, from the darkest to the brightest, evenly by rank.
+    """Return up to `count` examples with their brightness, evenly spaced by rank from the darkest to the brightest.
 
     Raises:
-        ValueError: the contents are not those of this source.
+        ValueError: the contents belong to another source.
     """
     if len(contents.brightness) != len(source.examples):
-        raise ValueError(f"contents of {len(source.examples)} examples are needed; {len(contents.brightness)} came")
+        raise ValueError(f"expected contents of {len(source.examples)} examples, but got {len(contents.brightness)}")
     order = np.argsort(contents.brightness, kind="stable")
-    return tuple((source.examples[row], float(contents.brightness[row])) for row in order[_spread(len(order), count)])
+    return tuple(
+        (source.examples[row], float(contents.brightness[row])) for row in order[_spread_indices(len(order), count)]
+    )
 
 
 def choose_frames(source: Source, group: str, count: int) -> tuple[Example, ...]:
-    """Return up to `count` frames of a track, evenly spread from its first to its last.
+    """Return up to `count` frames of a track, evenly spaced from the first to the last.
 
     Raises:
-        KeyError: there is no such track.
+        KeyError: the track does not exist.
     """
     frames = _by_group(source.examples)[group]
-    return tuple(frames[row] for row in _spread(len(frames), count))
+    return tuple(frames[row] for row in _spread_indices(len(frames), count))
 
 
-def _spread(length: int, count: int) -> npt.NDArray[np.int64]:
-    """Return up to `count` different indices below `length`, evenly spread, the first and the last among them."""
+def _spread_indices(length: int, count: int) -> Indices:
+    """Return up to `count` distinct indices below `length`, evenly spaced from the first to the last."""
     return np.unique(np.linspace(0, length - 1, count).round().astype(np.int64))
 
 
 def _by_group(examples: Iterable[Example]) -> dict[str, list[Example]]:
-    """Return the examples of each group in the order of their frames, the groups sorted."""
+    """Return the examples of each group, sorted by group and frame."""
     members: defaultdict[str, list[Example]] = defaultdict(list)
-    for example in examples:  # sorted by path, and within a track that is by frame
+    for example in examples:  # already sorted by path, and thus by frame within a track
         members[example.group].append(example)
     return dict(sorted(members.items()))
 
@@ -260,7 +283,7 @@ def _decode(source: Source, example: Example, size: tuple[int, int]) -> Pixels:
         raise SourceError(f"{source.name_of(example)}: {error}") from error
 
 
-def _in_parallel(measure: Callable[[Example], Measured], examples: tuple[Example, ...]) -> Iterator[Measured]:
-    with ThreadPoolExecutor() as pool:  # Pillow decodes without holding the interpreter lock
-        for start in range(0, len(examples), _CHUNK):
-            yield from pool.map(measure, examples[start : start + _CHUNK])
+def _in_parallel(measure: Callable[[Example], _Measurement], examples: tuple[Example, ...]) -> Iterator[_Measurement]:
+    with ThreadPoolExecutor() as pool:  # Pillow releases the GIL while it decodes
+        for start in range(0, len(examples), _CHUNK_SIZE):
+            yield from pool.map(measure, examples[start : start + _CHUNK_SIZE])

@@ -1,6 +1,6 @@
-"""What a task may add in code: `data/tasks/<task>/extension.py` with an object `EXTENSION`.
+"""Extensions: code that a task may add in `data/tasks/<task>/extension.py`, as an object named `EXTENSION`.
 
-General code reaches it through `Task.load_extension` and never imports a task by name.
+General code calls `Task.load_extension` and never imports a task by name.
 """
 
 import importlib
@@ -13,20 +13,21 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-Pixels = npt.NDArray[np.uint8]
-Boxes = npt.NDArray[np.float32]
+from data.images import Pixels
+
+Boxes = npt.NDArray[np.float32]  # shape (n, 4): left, top, right, bottom as fractions of the picture
 Indices = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class DrawnExamples:
-    """Pictures that a task adds to a training set.
+    """Drawings that a task adds to a training set.
 
     Attributes:
-        outliers: pictures of none of the classes, shape (m, height, width, 3), uint8.
-        pixels: pictures of the classes, shape (n, height, width, 3), uint8; without them a network would learn
+        outliers: drawings that show none of the classes, shape (m, height, width, 3), uint8 in [0, 255].
+        pixels: drawings of the classes, shape (n, height, width, 3), uint8 in [0, 255]; otherwise the network learns
             "drawn" = "unknown".
-        class_index: what `pixels` show, shape (n,), int64.
+        class_index: classes of `pixels`, shape (n,), int64.
     """
 
     outliers: Pixels
@@ -35,31 +36,37 @@ class DrawnExamples:
 
 
 class TaskExtension(Protocol):
-    """Pictures that a task draws for itself. The same seed always gives the same pictures."""
+    """Code that draws pictures for one task. The same seed always gives the same pictures."""
 
     @property
     def version(self) -> list[Any]:
-        """JSON values that change whenever the same seed gives other pictures."""
+        """JSON values that change whenever the same seed would give different pictures."""
 
     def draw_label(self, class_index: int, side: int) -> Pixels:
-        """Draw a class as a pictogram; shape (side, side, 4), uint8 RGBA on a transparent ground.
+        """Draw a class as a pictogram on a transparent background.
+
+        Returns:
+            RGBA pixels, shape (side, side, 4), uint8 in [0, 255].
 
         Raises:
-            ValueError: no such class.
+            ValueError: the class does not exist.
         """
 
     def draw_example(self, class_index: int, seed: int, side: int) -> Pixels:
-        """Draw a class as a camera may see it; shape (side, side, 3), uint8.
+        """Draw a class as it might look in a photo.
+
+        Returns:
+            RGB pixels, shape (side, side, 3), uint8 in [0, 255].
 
         Raises:
-            ValueError: no such class.
+            ValueError: the class does not exist.
         """
 
     def write_examples(self, folder: Path, per_class: int, seed: int) -> None:
-        """Write a whole data set of drawings that `data.source` recognises as drawn.
+        """Write a data set of drawings, marked so that `data.source` recognises it as drawn.
 
         Raises:
-            SourceError: the folder holds something else.
+            SourceError: the folder contains anything other than drawings.
             OSError: the folder cannot be written.
         """
 
@@ -74,24 +81,34 @@ class TaskExtension(Protocol):
         *,
         everything: bool,
     ) -> DrawnExamples:
-        """Make examples that teach doubt.
+        """Draw examples from which a network learns to recognise outliers.
 
         Args:
-            size: (height, width) of the pictures to make.
+            size: (height, width) of the drawings.
             pixels, boxes, class_index: the training examples, as in `data.prepare.Prepared`.
-            count: how many outliers there will be in all; general ones fill up what is not made here.
-            seed: decides what is made.
-            everything: also use the kinds that are otherwise kept for testing, because nothing is held out.
+            count: total number of outliers in training; general outliers make up for those not returned here.
+            seed: random seed.
+            everything: whether nothing is held out, so that the kinds reserved for testing are used too.
         """
 
     def test_outliers(
         self, size: tuple[int, int], pixels: Pixels, boxes: Boxes, class_index: Indices, count: int, seed: int
     ) -> Mapping[str, Pixels]:
-        """Make outliers to measure refusal with: by kind, each (up to count, height, width, 3), uint8."""
+        """Make outliers to test whether a classifier refuses them.
+
+        Args:
+            size: (height, width) of the pictures to make.
+            pixels, boxes, class_index: the test examples, as in `data.prepare.Prepared`.
+            count: maximum number of outliers of each kind.
+            seed: random seed.
+
+        Returns:
+            Pixels by the name of the kind; shape (up to count, height, width, 3), uint8 in [0, 255].
+        """
 
 
 def load_extension(task_name: str) -> TaskExtension | None:
-    """Return what a task adds in code, or None if it adds nothing."""
+    """Return the extension of a task, or None if it has none."""
     package = f"data.tasks.{task_name}"
     if importlib.util.find_spec(package) is None or importlib.util.find_spec(f"{package}.extension") is None:
         return None

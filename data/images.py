@@ -1,7 +1,7 @@
-"""From bytes to pixels: the only decoder and resizer in the project; and from pixels to bytes, to show them.
+"""Decode pictures to pixels, and encode pixels as PNG; nothing else in the project decodes or resizes pictures.
 
-Training, serving and evaluation all come through `decode`, so a network sees at serving time what it was
-trained on. Whatever changes the pixels that come out must raise `DECODER_VERSION`.
+Training, serving and evaluation all use `decode`, so that a network is served the same pixels that it was trained on.
+Raise `DECODER_VERSION` with every change that alters the decoded pixels.
 """
 
 import io
@@ -27,26 +27,26 @@ MEDIA_TYPES = {
     "image/x-portable-pixmap": "PPM",
 }
 FORMATS = tuple(MEDIA_TYPES.values())
-SEVERAL_JPEGS = "MPO"  # what Pillow calls a JPEG with further ones behind it, as many telephones write
-MAX_BYTES = 20 * 1024 * 1024  # a 50-megapixel JPEG of a telephone is about 15 MB
-MAX_PIXELS = 64_000_000  # 192 MB as RGB; the largest common telephone sensors give 48 to 50 million
-LARGE_PIXELS = 10_000_000  # 40 MB as RGBA
-MIN_SIDE = 8  # below this no sign can be told from another; GTSRB's smallest image is 25 wide
-MAX_SCANS = 64  # of a JPEG, each of which may touch all pixels; encoders write up to about twenty
-GROUND = (255, 255, 255)  # under transparent pixels: what picture viewers show
-DRAFT_FACTOR = 4  # JPEGs are decoded at a reduced scale only if still this much larger than the target
+MULTI_JPEG = "MPO"  # Pillow's name for a JPEG followed by further JPEGs, as many phones write it
+MAX_BYTES = 20 * 1024 * 1024  # a 50-megapixel JPEG from a phone takes about 15 MB
+MAX_PIXELS = 64_000_000  # 192 MB as RGB; common phone sensors have up to 50 million
+LARGE_PIXELS = 10_000_000  # 40 MB as RGBA; larger pictures are decoded one at a time
+MIN_SIDE = 8  # pixels; smaller signs cannot be told apart (GTSRB's smallest image is 25 wide)
+MAX_SCANS = 64  # in a JPEG; each may touch all pixels, and encoders write no more than about 20
+BACKGROUND = (255, 255, 255)  # white, as most image viewers show behind transparent pixels
+DRAFT_FACTOR = 4  # a JPEG is decoded at a reduced scale only if that is still this many times the target size
 
-# Our own limit is checked on the header, before any pixel is decoded; Pillow's would only warn.
+# Disable Pillow's limit, which only warns; `MAX_PIXELS` is checked on the header, before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
-# What Pillow raises on damaged files. Half a million of them raised the first five; the others are what reading a
-# hostile structure may come to.
-_DAMAGED = (
+# What Pillow raises on damaged files. Half a million damaged files raised only the first five; a hostile file may
+# raise the others.
+_DECODING_ERRORS = (
     OSError, ValueError, SyntaxError, struct.error, zlib.error,
     EOFError, IndexError, KeyError, TypeError, OverflowError,
 )  # fmt: skip
-_ORIENTATION = 0x0112  # the EXIF tag, and what makes each of its values upright
-_UPRIGHT = {
+_ORIENTATION = 0x0112  # EXIF tag
+_UPRIGHT = {  # orientation: the transpose that turns the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -55,81 +55,90 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_QUARTER_TURNS = {5, 6, 7, 8}  # the orientations that swap width and height
-_one_large_picture = threading.Lock()
+_QUARTER_TURNS = {5, 6, 7, 8}  # orientations that swap width and height
+_large_picture_lock = threading.Lock()
 
-Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels, right and bottom excluded
+Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are exclusive
+Pixels = npt.NDArray[np.uint8]  # in [0, 255]; the last axis is red, green, blue and sometimes alpha
 
 
 class Picture:
-    """One picture whose header has been read and found fit to decode; no pixel has been decoded yet.
+    """A picture whose header has been checked and whose pixels have not been decoded yet.
+
+    Args:
+        payload: a whole file in one of `FORMATS`.
 
     Attributes:
-        height, width: in pixels, as the file holds them, before EXIF orientation.
-        extension: of a file in this format, such as ".png".
+        height, width: size in pixels as stored in the file, before EXIF orientation is applied.
+        extension: file name extension of the format, such as ".png".
 
     Raises:
-        ImageError: empty, not one of the formats, damaged, too large or too small.
+        ImageError: the file is empty, damaged, in an unknown format, too large or too small.
     """
 
     def __init__(self, payload: bytes) -> None:
         self._image = _open(payload)
         self.width, self.height = self._image.size
-        kind = "JPEG" if self._image.format == SEVERAL_JPEGS else str(self._image.format)
+        kind = "JPEG" if self._image.format == MULTI_JPEG else str(self._image.format)
         self.extension = f".{kind.lower()}"
 
     def upright_size(self) -> tuple[int, int]:
         """Return (height, width) in pixels with EXIF orientation applied.
 
         Raises:
-            ImageError: the orientation cannot be read.
+            ImageError: the file is damaged.
         """
-        with _damage_named():  # a PNG may hold its orientation behind the pixels
-            turned = self._image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
-        return (self.width, self.height) if turned else (self.height, self.width)
+        with _convert_errors():  # in a PNG, the orientation may follow the pixels
+            sideways = self._image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
+        return (self.width, self.height) if sideways else (self.height, self.width)
 
-    def decode(self, size: tuple[int, int], box: Box | None = None) -> npt.NDArray[np.uint8]:
-        """Decode the picture, once, as the function `decode` says.
+    def decode(self, size: tuple[int, int], box: Box | None = None) -> Pixels:
+        """Decode the picture to RGB pixels; see the function `decode`. Call this at most once.
 
         Raises:
-            ImageError: damaged or truncated.
-            BoxError: the box does not lie inside the picture, or one of its sides is shorter than `MIN_SIDE`.
+            ImageError: the picture is damaged or truncated.
+            BoxError: the box is empty, not inside the picture, or has a side shorter than `MIN_SIDE`.
         """
         height, width = size
-        # A box is given in pixels of the full resolution, so that is what must be decoded.
+        # Boxes are in pixels of the full resolution, so draft mode works only without one.
         if box is None and self._image.format == "JPEG" and min(self._image.size) >= DRAFT_FACTOR * max(size):
             self._image.draft(None, (DRAFT_FACTOR * width, DRAFT_FACTOR * height))
-        with self._in_turn():
-            part = self._part(box)
-            with _damage_named():
-                # The ground comes after the size, so that it need not be as large as the picture.
-                return np.asarray(_on_ground(part.resize((width, height), Image.Resampling.BILINEAR)))
+        with self._lock_if_large():
+            part = self._decode_part(box)
+            with _convert_errors():
+                # Resize first: the background then needs only the target size.
+                return np.asarray(_flatten(part.resize((width, height), Image.Resampling.BILINEAR)))
 
-    def cut(self, box: Box) -> bytes:
-        """Return a PNG file of a part, without a loss: it decodes to the same pixels as the part does.
+    def crop(self, box: Box) -> bytes:
+        """Crop the picture losslessly and return a PNG file that decodes to the same pixels as the box.
 
-        Orientation and transparency are as `decode` has them; nothing else that the file said goes along.
+        The crop is upright and keeps transparency; all metadata is dropped.
 
         Raises:
             ImageError, BoxError: as for `decode`.
         """
-        with self._in_turn():
-            part = self._part(box)
+        with self._lock_if_large():
+            part = self._decode_part(box)
             part.info.clear()
             buffer = io.BytesIO()
-            part.save(buffer, "PNG", compress_level=1)  # a large part would take ten times as long otherwise
+            part.save(buffer, "PNG", compress_level=1)  # the default level takes ten times as long on large crops
         return buffer.getvalue()
 
-    def _in_turn(self) -> AbstractContextManager[object]:
+    def _lock_if_large(self) -> AbstractContextManager[object]:
         large = self._image.width * self._image.height > LARGE_PIXELS
-        return _one_large_picture if large else nullcontext()
+        return _large_picture_lock if large else nullcontext()
 
-    def _part(self, box: Box | None) -> Image.Image:
-        """Decode the picture, upright and in 8 bits, and cut the box out."""
-        with _damage_named():
+    def _decode_part(self, box: Box | None) -> Image.Image:
+        """Decode the picture to upright 8-bit samples and crop it to the box.
+
+        Raises:
+            ImageError: the picture is damaged or truncated.
+            BoxError: the box is empty, not inside the picture, or has a side shorter than `MIN_SIDE`.
+        """
+        with _convert_errors():
             self._image.load()
             upright = _UPRIGHT.get(self._image.getexif().get(_ORIENTATION, 1))
-            image = _plain(self._image)
+            image = _to_8_bits(self._image)
             if upright is not None:
                 image = image.transpose(upright)
         if box is None:
@@ -138,107 +147,124 @@ class Picture:
         whole = f"the picture of {image.width:,} × {image.height:,} pixels"
         if left >= right or top >= bottom:
             raise BoxError(
-                f"the box {left},{top},{right},{bottom} holds nothing: it wants left < right and top < bottom"
+                f"the box {left},{top},{right},{bottom} is empty: left must be < right and top must be < bottom"
             )
         if not lies_inside(box, (image.height, image.width)):
             raise BoxError(f"the box {left},{top},{right},{bottom} does not lie inside {whole}")
         if min(right - left, bottom - top) < MIN_SIDE:
             extent = f"{right - left} × {bottom - top}"
-            raise BoxError(f"the box has {extent} of {whole}; each side must have {MIN_SIDE} at least")
+            raise BoxError(
+                f"the box of {extent} pixels in {whole} is too small; each side must have at least {MIN_SIDE}"
+            )
         return image.crop(box)
 
 
-def decode(payload: bytes, size: tuple[int, int], box: Box | None = None) -> npt.NDArray[np.uint8]:
+def decode(payload: bytes, size: tuple[int, int], box: Box | None = None) -> Pixels:
     """Decode one picture to RGB pixels of a given size.
 
-    EXIF orientation is applied; transparent pixels are laid on `GROUND`; 16-bit samples are scaled to 8;
-    grey, palette and CMYK become RGB; of an animation the first frame counts; colour profiles are ignored.
-    The picture is stretched to `size` by Pillow's antialiased bilinear filter, aspect ratio not kept.
+    EXIF orientation is applied, transparent pixels are composited onto `BACKGROUND`, 16-bit samples are scaled to 8
+    bits, and grey, palette and CMYK pictures are converted to RGB. Only the first frame of an animation is decoded, and
+    colour profiles are ignored. The picture is stretched to `size` with Pillow's antialiased bilinear filter, without
+    keeping the aspect ratio.
 
-    Pictures above `LARGE_PIXELS` are decoded one at a time in a process: each may take half a gigabyte.
+    A process decodes pictures above `LARGE_PIXELS` one at a time, because each may take half a gigabyte.
 
     Args:
-        payload: a whole file in one of `FORMATS`, at most `MAX_BYTES` long and `MAX_PIXELS` large.
+        payload: a whole file in one of `FORMATS`, of at most `MAX_BYTES` and `MAX_PIXELS`.
         size: (height, width) of the result.
-        box: the part to keep, in pixels of the upright picture as `read_size` counts them; all of it if None.
+        box: the part to keep, in pixels of the upright picture (see `read_size`); None keeps the whole picture.
 
     Returns:
         shape (height, width, 3), uint8 in [0, 255].
 
     Raises:
-        ImageError: empty, not one of the formats, damaged, truncated, too large or too small.
-        BoxError: the box does not lie inside the picture, or one of its sides is shorter than `MIN_SIDE`.
+        ImageError: the file is empty, damaged, truncated, in an unknown format, too large or too small.
+        BoxError: the box is empty, not inside the picture, or has a side shorter than `MIN_SIDE`.
     """
     return Picture(payload).decode(size, box)
 
 
 def read_size(payload: bytes) -> tuple[int, int]:
-    """Return (height, width) in pixels of the upright picture, from its header.
+    """Return (height, width) of the upright picture in pixels, without decoding its pixels.
 
     Raises:
-        ImageError: as for `decode`, as far as the header shows it.
+        ImageError: the file is empty, damaged, in an unknown format, too large or too small.
     """
     return Picture(payload).upright_size()
 
 
 def lies_inside(box: Box, size: tuple[int, int]) -> bool:
-    """Say whether a box holds a pixel at least, and none outside a picture of this (height, width)."""
+    """Return whether a box is not empty and lies inside a picture of this (height, width)."""
     left, top, right, bottom = box
     return 0 <= left < right <= size[1] and 0 <= top < bottom <= size[0]
 
 
 @contextmanager
-def _damage_named() -> Iterator[None]:
+def _convert_errors() -> Iterator[None]:
+    """Raise Pillow's errors on damaged files as `ImageError`."""
     try:
         yield
-    except _DAMAGED as error:
+    except _DECODING_ERRORS as error:
         raise ImageError(f"the picture is damaged or truncated: {error}") from error
 
 
-def encode(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """Return a PNG file of pixels (height, width, 3), or with opacity (height, width, 4), uint8 in [0, 255]."""
+def encode(pixels: Pixels) -> bytes:
+    """Encode pixels as a PNG file.
+
+    Args:
+        pixels: shape (height, width, 3), RGB, or (height, width, 4), RGBA; uint8 in [0, 255].
+    """
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
 def _open(payload: bytes) -> Image.Image:
-    """Read the header only, and refuse what should not be decoded."""
+    """Read the header and reject pictures that must not be decoded.
+
+    Raises:
+        ImageError: the file is empty, damaged, in an unknown format, too large or too small.
+    """
     if not payload:
         raise ImageError("the picture is empty (0 bytes)")
     if len(payload) > MAX_BYTES:
-        raise ImageError(f"the picture has {len(payload):,} bytes; at most {MAX_BYTES:,} are read")
+        raise ImageError(f"the picture has {len(payload):,} bytes; the limit is {MAX_BYTES:,}")
     try:
         image = Image.open(io.BytesIO(payload), formats=FORMATS)
-    except _DAMAGED as error:
+    except _DECODING_ERRORS as error:
         known = ", ".join(FORMATS)
         raise ImageError(f"these bytes are not a picture in a known format ({known})") from error
     extent = f"{image.width:,} × {image.height:,}"
     if image.width * image.height > MAX_PIXELS:
-        raise ImageError(f"the picture has {extent} pixels; at most {MAX_PIXELS:,} in all are read")
+        raise ImageError(f"the picture has {extent} pixels; the limit is {MAX_PIXELS:,} in total")
     if min(image.size) < MIN_SIDE:
-        raise ImageError(f"the picture has {extent} pixels; each side must have {MIN_SIDE} at least")
-    if image.format in {"JPEG", SEVERAL_JPEGS} and (scans := payload.count(b"\xff\xda")) > MAX_SCANS:
-        raise ImageError(f"the picture is a JPEG in {scans:,} scans; at most {MAX_SCANS} are read")
+        raise ImageError(f"the picture has {extent} pixels; each side must have at least {MIN_SIDE}")
+    if image.format in {"JPEG", MULTI_JPEG} and (scans := payload.count(b"\xff\xda")) > MAX_SCANS:
+        raise ImageError(f"the picture is a JPEG with {scans:,} scans; the limit is {MAX_SCANS}")
     if image.mode == "F":
-        raise ImageError("the picture has floating-point samples, whose range is not known")
+        raise ImageError("the picture has floating-point samples, which are not supported")
     return image
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """Return the picture in 8 bits, as L, RGB, LA or RGBA."""
-    key = image.info.get("transparency")  # PNG: a colour that counts as transparent
-    wide = image.mode.startswith("I")  # 16-bit grey, also where Pillow holds it in 32 bits
-    if key is not None and (wide or (isinstance(key, tuple) and max(key) > 255)):
-        raise ImageError("the picture has 16-bit samples with a transparent colour, which is not read")
-    if wide:
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Convert a picture to 8-bit samples, in mode L, RGB, LA or RGBA.
+
+    Raises:
+        ImageError: the picture has 16-bit samples and a transparent colour.
+    """
+    key = image.info.get("transparency")  # in a PNG, the colour that is transparent
+    sixteen_bit = image.mode.startswith("I")  # 16-bit grey, which Pillow may store in 32 bits
+    if key is not None and (sixteen_bit or (isinstance(key, tuple) and max(key) > 255)):
+        raise ImageError("the picture has 16-bit samples and a transparent colour, which is not supported")
+    if sixteen_bit:
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in {"L", "RGB", "LA", "RGBA"} and key is None:
         return image
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
 
 
-def _on_ground(image: Image.Image) -> Image.Image:
+def _flatten(image: Image.Image) -> Image.Image:
+    """Convert a picture to RGB, with transparent pixels composited onto `BACKGROUND`."""
     if not image.has_transparency_data:
         return image.convert("RGB")
-    return Image.alpha_composite(Image.new("RGBA", image.size, GROUND), image.convert("RGBA")).convert("RGB")
+    return Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), image.convert("RGBA")).convert("RGB")

@@ -1,4 +1,4 @@
-"""A class as people and programs know it."""
+"""Labels of classes, and the facts that a task declares about them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ GERMAN = "_de"  # suffix of the fields and facts that hold German text
 
 @dataclass(frozen=True)
 class Fact:
-    """A kind of fact that a task knows about its labels.
+    """A kind of fact about labels, declared in the task file.
 
     Attributes:
-        key: name of the fact in `Label.facts` and in answers.
-        title, title_de: what people read beside its value, in English and German.
-        short: whether a value fits into a badge or a table column; otherwise it is a sentence.
-        in_answer: whether every prediction carries it, at the top level, under `key`.
+        key: name of the fact in `Label.facts` and in predictions.
+        title, title_de: heading shown with the value, in English and German.
+        short: whether values fit into a badge or a table column; otherwise they are sentences.
+        in_answer: whether every prediction has the fact, at the top level under `key`.
     """
 
     key: str
@@ -27,15 +27,15 @@ class Fact:
 
 @dataclass(frozen=True)
 class Label:
-    """One class.
+    """The name, description and facts of one class.
 
     Attributes:
         index: position in the task and in the network's output, from 0.
-        name, name_de: in English and German; the English name identifies the class.
-        description, description_de: what people should know about it, in one or two sentences.
-        confused_with: class indices that this class is easily confused with, most confusing first.
-        facts: texts by the keys that the task declares; a key with the suffix `_de` holds the German text, and where
-            it is missing the plain one serves both languages.
+        name, name_de: name in English and German; the English name identifies the class.
+        description, description_de: one or two sentences on the meaning of the class, in English and German.
+        confused_with: indices of classes that it is easily confused with, most similar first.
+        facts: texts by the keys that the task declares. A key with the suffix `_de` holds the German text; without one,
+            the text under the plain key is used in both languages.
     """
 
     index: int
@@ -48,10 +48,10 @@ class Label:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any]) -> "Label":
-        """Make a label from a TOML or JSON table.
+        """Create a label from a TOML or JSON table.
 
         Raises:
-            KeyError, TypeError: a field is missing, unknown or of the wrong type.
+            KeyError, TypeError: a field is missing, unknown or has the wrong type.
         """
         facts = dict(table["facts"])
         if not all(isinstance(value, str) for value in facts.values()):

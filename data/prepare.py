@@ -1,4 +1,4 @@
-"""From files to arrays: every picture of a source decoded once and cached."""
+"""Decode all pictures of a source once, into arrays that are cached on disk."""
 
 import shutil
 import tempfile
@@ -6,43 +6,50 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from data.errors import BoxError, ImageError, SourceError
-from data.images import DECODER_VERSION, decode
-from data.source import Example, Source, whole_box
+from data.extension import Boxes, Indices
+from data.images import DECODER_VERSION, Pixels, decode
+from data.source import Example, Source, full_box
 from data.task import Task
 
-Decoded = npt.NDArray[np.uint8]
-Progress = Callable[[Iterable[Decoded], int], Iterable[Decoded]]
+Item = TypeVar("Item")
+# Takes items and their number; yields the same items while it shows a progress bar.
+ShowProgress = Callable[[Iterable[Item], int], Iterable[Item]]
 
 
 @dataclass(frozen=True)
 class Prepared:
     """Decoded examples.
 
-    `pixels` has shape (n, height, width, 3), uint8 in [0, 255]; `boxes` (n, 4), float32: left, top, right, bottom
-    of the region of interest as fractions of the picture; `class_index` (n,), int64; `groups` (n,), str.
-    `origin`, `fingerprint` and `grouped` are those of the `Source`. `outliers` are further pictures, as `pixels`, that
-    are none of the classes; None if there are none.
+    Attributes:
+        pixels: shape (n, height, width, 3), uint8 in [0, 255].
+        boxes: left, top, right, bottom of each region of interest as fractions of the picture; shape (n, 4), float32.
+        class_index: shape (n,), int64.
+        groups: shape (n,), str.
+        origin, fingerprint, grouped: see `data.source.Source`.
+        outliers: pictures that show none of the classes, shape (m, height, width, 3), uint8 in [0, 255]; None if there
+            are none.
     """
 
-    pixels: npt.NDArray[np.uint8]
-    boxes: npt.NDArray[np.float32]
-    class_index: npt.NDArray[np.int64]
+    pixels: Pixels
+    boxes: Boxes
+    class_index: Indices
     groups: npt.NDArray[np.str_]
     origin: str
     fingerprint: str
     grouped: bool
-    outliers: npt.NDArray[np.uint8] | None = None
+    outliers: Pixels | None = None
 
     def __len__(self) -> int:
         return len(self.class_index)
 
-    def subset(self, rows: npt.NDArray[np.int64]) -> "Prepared":
-        """Return some of the examples, by their indices."""
+    def subset(self, rows: Indices) -> "Prepared":
+        """Return the examples at these indices, shape (m,). Outliers are kept unchanged."""
         return replace(
             self,
             pixels=self.pixels[rows],
@@ -56,25 +63,30 @@ def prepare(
     source: Source,
     task: Task,
     cache: Path,
-    progress: Progress = lambda items, _total: items,
+    show_progress: ShowProgress[Pixels] = lambda items, _total: items,
     roi: bool = False,
 ) -> Prepared:
-    """Decode a source, or load what an earlier call left in the cache.
+    """Decode a source, or load it from the cache, without the groups that the task excludes.
 
-    The cache is keyed by the fingerprint of the data, the input size, the decoder's version and `roi`. `progress`
-    may wrap the work to show a bar. Groups that the task excludes are left out. With `roi`, each picture is cropped
-    to its box at its own resolution before it is resized, and the boxes of the result are the whole pictures.
+    Args:
+        source: examples to decode.
+        task: gives the input size and the excluded groups.
+        cache: folder of the cache, which is keyed by the fingerprint of the data, the input size, the decoder's version
+            and `roi`.
+        show_progress: shows a progress bar while pictures are decoded.
+        roi: whether to crop each picture to its region of interest, at full resolution, before it is resized. The boxes
+            of the result then cover the whole pictures.
 
     Raises:
-        SourceError: a file cannot be read, is no picture, or is smaller than its box (with `roi`); the message names
-            it. Nothing is cached then.
+        SourceError: a file cannot be read, is not a picture, or (with `roi`) does not contain its box; the message
+            names the file, and nothing is cached.
     """
     height, width = task.input_size
     name = f"{source.fingerprint[:16]}-{height}x{width}-decoder{DECODER_VERSION}"
     folder = cache / (f"{name}-roi" if roi else name)
     if not folder.is_dir():
-        _write(source, task.input_size, roi, folder, progress)
-    pixels: npt.NDArray[np.uint8] = np.load(folder / "pixels.npy", mmap_mode="r")
+        _fill_cache(source, task.input_size, roi, folder, show_progress)
+    pixels: Pixels = np.load(folder / "pixels.npy", mmap_mode="r")
     groups = np.array([example.group for example in source.examples])
     kept = np.flatnonzero(~np.isin(groups, sorted(task.data.excluded_groups)))
     boxes = [(0, 0, 1, 1) if roi else _fractions(example) for example in source.examples]
@@ -89,11 +101,13 @@ def prepare(
     )
 
 
-def _write(source: Source, size: tuple[int, int], roi: bool, folder: Path, progress: Progress) -> None:
-    def work(example: Example) -> Decoded:
+def _fill_cache(
+    source: Source, size: tuple[int, int], roi: bool, folder: Path, show_progress: ShowProgress[Pixels]
+) -> None:
+    def decode_example(example: Example) -> Pixels:
         try:
-            # A box that is the whole picture cuts nothing off; without it a large JPEG decodes faster.
-            box = example.box if roi and example.box != whole_box(example.size) else None
+            # Omit a box that covers the whole picture: without a box, large JPEGs decode faster.
+            box = example.box if roi and example.box != full_box(example.size) else None
             return decode(source.read(example), size, box)
         except (ImageError, BoxError) as error:
             raise SourceError(f"{source.name_of(example)}: {error}") from error
@@ -102,8 +116,10 @@ def _write(source: Source, size: tuple[int, int], roi: bool, folder: Path, progr
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
     try:
         pixels = np.empty((len(source.examples), *size, 3), np.uint8)
-        with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes without holding the interpreter lock
-            for row, decoded in enumerate(progress(pool.map(work, source.examples), len(source.examples))):
+        with ThreadPoolExecutor() as pool:  # Pillow releases the GIL while it decodes and resizes
+            for row, decoded in enumerate(
+                show_progress(pool.map(decode_example, source.examples), len(source.examples))
+            ):
                 pixels[row] = decoded
         _save(temporary / "pixels.npy", pixels)
         temporary.rename(folder)
@@ -112,14 +128,15 @@ def _write(source: Source, size: tuple[int, int], roi: bool, folder: Path, progr
         raise
 
 
-def _save(path: Path, pixels: Decoded) -> None:
-    """Write what `numpy.load` reads; `numpy.save` would not say why a disk takes no more."""
+def _save(path: Path, pixels: Pixels) -> None:
+    """Write a .npy file. Unlike `numpy.save`, this reports why a write failed, such as a full disk."""
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(pixels))
         file.write(pixels.data)
 
 
 def _fractions(example: Example) -> tuple[float, float, float, float]:
+    """Return the box of an example as fractions of its picture."""
     height, width = example.size
     left, top, right, bottom = example.box
     return left / width, top / height, right / width, bottom / height

@@ -1,18 +1,17 @@
-"""Find, download and list a data set: which picture belongs to which class and group.
+"""Find and download data sets, and list their examples: pictures with a class and a group.
 
-A task's layout says how its training pictures are arranged, in a folder or in an unopened ZIP archive:
+A task's layout is the arrangement of its training pictures in a folder or in a ZIP archive:
 
-gtsrb       one of two layouts of GTSRB:
+gtsrb       either layout of GTSRB:
   Kaggle    Train.csv (Width,Height,Roi.X1,Roi.Y1,Roi.X2,Roi.Y2,ClassId,Path), Train/<class>/CCCCC_TTTTT_FFFFF.png
   official  .../CCCCC/GT-CCCCC.csv (Filename;Width;Height;Roi.X1;…;ClassId), .../CCCCC/TTTTT_FFFFF.ppm
 folders     <class>/<any name>.png, .jpg, .jpeg, .ppm, .webp, .bmp or .gif; the class is an index or a label's name
 
-where C is the class, T the track (one physical sign) and F the frame. In class folders every picture is a group of its
-own. Evaluation also reads class folders for any task, and the test sets of GTSRB, which do not say which pictures show
-the same sign:
+where C is the class, T the track (one physical sign) and F the frame. In class folders, each picture is its own group.
+Evaluation also reads class folders for every task, and GTSRB's test sets, which do not identify tracks:
 
 Kaggle      Test.csv (columns as in Train.csv), Test/NNNNN.png
-official    GT-final_test.csv (columns as in GT-CCCCC.csv), and NNNNN.ppm in another folder or archive beside it
+official    GT-final_test.csv (columns as in GT-CCCCC.csv) and NNNNN.ppm, in any folders or in archives in one folder
 """
 
 import csv
@@ -35,14 +34,15 @@ from data.task import DEFAULT_TASK, Task
 STORE = Path(__file__).with_name("store")
 DRAWN = "drawn"
 FEEDBACK = "feedback"
-NONE, NO_CLASS = "none", -1  # the folder and the class index of feedback that shows none of the classes
-ORIGIN_FILE = "ORIGIN"  # beside the Train.csv of drawn signs, so that they cannot pass for photographs
+NONE, NO_CLASS = "none", -1  # folder and class index of feedback that shows none of the classes
+ORIGIN_FILE = "ORIGIN"  # next to the Train.csv of drawings, so that they are not mistaken for photos
 
 _EXPECTED = {
-    "gtsrb": "neither a Train.csv with Train/<class>/ beside it nor GT-CCCCC.csv tables of the official archive",
+    "gtsrb": "neither Train.csv with a folder Train next to it, nor the tables GT-CCCCC.csv of the official archive",
     "folders": "no pictures in folders named after their classes",
 }
-_UNREADABLE = (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)  # RuntimeError: encrypted
+# RuntimeError: the archive is encrypted.
+_READ_ERRORS = (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 _KAGGLE_FILE = re.compile(r"(?P<class>\d{5})_(?P<track>\d{5})_\d{5}\.\w+")
 _OFFICIAL_FILE = re.compile(r"(?P<track>\d{5})_\d{5}\.\w+")
 _OFFICIAL_TABLE = re.compile(r"GT-(?P<class>\d{5})\.csv")
@@ -54,9 +54,13 @@ _PICTURES = {".png", ".jpg", ".jpeg", ".ppm", ".webp", ".bmp", ".gif"}
 class Example:
     """One labelled picture.
 
-    `path` is relative to the source; `group` is unique over all classes ("CCCCC/TTTTT"), and the path itself where
-    groups are not known; `size` is (height, width) in pixels and `box` the region of interest (left, top, right,
-    bottom), both as the tables give them; without a table, the size is the picture's own and the box is all of it.
+    Attributes:
+        path: path of the file, relative to the source.
+        class_index: class that the picture shows, or `NO_CLASS`.
+        group: name that is unique across classes ("CCCCC/TTTTT"); the path if groups are unknown.
+        size: (height, width) in pixels, as given in the table; without a table, the size of the upright picture.
+        box: region of interest (left, top, right, bottom) in pixels, as given in the table; without a table, the whole
+            picture.
     """
 
     path: str
@@ -67,7 +71,7 @@ class Example:
 
 
 class _Files(Protocol):
-    """Named files, in a folder or in an archive."""
+    """The files in a folder or an archive, by name."""
 
     location: Path
 
@@ -102,7 +106,7 @@ class _Archive:
 
 
 class _FolderWithArchives(_Folder):
-    """A folder in which each archive looks like a folder of the same name."""
+    """A folder whose archives appear as folders with the same names."""
 
     def __init__(self, location: Path) -> None:
         super().__init__(location)
@@ -120,10 +124,14 @@ class _FolderWithArchives(_Folder):
 
 @dataclass(frozen=True)
 class Source:
-    """A data set that was found: its examples, sorted by path, and the way to their bytes.
+    """The examples of a data set and access to their files.
 
-    `origin` is `DRAWN` for drawn signs, the name of the folder or archive for class folders, and otherwise the data
-    set's name in the task file; `grouped` says whether groups are known, or else each picture is its own.
+    Attributes:
+        files: the files in the folder or archive.
+        origin: `DRAWN` for drawings, the name of the folder or archive for labelled class folders, otherwise the data
+            set's name in the task file.
+        examples: sorted by path.
+        grouped: whether groups are known; otherwise each picture is its own group.
     """
 
     files: _Files
@@ -132,7 +140,7 @@ class Source:
     grouped: bool = True
 
     def read(self, example: Example) -> bytes:
-        """Return the bytes of one picture's file.
+        """Return the bytes of an example's file.
 
         Raises:
             SourceError: the file is missing or cannot be read.
@@ -140,12 +148,12 @@ class Source:
         return _read(self.files, example.path)
 
     def name_of(self, example: Example) -> str:
-        """Return what a message should call this picture: archive or folder, and the path inside."""
+        """Return the name of an example in messages: folder or archive, and path."""
         return f"{self.files.location}/{example.path}"
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over every example's class, group, box and bytes, in the order of the paths; hexadecimal.
+        """SHA-256 over the class, group, box and bytes of all examples, sorted by path; hexadecimal.
 
         Raises:
             SourceError: a file is missing or cannot be read.
@@ -158,25 +166,26 @@ class Source:
 
 
 def open_source(location: Path, task: Task) -> Source:
-    """List the data set in a folder, in an archive, or in an archive inside that folder.
+    """Open the training set in a folder, in an archive, or in an archive inside the folder.
 
     Raises:
-        SourceError: nothing there, no known layout, a table that cannot be read, or a class without examples.
+        SourceError: the location does not exist, has no training set in the task's layout, contains an unreadable file,
+            or lacks examples of a class.
     """
     source = _find_training(location, task)
     if source is None:
         raise SourceError(f"{location}: no data set in a known layout ({_EXPECTED[task.data.layout]})")
-    return _with_all_classes(source, task)
+    return _require_all_classes(source, task)
 
 
 def open_labelled(location: Path, task: Task) -> Source:
-    """List labelled pictures to measure with: a test set, else a training set, else folders named after classes.
+    """Open labelled pictures for an evaluation: a test set, else a training set, else class folders.
 
-    Each may lie in a folder, in an archive, or in archives inside that folder; not every class needs examples.
+    They may be in a folder, in an archive, or in archives inside the folder. Classes may lack examples.
 
     Raises:
-        SourceError: nothing there, no known layout, a table or picture that cannot be read, or a folder with
-            pictures that is not named after a class.
+        SourceError: the location does not exist, has no labelled pictures in a known layout, contains an unreadable
+            file, or has a picture in a folder that is not named after a class.
     """
     files = _FolderWithArchives(location) if location.is_dir() else _open(location)
     source = None
@@ -192,25 +201,25 @@ def open_labelled(location: Path, task: Task) -> Source:
 
 
 def open_feedback(location: Path, task: Task) -> Source:
-    """List pictures that people named, in folders of their classes; those in the folder `NONE` are of `NO_CLASS`.
+    """Open feedback: class folders of pictures that users labelled. Pictures in the folder `NONE` have `NO_CLASS`.
 
     Raises:
-        SourceError: there are none, one cannot be read, or lies in a folder that is not named after a class.
+        SourceError: there is no feedback, a picture cannot be read, or is in a folder that is not named after a class.
     """
-    source = _read_folders(_open(location), task, none=NONE) if location.is_dir() else None
+    source = _read_folders(_open(location), task, no_class_folder=NONE) if location.is_dir() else None
     if source is None:
-        raise SourceError(f"{location}: there are no pictures that people have named")
+        raise SourceError(f"{location}: there is no feedback; give some on the page or through the service")
     return source
 
 
 def read_pictures(location: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield what a message should call each picture in a folder or archive, and its bytes, in the order of names.
+    """Yield the name (for messages) and the bytes of each picture in a folder or archive, sorted by path.
 
     Raises:
-        SourceError: nothing there, no pictures in it, or one that cannot be read.
+        SourceError: the location does not exist, has no pictures, or contains an unreadable one.
     """
     files = _open(location)
-    names = [name for name in sorted(_names(files)) if name.suffix.lower() in _PICTURES and name.name[0] != "."]
+    names = [name for name in sorted(_list_names(files)) if name.suffix.lower() in _PICTURES and name.name[0] != "."]
     if not names:
         raise SourceError(f"{location}: there are no pictures ({', '.join(sorted(_PICTURES))})")
     for name in names:
@@ -218,25 +227,25 @@ def read_pictures(location: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def find_source(task: Task, store: Path = STORE) -> Source:
-    """Look for the task's data set in the store. Drawn signs are never picked automatically.
+    """Find the task's data set in the store. Drawings are never picked automatically.
 
-    Class folders are looked for in `<store>/<task>` and `<store>/<task>.zip` only, since their names could be anything.
+    Class folders are looked for only in `<store>/<task>` and `<store>/<task>.zip`, because any folder may have some.
 
     Raises:
-        SourceError: there is none; the message names the ways to get one.
+        SourceError: there is no data set; the message lists ways to get one.
     """
     if task.data.layout == "folders":
         candidates = [path for path in (store / task.name, store / f"{task.name}.zip") if path.exists()]
     else:
-        candidates = sorted(path for path in store.iterdir() if _may_hold_data(path)) if store.is_dir() else []
+        candidates = sorted(path for path in store.iterdir() if _may_contain_data(path)) if store.is_dir() else []
         if (store / "Train.csv").is_file():
             candidates.insert(0, store)
     for candidate in candidates:
         source = _read_training(_open(candidate), task)
         if source is not None and source.origin != DRAWN:
-            return _with_all_classes(source, task)
+            return _require_all_classes(source, task)
     name = f" --task {task.name}" if task.name != DEFAULT_TASK else ""
-    ways = [f"  python init.py{name} --data PATH    uses a folder or archive that you have"]
+    ways = [f"  python init.py{name} --data PATH    uses your own folder or archive"]
     if task.data.archives:
         ways.insert(0, f"  python init.py{name} --download     downloads {task.data.name}")
     if task.load_extension():
@@ -248,25 +257,33 @@ def find_source(task: Task, store: Path = STORE) -> Source:
     )
 
 
-def _may_hold_data(path: Path) -> bool:
+def _may_contain_data(path: Path) -> bool:
     return path.suffix == ".zip" or (path.is_dir() and path.name not in {DRAWN, FEEDBACK, "cache", "training"})
 
 
 def describe_gaps(source: Source, task: Task) -> list[str]:
-    """Say what differs from the complete data set, in sentences; an empty list means nothing does."""
+    """Describe how a source differs from the complete data set, one sentence per difference."""
     found, expected = len(source.examples), task.data.examples
     if source.origin == DRAWN or not expected or found == expected:
         return []
-    return [f"{source.files.location} holds {found:,} training images; the complete set has {expected:,}"]
+    return [f"{source.files.location} has {found:,} training images; the complete data set has {expected:,}"]
 
 
 def download(task: Task, store: Path = STORE, *, progress: bool = True) -> list[Path]:
-    """Fetch the task's archives into the store, each checked against its MD5; one already there is kept.
+    """Download the task's archives into the store and verify their MD5 checksums; existing archives are kept.
+
+    Args:
+        task: lists the archives.
+        store: folder to download to.
+        progress: whether to show a progress bar.
+
+    Returns:
+        Paths of the archives.
 
     Raises:
-        SourceError: an address cannot be reached, or what came is not the file that was promised.
+        SourceError: a download failed, or a checksum does not match.
     """
-    import pooch  # only this command needs it; serving must start without
+    import pooch  # imported here because serving must not depend on it
     import requests
 
     store.mkdir(parents=True, exist_ok=True)
@@ -287,8 +304,8 @@ def download(task: Task, store: Path = STORE, *, progress: bool = True) -> list[
     return paths
 
 
-def whole_box(size: tuple[int, int]) -> Box:
-    """Return the box that is a whole picture of this (height, width)."""
+def full_box(size: tuple[int, int]) -> Box:
+    """Return the box that covers a whole picture of this (height, width)."""
     return 0, 0, size[1], size[0]
 
 
@@ -301,12 +318,15 @@ def _open(location: Path) -> _Files:
         raise SourceError(f"{location}: cannot be opened: {error}") from error
 
 
-def _names(files: _Files) -> set[PurePosixPath]:
+def _list_names(files: _Files) -> set[PurePosixPath]:
     return {PurePosixPath(name) for name in files.names()}
 
 
 def _find_training(location: Path, task: Task) -> Source | None:
-    """Return the training set at a location or in an archive inside that folder, or None; photographs come first."""
+    """Return the training set in a folder, an archive, or an archive inside the folder; None if there is none.
+
+    Photos take precedence over drawings.
+    """
     archives = sorted(location.glob("*.zip")) if location.is_dir() else []
     drawn = None
     for candidate in [location, *archives]:
@@ -318,12 +338,12 @@ def _find_training(location: Path, task: Task) -> Source | None:
 
 
 def _read_training(files: _Files, task: Task) -> Source | None:
-    """Return the training set in a folder or archive, or None if it does not have the task's layout."""
+    """Return the training set in a folder or archive; None if nothing there has the task's layout."""
     if task.data.layout == "folders":
         pictures = _read_folders(files, task)
         return pictures and replace(pictures, origin=task.data.name, grouped=True)
-    names = _names(files)
-    kaggle = _tables(names, "Train.csv")
+    names = _list_names(files)
+    kaggle = _find_tables(names, "Train.csv")
     official = sorted(name for name in names if _OFFICIAL_TABLE.fullmatch(name.name))
     origin = task.data.name
     if kaggle:
@@ -336,59 +356,65 @@ def _read_training(files: _Files, task: Task) -> Source | None:
             examples += _read_table(files, table, ";", "Filename", _OFFICIAL_FILE, "TTTTT_FFFFF")
     else:
         return None
-    return _source(files, names, origin, examples, task)
+    return _create_source(files, names, origin, examples, task)
 
 
 def _read_test(files: _Files, task: Task) -> Source | None:
-    """Return the test set in a folder or archive, or None if neither layout is there."""
-    names = _names(files)
-    kaggle, official = _tables(names, "Test.csv"), _tables(names, "GT-final_test.csv")
+    """Return the test set in a folder or archive; None if nothing there has a known layout."""
+    names = _list_names(files)
+    kaggle, official = _find_tables(names, "Test.csv"), _find_tables(names, "GT-final_test.csv")
     if kaggle:
         examples = _read_table(files, kaggle[0], ",", "Path")
     elif official:
         table = official[0]
-        examples = _read_table(files, table, ";", "Filename", pictures=_folder_of_pictures(files, table, names))
+        examples = _read_table(files, table, ";", "Filename", pictures=_find_picture_folder(files, table, names))
     else:
         return None
-    return _source(files, names, task.data.name, examples, task, grouped=False)
+    return _create_source(files, names, task.data.name, examples, task, grouped=False)
 
 
-def _read_folders(files: _Files, task: Task, none: str | None = None) -> Source | None:
-    """Return the pictures in folders named after classes, or None if there are no pictures.
+def _read_folders(files: _Files, task: Task, no_class_folder: str | None = None) -> Source | None:
+    """Return the pictures in class folders; None if there are no pictures.
 
-    Those in a folder of the name `none`, if that is given, are of `NO_CLASS`.
+    Pictures in folders named `no_class_folder` get `NO_CLASS`.
+
+    Raises:
+        SourceError: a picture cannot be read, or is in a folder that is not named after a class.
     """
-    names = _names(files)
+    names = _list_names(files)
     examples = []
     for path in sorted(names):
-        if path.suffix.lower() not in _PICTURES or path.name.startswith("."):  # macOS puts ._NAME into archives
+        if path.suffix.lower() not in _PICTURES or path.name.startswith(
+            "."
+        ):  # macOS adds files named ._NAME to archives
             continue
-        class_index = NO_CLASS if path.parent.name == none else _class_of(path.parent, task)
+        class_index = NO_CLASS if path.parent.name == no_class_folder else _find_class(path.parent, task)
         if class_index is None:
             raise SourceError(
-                f"{files.location}/{path}: no table tells the class of this picture, and {path.parent.name!r} is "
-                f"neither a class index, 0 to {len(task.labels) - 1}, nor the name of a label"
+                f"{files.location}/{path}: the class of this picture is unknown: it is not in a table, and its folder "
+                f"{path.parent.name!r} is neither a class index, 0 to {len(task.labels) - 1}, nor the name of a label"
             )
         try:
             size = read_size(_read(files, str(path)))
         except ImageError as error:
             raise SourceError(f"{files.location}/{path}: {error}") from error
-        examples.append(Example(str(path), class_index, str(path), size, whole_box(size)))
+        examples.append(Example(str(path), class_index, str(path), size, full_box(size)))
     examples.sort(key=lambda example: example.path)
     return Source(files, files.location.resolve().name, tuple(examples), grouped=False) if examples else None
 
 
-def _class_of(folder: PurePosixPath, task: Task) -> int | None:
-    # Where a name holds a slash, as "Speed limit (20km/h)" does, it is two folders.
-    named = [label for label in task.labels if f"/{folder}".endswith(f"/{label.name}")]
-    if named:
-        return max(named, key=lambda label: len(label.name)).index
+def _find_class(folder: PurePosixPath, task: Task) -> int | None:
+    """Return the class that a folder is named after, or None."""
+    # A name with a slash, such as "Speed limit (20km/h)", appears as two nested folders.
+    matches = [label for label in task.labels if f"/{folder}".endswith(f"/{label.name}")]
+    if matches:
+        return max(matches, key=lambda label: len(label.name)).index
     index = int(folder.name) if _CLASS_INDEX.fullmatch(folder.name) else -1
     return index if 0 <= index < len(task.labels) else None
 
 
-def _tables(names: set[PurePosixPath], name: str) -> list[PurePosixPath]:
-    """Return the tables of this name: those of photographs before drawings, then the least deep first."""
+def _find_tables(names: set[PurePosixPath], name: str) -> list[PurePosixPath]:
+    """Return the tables with this name, those of photos before those of drawings, then sorted by depth."""
     tables = [table for table in names if table.name == name]
     return sorted(tables, key=lambda table: (_is_drawn(table, names), len(table.parts), table))
 
@@ -397,14 +423,14 @@ def _is_drawn(table: PurePosixPath, names: set[PurePosixPath]) -> bool:
     return table.with_name(ORIGIN_FILE) in names
 
 
-def _folder_of_pictures(files: _Files, table: PurePosixPath, names: set[PurePosixPath]) -> PurePosixPath:
-    """Return the folder that holds most of the pictures named in a table, its own if none holds more.
+def _find_picture_folder(files: _Files, table: PurePosixPath, names: set[PurePosixPath]) -> PurePosixPath:
+    """Return the folder with most of the pictures that a table lists; the table's own folder wins ties.
 
-    The official test set of the 2011 contest has pictures of the same names, but fewer of them.
+    The archive of the 2011 contest has fewer pictures but with the same names.
     """
-    wanted = {_cell(files, table, line, row, "Filename") for line, row in _rows(files, table, ";")}
-    held = Counter(name.parent for name in names if name.name in wanted)
-    return max([table.parent, *sorted(held)], key=held.__getitem__)
+    listed = {_read_cell(files, table, line, row, "Filename") for line, row in _read_rows(files, table, ";")}
+    counts = Counter(name.parent for name in names if name.name in listed)
+    return max([table.parent, *sorted(counts)], key=counts.__getitem__)
 
 
 def _read_table(
@@ -416,33 +442,43 @@ def _read_table(
     form: str = "",
     pictures: PurePosixPath | None = None,
 ) -> list[Example]:
-    """Read one table: `column` holds the files' names, which match `pattern`; `form` shows it to a person.
+    """Read the examples that a table lists.
 
-    The class in a group is that in the name of the file, or else in that of the table; without a pattern, the group
-    is the path. Paths start at the folder `pictures`, or else at that of the table.
+    Args:
+        files: the folder or archive with the table.
+        table: path of the table.
+        delimiter: delimiter of the columns.
+        column: name of the column with file names.
+        pattern: pattern of the file names, with the track and, unless it is in the table's name, the class. Without a
+            pattern, each picture is its own group.
+        form: the pattern in a form that users understand.
+        pictures: folder that the file names are relative to; by default the folder of the table.
+
+    Raises:
+        SourceError: the table cannot be read, lacks a value, or contains an invalid one.
     """
-    own = _OFFICIAL_TABLE.fullmatch(table.name)
+    class_of_table = _OFFICIAL_TABLE.fullmatch(table.name)
     examples = []
-    for line, row in _rows(files, table, delimiter):
-        path = (pictures or table.parent) / _cell(files, table, line, row, column)
+    for line, row in _read_rows(files, table, delimiter):
+        path = (pictures or table.parent) / _read_cell(files, table, line, row, column)
         group = str(path)
         if pattern is not None:
             match = pattern.fullmatch(path.name)
             if match is None:
-                raise SourceError(f"{files.location}/{table}, line {line}: {path.name!r} is no {form} name")
-            group = f"{(own or match)['class']}/{match['track']}"
-        examples.append(_example(files, table, line, row, path, group))
+                raise SourceError(f"{files.location}/{table}, line {line}: {path.name!r} does not have the form {form}")
+            group = f"{(class_of_table or match)['class']}/{match['track']}"
+        examples.append(_create_example(files, table, line, row, path, group))
     return examples
 
 
 def _read(files: _Files, name: str) -> bytes:
     try:
         return files.read(name)
-    except _UNREADABLE as error:
+    except _READ_ERRORS as error:
         raise SourceError(f"{files.location}/{name}: cannot be read: {error}") from error
 
 
-def _rows(files: _Files, table: PurePosixPath, delimiter: str) -> Iterator[tuple[int, Mapping[str, str]]]:
+def _read_rows(files: _Files, table: PurePosixPath, delimiter: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     try:
         text = _read(files, str(table)).decode("utf-8-sig")
         yield from enumerate(csv.DictReader(io.StringIO(text), delimiter=delimiter), start=2)
@@ -450,18 +486,18 @@ def _rows(files: _Files, table: PurePosixPath, delimiter: str) -> Iterator[tuple
         raise SourceError(f"{files.location}/{table}: cannot be read: {error}") from error
 
 
-def _cell(files: _Files, table: PurePosixPath, line: int, row: Mapping[str, str], column: str) -> str:
+def _read_cell(files: _Files, table: PurePosixPath, line: int, row: Mapping[str, str], column: str) -> str:
     value = row.get(column)
     if not value:
         raise SourceError(f"{files.location}/{table}, line {line}: no value in column {column!r}")
     return value
 
 
-def _example(
+def _create_example(
     files: _Files, table: PurePosixPath, line: int, row: Mapping[str, str], path: PurePosixPath, group: str
 ) -> Example:
     columns = ("ClassId", "Height", "Width", "Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2")
-    cells = [_cell(files, table, line, row, column) for column in columns]
+    cells = [_read_cell(files, table, line, row, column) for column in columns]
     try:
         class_index, height, width, left, top, right, bottom = (int(cell) for cell in cells)
     except ValueError as error:
@@ -472,7 +508,7 @@ def _example(
     return Example(str(path), class_index, group, size, box)
 
 
-def _source(
+def _create_source(
     files: _Files,
     names: set[PurePosixPath],
     origin: str,
@@ -481,20 +517,28 @@ def _source(
     *,
     grouped: bool = True,
 ) -> Source:
-    """Check examples against the files and the task, and sort them."""
+    """Check examples against the files and the task, and create a source.
+
+    Raises:
+        SourceError: there are no examples, or one has no file or a class that the task does not have.
+    """
     if not examples:
-        raise SourceError(f"{files.location}: the table names no pictures")
+        raise SourceError(f"{files.location}: the table lists no pictures")
     for example in examples:
         if PurePosixPath(example.path) not in names:
-            raise SourceError(f"{files.location}/{example.path}: named in the table, but not there")
+            raise SourceError(f"{files.location}/{example.path}: listed in the table, but missing")
     unknown = sorted({example.class_index for example in examples} - set(range(len(task.labels))))
     if unknown:
-        raise SourceError(f"{files.location}: classes {unknown} are not among the {len(task.labels)} of the task")
+        raise SourceError(f"{files.location}: the task has no classes {unknown}, only 0 to {len(task.labels) - 1}")
     return Source(files, origin, tuple(sorted(examples, key=lambda example: example.path)), grouped)
 
 
-def _with_all_classes(source: Source, task: Task) -> Source:
-    """Return a source that can be trained on: with examples of every class."""
+def _require_all_classes(source: Source, task: Task) -> Source:
+    """Return the source if it has examples of every class.
+
+    Raises:
+        SourceError: a class has no examples.
+    """
     found = {example.class_index for example in source.examples}
     missing = [f"{label.index} ({label.name})" for label in task.labels if label.index not in found]
     if missing:

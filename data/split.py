@@ -1,31 +1,33 @@
-"""Training and validation, divided by group so that no physical sign is on both sides."""
+"""Split examples into training and validation sets, keeping each group (such as one physical sign) together."""
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.model_selection import GroupShuffleSplit
 
 from data.errors import SplitError
+from data.extension import Indices
 from data.source import FEEDBACK
 
 
 def split_by_group(
-    class_index: npt.NDArray[np.int64], groups: npt.NDArray[np.str_], fraction: float, seed: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Hold out a fraction of each class's groups, one group of each class at least.
+    class_index: Indices, groups: npt.NDArray[np.str_], fraction: float, seed: int
+) -> tuple[Indices, Indices]:
+    """Hold out a fraction of each class's groups, but at least one group per class.
 
-    Feedback, whose groups begin with its name, is never held out, nor does it change what is: what people send must not
-    decide what is measured.
+    Feedback (groups that start with `FEEDBACK`) is never held out and does not affect which groups are: users must not
+    be able to influence what is measured.
 
     Args:
-        class_index: shape (n,); groups: shape (n,), each group within one class.
-        fraction: share of the groups of each class to hold out, in (0, 1).
+        class_index: shape (n,).
+        groups: shape (n,); a group must not span several classes.
+        fraction: fraction of each class's groups to hold out, in (0, 1).
         seed: the same seed gives the same split.
 
     Returns:
-        Indices of the training and of the validation examples, both sorted, together 0 to n - 1.
+        Indices of the training examples and of the validation examples, both sorted; together they are 0 to n - 1.
 
     Raises:
-        SplitError: a class has a single group, which cannot stand on both sides.
+        SplitError: a class has fewer than two groups.
     """
     measurable = ~np.char.startswith(groups, f"{FEEDBACK}/")
     validation = []
@@ -33,29 +35,32 @@ def split_by_group(
         members = np.flatnonzero((class_index == index) & measurable)
         count = len(np.unique(groups[members]))
         if count < 2:
-            raise SplitError(f"class {index} has {count} group; two are needed, one to train and one to validate")
+            raise SplitError(
+                f"class {index} has {count} group(s); at least two are needed, one for training, one for validation"
+            )
         splitter = GroupShuffleSplit(
             n_splits=1, test_size=min(max(1, round(fraction * count)), count - 1), random_state=seed
         )
-        _, held_out = next(splitter.split(members, groups=groups[members]))
-        validation.append(members[held_out])
-    held = np.sort(np.concatenate(validation))
-    return np.setdiff1d(np.arange(len(class_index)), held), held
+        _, chosen = next(splitter.split(members, groups=groups[members]))
+        validation.append(members[chosen])
+    held_out = np.sort(np.concatenate(validation))
+    return np.setdiff1d(np.arange(len(class_index)), held_out), held_out
 
 
-def take_some_of_each(rows: npt.NDArray[np.int64], kinds: npt.NDArray[np.generic], most: int) -> npt.NDArray[np.int64]:
-    """Take at most so many rows of each kind, evenly spaced, the first and the last among them.
+def sample_evenly(rows: Indices, keys: npt.NDArray[np.generic], limit: int) -> Indices:
+    """Select at most `limit` rows per key, evenly spaced and including the first and the last row of each key.
 
     Args:
-        rows: shape (n,); kinds: shape (n,), what each row belongs to.
-        most: at least 1.
+        rows: shape (n,).
+        keys: key of each row, such as its class or group, shape (n,).
+        limit: at least 1; with 1, only the first row of each key is selected.
 
     Returns:
-        The rows that are taken, in their order.
+        The selected rows in their original order, shape (m,).
     """
-    chosen: list[npt.NDArray[np.int64]] = []
-    for kind in np.unique(kinds):
-        members = np.flatnonzero(kinds == kind)
-        chosen.append(members[np.linspace(0, len(members) - 1, min(len(members), most)).round().astype(int)])
-    taken: npt.NDArray[np.int64] = rows[np.sort(np.concatenate(chosen))]
-    return taken
+    chosen: list[Indices] = []
+    for key in np.unique(keys):
+        members = np.flatnonzero(keys == key)
+        chosen.append(members[np.linspace(0, len(members) - 1, min(len(members), limit)).round().astype(int)])
+    selected: Indices = rows[np.sort(np.concatenate(chosen))]
+    return selected

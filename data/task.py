@@ -1,4 +1,4 @@
-"""A task: the labels in order, the input size, where examples come from and how to train."""
+"""Tasks: labels, input size, data set and training settings, read from task files."""
 
 import re
 import tomllib
@@ -14,10 +14,10 @@ from data.training_settings import Distortions, Training
 
 TASKS = Path(__file__).with_name("tasks")
 TASK_FILE = "task.toml"
-DEFAULT_TASK = "traffic_sign"  # of commands and the service
+DEFAULT_TASK = "traffic_sign"  # used by the commands and the service
 Layout = Literal["gtsrb", "folders"]
 
-# Keys of an answer that no fact may take.
+# Keys of a prediction, which facts must not use.
 _RESERVED = {
     *("class_index", "class_name", "description", "probability", "verdict", "alternatives", "model"),
     *("heatmap", "thumbnail", "box", "facts"),
@@ -26,7 +26,12 @@ _RESERVED = {
 
 @dataclass(frozen=True)
 class Archive:
-    """A file to download: its URL and MD5, 32 hexadecimal digits."""
+    """A file to download.
+
+    Attributes:
+        url: where the file is.
+        md5: its MD5 checksum, 32 hexadecimal digits.
+    """
 
     url: str
     md5: str
@@ -34,16 +39,17 @@ class Archive:
 
 @dataclass(frozen=True)
 class DataSet:
-    """The data set behind a task.
+    """The data set of a task.
 
     Attributes:
-        name, citation, licence: for people.
-        layout: how the files are arranged, see `data.source`: "gtsrb" (tables) or "folders" (a folder for each class).
-        group: what a split must keep together, as a noun, such as "track".
-        examples: number of training pictures in the complete set; 0 if that is not known.
-        margin: share of each side that surrounds the object in pictures that come without a box, in [0, 0.5).
-        excluded_groups: groups that are never trained on.
-        archives: what `init.py --download` fetches; may be empty.
+        name, citation, licence: shown to users.
+        layout: arrangement of the files: "gtsrb" (tables) or "folders" (one folder per class); see `data.source`.
+        group: noun for the examples that a split must keep together, such as "track".
+        examples: number of training pictures in the complete data set; 0 if unknown.
+        margin: width of the margin around the object in pictures without a box, as a fraction of each side, in
+            [0, 0.5).
+        excluded_groups: groups that are never used for training.
+        archives: files that `init.py --download` fetches; may be empty.
     """
 
     name: str
@@ -58,13 +64,18 @@ class DataSet:
 
     @property
     def default_box(self) -> tuple[float, float, float, float]:
-        """The box of a picture that comes without one: left, top, right, bottom as fractions of the picture."""
+        """Box of a picture without one: left, top, right, bottom as fractions of the picture."""
         return self.margin, self.margin, 1 - self.margin, 1 - self.margin
 
 
 @dataclass(frozen=True)
 class Outliers:
-    """Classes that become outliers when mirrored, and when rotated by a quarter turn."""
+    """Classes whose examples can be turned into outliers.
+
+    Attributes:
+        mirrored: indices of classes that no longer show any class when they are mirrored.
+        turned: indices of classes that no longer show any class when they are rotated by 90 degrees either way.
+    """
 
     mirrored: tuple[int, ...]
     turned: tuple[int, ...]
@@ -72,15 +83,18 @@ class Outliers:
 
 @dataclass(frozen=True)
 class Task:
-    """What a classifier has to tell apart, and how it is trained.
+    """What a classifier distinguishes, and how it is trained.
 
     Attributes:
-        name: of its folder in `data/tasks`.
-        title: for people.
-        input_size: (height, width) in pixels.
-        facts: the facts that its labels have, in the order in which people see them.
-        training: settings by the name of their preset.
+        name: name of the task's folder in `data/tasks`.
+        title: name shown to users.
+        input_size: (height, width) of the network's input in pixels.
+        data: the data set with its examples.
+        outliers: classes whose examples can be turned into outliers.
+        training: training settings by preset.
         distortions: limits of the distortions in training.
+        facts: the facts that labels may have, in display order.
+        labels: the classes, in the order of the network's output.
     """
 
     name: str
@@ -94,17 +108,17 @@ class Task:
     labels: tuple[Label, ...]
 
     def preset(self, name: str) -> Training:
-        """Return the settings of this name.
+        """Return the training settings of a preset.
 
         Raises:
-            TaskError: there are none.
+            TaskError: the preset does not exist.
         """
         if name not in self.training:
             raise TaskError(f"there is no preset {name!r}; known: {', '.join(self.training)}")
         return self.training[name]
 
     def load_extension(self) -> TaskExtension | None:
-        """Return what the task adds in code, or None if it adds nothing."""
+        """Return the extension of this task, or None if it has none."""
         return load_extension(self.name)
 
 
@@ -114,10 +128,10 @@ def list_tasks() -> list[str]:
 
 
 def load_task(name: str) -> Task:
-    """Read `data/tasks/<name>/task.toml`.
+    """Read and check `data/tasks/<name>/task.toml`.
 
     Raises:
-        TaskError: there is no such task, or the file breaks a rule; the message names file and rule.
+        TaskError: the task does not exist or its file is invalid.
     """
     if name not in list_tasks():
         raise TaskError(f"there is no task {name!r}; known: {', '.join(list_tasks())}")
@@ -128,21 +142,22 @@ def read_task(path: Path) -> Task:
     """Read and check a task file.
 
     Raises:
-        TaskError: the file is not TOML, a key is missing or unknown, or its labels contradict each other.
+        TaskError: the file is invalid: it is not TOML, has missing or unknown keys, or breaks a rule; the message names
+            the file and the rule.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TaskError(f"{path}: {error}") from error
     try:
-        task = _task(table)
+        task = _create_task(table)
     except (KeyError, TypeError, ValueError) as error:
         raise TaskError(f"{path}: {type(error).__name__}: {error}") from error
     _check(task, path)
     return task
 
 
-def _task(table: dict[str, Any]) -> Task:
+def _create_task(table: dict[str, Any]) -> Task:
     data = table.pop("data")
     archives = tuple(Archive(**archive) for archive in data.pop("archives", ()))
     excluded = frozenset(data.pop("excluded_groups", ()))
@@ -188,22 +203,24 @@ def _check(task: Task, path: Path) -> None:
     )
     require(min(task.input_size) >= 8, f"input_size must be at least 8, not {task.input_size}")
     for name, settings in task.training.items():
-        require(0 < settings.validation < 1, f"preset {name} must hold out a share of the groups between 0 and 1")
+        require(
+            0 < settings.validation < 1, f"preset {name}: validation must be between 0 and 1, not {settings.validation}"
+        )
     keys = [fact.key for fact in task.facts]
     require(len(set(keys)) == len(keys), "two facts have the same key")
     for key in keys:
-        require(bool(re.fullmatch(r"[a-z][a-z0-9_]*", key)), f"fact {key!r} must be in lower case, such as sign_number")
+        require(bool(re.fullmatch(r"[a-z][a-z0-9_]*", key)), f"fact {key!r} must be in snake case, such as sign_number")
         require(key not in _RESERVED and not key.endswith(GERMAN), f"fact {key!r} has a reserved name")
     declared = {*keys, *(key + GERMAN for key in keys)}
     for label in task.labels:
-        require(declared.issuperset(label.facts), f"label {label.index} has facts that are not declared in [[facts]]")
+        require(declared.issuperset(label.facts), f"label {label.index} has facts that [[facts]] does not declare")
         for fact in task.facts:
             require(
                 fact.key in label.facts or not fact.in_answer,
-                f"label {label.index} lacks {fact.key!r}, which every answer carries",
+                f"label {label.index} lacks {fact.key!r}, which is part of every prediction",
             )
         others = set(range(count)) - {label.index}
         require(
             others.issuperset(label.confused_with),
-            f"label {label.index} is confused with {label.confused_with}, which must be other labels",
+            f"label {label.index}: confused_with must be indices of other labels, not {label.confused_with}",
         )

@@ -1,1 +1,1 @@
-"""What a classifier is: network, training, evaluation, the artifact and inference."""
+"""Classifiers: artifacts, inference, training and evaluation."""

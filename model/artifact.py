@@ -1,8 +1,8 @@
-"""The artifact: a folder with everything that serving needs, whole or not there.
+"""The artifact: a folder with everything that serving needs, written and replaced as a whole.
 
-model.tflite   inference
-model.keras    the same network, to continue training or to export
-card.json      what it is, how it was made and how good it is, with the SHA-256 of the other files
+model.tflite   the network for inference with LiteRT
+model.keras    the same network in Keras format, for distillation and other exports
+card.json      metadata, training settings and metrics, with the SHA-256 of the other files
 """
 
 import dataclasses
@@ -23,19 +23,31 @@ from model.calibrate import Calibration
 from model.errors import ArtifactError
 
 FORMAT_VERSION = 4
-FLAT = 3  # the format before facts: what are facts now are fields of the labels; still read
-UNILINGUAL = 2  # older: labels in one language; must be relabelled
+FLAT = 3  # facts are still fields of the labels; converted on reading
+UNILINGUAL = 2  # labels in one language only; must be relabelled
 ARTIFACTS = Path(__file__).with_name("artifacts")
 CARD_FILE, INFERENCE_FILE, NETWORK_FILE = "card.json", "model.tflite", "model.keras"
 
 
 @dataclass(frozen=True)
 class Card:
-    """What an artifact says of itself.
+    """Metadata of an artifact.
 
-    `version` names this classifier; `input_size` is (height, width); `decoder_version` is that of `data.images` by
-    which it was trained; `data`, `training` and `metrics` are facts for people, in JSON types; `files` maps each
-    file beside the card to its SHA-256 in hexadecimal.
+    Attributes:
+        format_version: format of the card; `read_artifact` converts older ones to `FORMAT_VERSION`.
+        task: name of the task.
+        title: title of the task.
+        version: identifies this classifier: date and first digits of the model's SHA-256.
+        trained_on: "photographs" or "drawings".
+        input_size: (height, width) in pixels.
+        decoder_version: `data.images.DECODER_VERSION` used for training.
+        facts: declarations of the labels' facts.
+        labels: the classes, in the order of the logits.
+        calibration: temperature and verdict thresholds.
+        data: the data set and its split, in JSON types.
+        training: settings, duration and library versions, in JSON types.
+        metrics: evaluation results, in JSON types.
+        files: SHA-256 of each other file of the artifact, in hexadecimal.
     """
 
     format_version: int
@@ -59,50 +71,53 @@ class Card:
 
 
 def read_artifact(folder: Path) -> tuple[Card, bytes]:
-    """Read and verify an artifact: its card, and the LiteRT model whose digest the card has.
+    """Read and verify an artifact.
+
+    Returns:
+        The card and the content of the LiteRT model file.
 
     Raises:
-        ArtifactError: nothing there, a digest that does not match, or a format or decoder this version does not know.
+        ArtifactError: the artifact is missing or damaged, or its format or decoder version is not supported.
     """
     table = _read_table(folder)
     if table["format_version"] == UNILINGUAL:
         raise ArtifactError(
-            f"{folder}: is of format {UNILINGUAL}; `python -m model.relabel {folder}` makes it format {FORMAT_VERSION}"
+            f"{folder}: format {UNILINGUAL} is too old; convert it with `python -m model.relabel {folder}`"
         )
     return _verified(folder, table)
 
 
-def renew_labels(folder: Path) -> Card:
-    """Write the labels of an artifact, of this format or the one before, anew from its task's file.
+def update_labels(folder: Path) -> Card:
+    """Replace the labels and facts in an artifact's card by those of its task file, converting older formats.
 
     Returns:
         The card as written.
 
     Raises:
-        ArtifactError: there is no good artifact, or its classes are not those of the task.
-        TaskError: its task is not known.
-        OSError: the folder cannot be written to; the card stays as it was.
+        ArtifactError: the artifact is missing or damaged, or its class names differ from those of the task.
+        TaskError: the task is unknown.
+        OSError: the folder is not writable; the card is unchanged.
     """
     table = _read_table(folder)
     try:
         task = load_task(table["task"])
         labels = task.labels
-        theirs = [label["name"] for label in table["labels"]]
+        old = [label["name"] for label in table["labels"]]
     except (KeyError, TypeError) as error:
         raise _incomplete(folder, error) from error
-    ours = [label.name for label in labels]
-    if theirs != ours:
-        differing = [f"{one!r} is now {other!r}" for one, other in zip(theirs, ours, strict=False) if one != other]
-        number = f"{len(theirs)} classes, but the task has {len(ours)}"
-        raise ArtifactError(f"{folder}: cannot be relabelled: {'; '.join(differing) or number}")
-    table = {**table, "format_version": FORMAT_VERSION, **_described(task.facts, labels)}
+    new = [label.name for label in labels]
+    if old != new:
+        differing = [f"{one!r} is now {other!r}" for one, other in zip(old, new, strict=False) if one != other]
+        number = f"{len(old)} classes, but the task has {len(new)}"
+        raise ArtifactError(f"{folder}: cannot be relabelled: {'; '.join(differing) or number}; retrain instead")
+    table = {**table, "format_version": FORMAT_VERSION, **_labels_to_json(task.facts, labels)}
     card, _ = _verified(folder, table)
     _write_card(folder, card)
     return card
 
 
 def _read_table(folder: Path) -> dict[str, Any]:
-    """Return the card of an artifact, of this format or the one before, as it was read."""
+    """Return an artifact's card as JSON values, in any known format."""
     path = folder / CARD_FILE
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
@@ -112,12 +127,12 @@ def _read_table(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{path}: cannot be read: {error}") from error
     if not isinstance(table, dict) or table.get("format_version") not in (UNILINGUAL, FLAT, FORMAT_VERSION):
         found = table.get("format_version") if isinstance(table, dict) else type(table).__name__
-        raise ArtifactError(f"{path}: format {found!r} is not known; this program reads format {FORMAT_VERSION}")
+        raise ArtifactError(f"{path}: unknown format {found!r}; this program reads format {FORMAT_VERSION}")
     return table
 
 
 def _verified(folder: Path, table: dict[str, Any]) -> tuple[Card, bytes]:
-    """Return the card that a table of this format holds, and the LiteRT model; both model files are verified."""
+    """Parse a card in a readable format and verify both model files; return the card and the LiteRT model."""
     path = folder / CARD_FILE
     try:
         card = _card(table)
@@ -125,32 +140,32 @@ def _verified(folder: Path, table: dict[str, Any]) -> tuple[Card, bytes]:
         raise _incomplete(folder, error) from error
     if card.decoder_version != DECODER_VERSION:
         raise ArtifactError(
-            f"{path}: was trained with decoder {card.decoder_version}, this program has decoder {DECODER_VERSION}"
+            f"{path}: trained with decoder {card.decoder_version}, but this program uses {DECODER_VERSION}; retrain it"
         )
     contents = {name: _read(folder / name) for name in (INFERENCE_FILE, NETWORK_FILE)}
     for name, content in contents.items():
         if _digest(content) != card.files[name]:
-            raise ArtifactError(f"{folder / name}: is damaged: its SHA-256 is not the one in {CARD_FILE}")
+            raise ArtifactError(f"{folder / name} is damaged: its SHA-256 differs from the one in {CARD_FILE}")
     return card, contents[INFERENCE_FILE]
 
 
 def write_artifact(folder: Path, card: Card, inference: bytes, save_network: Callable[[Path], object]) -> Card:
-    """Write a whole artifact and put it in the place of the one that is there, if any.
+    """Write a complete artifact, replacing any existing one.
 
-    Everything is written to a temporary folder on the same file system first. Between the two renames a reader may
-    find no artifact for a moment, but never half of one.
+    Everything is first written to a temporary folder on the same file system. Between the two renames a reader may
+    briefly find no artifact, but never an incomplete one.
 
     Args:
-        folder: where the artifact belongs.
-        card: what to say of it; its `files` are filled in here.
-        inference: the LiteRT model.
-        save_network: writes the Keras network to the path it is given.
+        folder: folder of the artifact.
+        card: its metadata; `files` is filled in here.
+        inference: content of the LiteRT model file.
+        save_network: called with a path, writes the Keras network there.
 
     Returns:
         The card as written.
 
     Raises:
-        OSError: the disk is full or not writable; what was there before is still there.
+        OSError: the disk is full or not writable; an existing artifact is unchanged.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
@@ -168,7 +183,7 @@ def write_artifact(folder: Path, card: Card, inference: bytes, save_network: Cal
     except BaseException:
         if previous.exists() and not folder.exists():
             previous.rename(folder)
-        shutil.rmtree(temporary, ignore_errors=True)  # the first error counts
+        shutil.rmtree(temporary, ignore_errors=True)  # do not hide the first error
         raise
     if previous.exists():
         shutil.rmtree(previous)
@@ -176,11 +191,16 @@ def write_artifact(folder: Path, card: Card, inference: bytes, save_network: Cal
 
 
 def add_metrics(folder: Path, name: str, figures: Mapping[str, Any]) -> None:
-    """Write figures into the card of an artifact, under a name in `metrics.evaluations`; those of that name go.
+    """Add figures to an artifact's card as `metrics.evaluations[name]`, replacing any of the same name.
+
+    Args:
+        folder: folder of the artifact.
+        name: name of the evaluation.
+        figures: its results, in JSON types.
 
     Raises:
-        ArtifactError: there is no good artifact.
-        OSError: the folder cannot be written to; the card stays as it was.
+        ArtifactError: the artifact is missing or damaged.
+        OSError: the folder is not writable; the card is unchanged.
     """
     card, _ = read_artifact(folder)
     evaluations = {**card.metrics.get("evaluations", {}), name: figures}
@@ -189,32 +209,32 @@ def add_metrics(folder: Path, name: str, figures: Mapping[str, Any]) -> None:
 
 
 def _write_card(folder: Path, card: Card) -> None:
-    """Put a card in the place of the one that is there; a reader sees the one or the other."""
+    """Replace the card atomically: a reader sees either the old or the new one."""
     temporary = folder / f".{CARD_FILE}"
     temporary.write_text(_text(card), encoding="utf-8")
     temporary.replace(folder / CARD_FILE)
 
 
 def _incomplete(folder: Path, error: Exception) -> ArtifactError:
-    return ArtifactError(f"{folder / CARD_FILE}: is not a complete card: {type(error).__name__}: {error}")
+    return ArtifactError(f"{folder / CARD_FILE}: incomplete card: {type(error).__name__}: {error}")
 
 
 def _text(card: Card) -> str:
     return json.dumps(card.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _described(facts: tuple[Fact, ...], labels: tuple[Label, ...]) -> dict[str, Any]:
+def _labels_to_json(facts: tuple[Fact, ...], labels: tuple[Label, ...]) -> dict[str, Any]:
     return {"facts": [dataclasses.asdict(fact) for fact in facts], "labels": [dataclasses.asdict(x) for x in labels]}
 
 
 def _with_facts(table: dict[str, Any]) -> dict[str, Any]:
-    """Return a card of the format `FLAT` in the present format: fields of a label that are unknown now are facts.
+    """Convert a card from format `FLAT`, turning the label fields that no longer exist into facts.
 
-    Their titles and properties come from the task if it still declares them.
+    The declarations of the facts come from the task if it still has them.
     """
     try:
         declared = {fact.key: fact for fact in load_task(table["task"]).facts}
-    except TaskError:  # a card of a task that is not here is complete all the same
+    except TaskError:  # a card remains readable without its task
         declared = {}
     fields = {field.name for field in dataclasses.fields(Label)}
     labels = [
@@ -238,11 +258,11 @@ def _card(table: dict[str, Any]) -> Card:
     height, width = table["input_size"]
     calibration = Calibration(**table["calibration"])
     if set(table["files"]) != {INFERENCE_FILE, NETWORK_FILE}:
-        raise ValueError(f"files are {sorted(table['files'])}")
+        raise ValueError(f"unexpected files {sorted(table['files'])}")
     if not {"examples", "errors", "accuracy", "accuracy_interval_95"} <= set(table["metrics"]["held_out"]):
-        raise ValueError("metrics.held_out lacks figures")
+        raise ValueError("metrics.held_out is incomplete")
     if not {"name", "fingerprint", "groups_held_out"} <= set(table["data"]) or "settings" not in table["training"]:
-        raise ValueError("data or training lacks facts")
+        raise ValueError("data or training is incomplete")
     return Card(
         **{**table, "input_size": (height, width), "facts": facts, "labels": labels, "calibration": calibration}
     )

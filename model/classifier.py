@@ -1,4 +1,4 @@
-"""From the bytes of pictures to predictions: the only inference path. TensorFlow is not imported."""
+"""Inference with LiteRT, from encoded pictures to predictions; every program that classifies uses this module."""
 
 import threading
 from collections.abc import Sequence
@@ -19,9 +19,11 @@ from model.prediction import Prediction
 
 @dataclass(frozen=True)
 class Scores:
-    """What the network says of n pictures: `logits` (n, classes), float32, and `similarity` (n,), float32.
+    """Network outputs for n pictures.
 
-    The similarity, in [-1, 1], is that of a picture to what the classifier was trained on.
+    Attributes:
+        logits: shape (n, classes), float32.
+        similarity: similarity of each picture to the training examples, shape (n,), float32 in [-1, 1].
     """
 
     logits: npt.NDArray[np.float32]
@@ -29,17 +31,17 @@ class Scores:
 
     @property
     def predicted(self) -> npt.NDArray[np.int64]:
-        """Most probable classes, shape (n,)."""
+        """Index of the most probable class of each picture, shape (n,)."""
         return np.asarray(self.logits.argmax(axis=1))
 
     @property
     def energy(self) -> npt.NDArray[np.float32]:
-        """Energy scores, shape (n,); low for outliers."""
+        """Energy scores, shape (n,), float32; low for outliers."""
         return energy_score(self.logits)
 
 
 class Classifier:
-    """A loaded artifact. Safe to use from several threads: each gets an interpreter of its own."""
+    """A loaded artifact. Thread-safe: each thread gets its own interpreter."""
 
     def __init__(self, card: Card, model: bytes) -> None:
         self.card = card
@@ -49,22 +51,23 @@ class Classifier:
 
     @classmethod
     def load(cls, folder: Path) -> "Classifier":
-        """Read and verify an artifact, and make it ready.
+        """Read and verify an artifact.
 
         Raises:
-            ArtifactError: missing, damaged, of another format, or a model that does not fit its card.
+            ArtifactError: the artifact is missing, damaged or in an unsupported format, or its model does not match
+                its card.
         """
         return cls(*read_artifact(folder))
 
     def predict(self, payloads: Sequence[bytes], *, explain: bool = False) -> list[Prediction]:
-        """Classify pictures, each the bytes of a whole file.
+        """Decode and classify pictures.
 
         Args:
-            payloads: the files.
-            explain: keep the class map of each answer.
+            payloads: content of the picture files.
+            explain: include the class map in each prediction.
 
         Raises:
-            ImageError: one of them is not a picture that can be read; nothing is returned for the others.
+            ImageError: a picture cannot be decoded; no predictions are returned.
         """
         size = self.card.input_size
         return [self.classify(decode(payload, size), explain=explain) for payload in payloads]
@@ -73,10 +76,10 @@ class Classifier:
         """Run the network on decoded pictures.
 
         Args:
-            pixels: shape (n, height, width, 3), uint8 in [0, 255], of the card's input size.
+            pixels: shape (n, height, width, 3), uint8 in [0, 255], with the card's input size.
 
         Raises:
-            ValueError: another size.
+            ValueError: the size is not the input size.
         """
         logits = np.empty((len(pixels), len(self.card.labels)), np.float32)
         similarity = np.empty(len(pixels), np.float32)
@@ -86,10 +89,14 @@ class Classifier:
         return Scores(logits, similarity)
 
     def classify(self, picture: npt.NDArray[np.uint8], *, explain: bool = False) -> Prediction:
-        """Classify one decoded picture, shape (height, width, 3), uint8, of the card's input size.
+        """Classify one decoded picture.
+
+        Args:
+            picture: shape (height, width, 3), uint8 in [0, 255], with the card's input size.
+            explain: include the class map in the prediction.
 
         Raises:
-            ValueError: another size.
+            ValueError: the size is not the input size.
         """
         outputs = self._invoke(picture)
         logits, calibration = outputs["logits"][0], self.card.calibration
@@ -103,13 +110,13 @@ class Classifier:
         )
 
     def _invoke(self, picture: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
-        if picture.shape != (*self.card.input_size, 3):  # LiteRT would take it, and answer wrongly
-            raise ValueError(f"a picture of {self.card.input_size} is needed, not of {picture.shape}")
+        if picture.shape != (*self.card.input_size, 3):  # LiteRT would accept it and return wrong results
+            raise ValueError(f"the picture must have shape {(*self.card.input_size, 3)}, not {picture.shape}")
         outputs: dict[str, npt.NDArray[np.float32]] = self._runner()(pixels=picture[None])
         return outputs
 
     def _runner(self) -> Any:
-        """Return this thread's interpreter: LiteRT allows one thread to use one, and one at a time."""
+        """Return the current thread's interpreter; LiteRT interpreters are not thread-safe."""
         if not hasattr(self._local, "runner"):
             interpreter = Interpreter(model_content=self._model, num_threads=1)
             self._local.runner = interpreter.get_signature_runner("serving_default")
@@ -121,7 +128,7 @@ class Classifier:
             inputs = tuple(run.get_input_details()["pixels"]["shape"])
             outputs = tuple(tuple(run.get_output_details()[name]["shape"]) for name in ("logits", "similarity"))
         except (ValueError, RuntimeError, KeyError) as error:
-            raise ArtifactError(f"{INFERENCE_FILE} cannot be run: {error}") from error
+            raise ArtifactError(f"{INFERENCE_FILE} cannot run: {error}") from error
         expected = (1, *self.card.input_size, 3), ((1, len(self.card.labels)), (1,))
         if (inputs, outputs) != expected:
-            raise ArtifactError(f"{INFERENCE_FILE} maps {inputs} to {outputs}; the card says {expected}")
+            raise ArtifactError(f"{INFERENCE_FILE} maps {inputs} to {outputs}, but the card expects {expected}")

@@ -1,4 +1,4 @@
-"""What commands that train have in common: numbers among their options, and how they end, whatever comes up."""
+"""Integer options and exit statuses, shared by the commands that read or write artifacts."""
 
 import argparse
 import sys
@@ -9,26 +9,30 @@ from model.errors import ModelError
 
 
 def run(work: Callable[[], int]) -> int:
-    """Do the work of a command; return its exit status, or that of what kept it from its end, told in one line."""
+    """Run a command and report expected errors as one line on standard error.
+
+    Returns:
+        The exit status: what `work` returns, 1 after an error, 130 after an interrupt.
+    """
     try:
         return work()
     except (DataError, ModelError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        print(f"error: this needs a package that is not installed ({error.name}): make install", file=sys.stderr)
+        print(f"error: package {error.name} is not installed; run `make install`", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on after the last whole epoch", file=sys.stderr)
+        print("\nstopped; run the same command again to resume after the last complete epoch", file=sys.stderr)
         return 130
 
 
-def whole_number_from(least: int) -> Callable[[str], int]:
-    """Return a reader of whole numbers that are not less."""
+def integer_at_least(minimum: int) -> Callable[[str], int]:
+    """Return an argparse type for integers of at least `minimum`."""
 
-    def read(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+    def parse(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or int(text) < minimum:
+            raise argparse.ArgumentTypeError(f"{text!r} must be an integer ≥ {minimum}")
         return int(text)
 
-    return read
+    return parse

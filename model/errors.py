@@ -1,17 +1,17 @@
-"""What can go wrong with a classifier, as a tree to catch at any level.
+"""Errors about classifiers and training, as a tree to catch at any level.
 
 ModelError
-├── ArtifactError    an artifact is missing, damaged or of another format
-├── EvaluationError  there is nothing that a classifier may be measured on
-└── TrainingError    training cannot start or go on
-    └── BusyError    another process trains the same classifier
+├── ArtifactError    an artifact is missing, damaged or in an unsupported format
+├── EvaluationError  there is nothing valid to evaluate a classifier on
+└── TrainingError    training cannot start or continue
+    └── BusyError    another process is training the same classifier
 
-Every message says what was expected and what came, in words for a person.
+Every message states the expected and the actual value in plain language.
 """
 
 
 class ModelError(Exception):
-    """Anything wrong with a classifier or its training."""
+    """Base class of all errors about classifiers and training."""
 
 
 class ArtifactError(ModelError):
@@ -19,11 +19,11 @@ class ArtifactError(ModelError):
 
 
 class EvaluationError(ModelError):
-    """A classifier would be measured on what it was trained on."""
+    """The examples for an evaluation are missing, ambiguous, or were used for training."""
 
 
 class TrainingError(ModelError):
-    """Training cannot start or go on."""
+    """Training cannot start or continue."""
 
 
 class BusyError(TrainingError):

@@ -1,4 +1,4 @@
-"""A prediction, and the answer that is made from it."""
+"""A prediction and its JSON form."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +13,14 @@ from model.calibrate import Verdict
 
 @dataclass(frozen=True)
 class Prediction:
-    """The answer for one picture.
+    """A classifier's prediction for one picture.
 
-    `probabilities` has shape (classes,), float32, in the order of `labels`, is calibrated and sums to 1. `class_map`,
-    if it was asked for and the network has one, is the evidence for the most probable class in each part of the
-    picture: shape (rows, columns), float32, its mean being the logit.
+    Attributes:
+        labels: all classes of the task.
+        probabilities: calibrated, shape (classes,), float32, in the order of `labels`; their sum is 1.
+        verdict: how far the prediction can be trusted.
+        class_map: class activation map of the most probable class, shape (rows, columns), float32, with the logit as
+            its mean; None if it was not requested or the network has no class maps.
     """
 
     labels: tuple[Label, ...]
@@ -42,26 +45,26 @@ class Prediction:
 
     @property
     def heatmap(self) -> npt.NDArray[np.float32] | None:
-        """Where the evidence for the most probable class lies: shape (rows, columns), float32, the largest being 1.
+        """Positive evidence for the most probable class: shape (rows, columns), float32 in [0, 1], maximum 1.
 
-        Evidence against the class counts as none. None if there is no map, or no part of the picture speaks for it.
+        Negative values of the class map become 0. None if there is no class map or it has no positive value.
         """
         if self.class_map is None or self.class_map.max() <= 0:
             return None
         return np.asarray(np.maximum(self.class_map, 0) / self.class_map.max())
 
     def top(self, k: int) -> list[tuple[Label, float]]:
-        """Return the k most probable labels with their probabilities, most probable first; all if k is larger."""
+        """Return the k most probable labels (at most all) with their probabilities, most probable first."""
         order = np.argsort(-self.probabilities, kind="stable")[:k]
         return [(self.labels[index], float(self.probabilities[index])) for index in order]
 
     def to_json(self, card: Card, top_k: int, explain: bool = False) -> dict[str, Any]:
-        """Return the answer of the HTTP contract, in JSON types.
+        """Return the prediction as the HTTP API sends it, in JSON types.
 
         Args:
-            card: of the classifier that made this prediction.
+            card: the card of the classifier that made this prediction.
             top_k: number of alternatives to list, at least 1.
-            explain: add the heat map, rounded to four digits; None if there is none.
+            explain: add the heatmap, rounded to four decimal places, or None if there is none.
         """
         label = self.labels[self.class_index]
         answer: dict[str, Any] = {

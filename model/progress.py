@@ -1,4 +1,4 @@
-"""The state of a training run: written to a file by the training process, read by the service."""
+"""The state of a training run: the training process writes it to a file, the service reads it."""
 
 import fcntl
 import json
@@ -17,7 +17,7 @@ LOCK_WAIT_S = 1.0
 
 
 class FinishedEpoch(TypedDict):
-    """What an epoch came to; `epoch` counts from 1, and there is no accuracy where nothing is held out."""
+    """Metrics of one finished epoch; `epoch` counts from 1, and the accuracy is absent if nothing is held out."""
 
     epoch: int
     loss: float
@@ -29,12 +29,13 @@ class TrainingState:
     """The state of a training run.
 
     Attributes:
-        stage: what is going on.
-        epoch: number of finished epochs; None outside training, as are the next four.
-        epochs: number of epochs that there will be.
-        loss, validation_accuracy: of the last finished epoch, before the weights are averaged.
+        stage: the current stage.
+        epoch: number of finished epochs; like the next four fields, None outside the stage "train".
+        epochs: total number of epochs.
+        loss: training loss of the last finished epoch, before weight averaging.
+        validation_accuracy: of the last finished epoch, in [0, 1], before weight averaging.
         remaining_s: estimated time until the last epoch is finished.
-        message: why the training failed.
+        message: why training failed; None unless the stage is "failed".
         history: all finished epochs, including those before an interruption.
     """
 
@@ -54,12 +55,12 @@ class TrainingState:
 
 
 def training_folder(store: Path, task_name: str) -> Path:
-    """Return where a task's training keeps its lock, its progress and its checkpoints."""
+    """Return the folder for a task's training lock, state file and checkpoints."""
     return store / "training" / task_name
 
 
 def read_state(folder: Path) -> TrainingState | None:
-    """Return what the last training in this folder wrote, or None if there is nothing that can be read."""
+    """Return the state of the last training run in this folder, or None if it is missing or invalid."""
     try:
         table = json.loads((folder / STATE_FILE).read_text(encoding="utf-8"))
         return TrainingState(**{**table, "history": tuple(table.get("history", ()))})
@@ -68,7 +69,11 @@ def read_state(folder: Path) -> TrainingState | None:
 
 
 def write_state(folder: Path, state: TrainingState) -> None:
-    """Leave the state of a training in its folder, for whoever reads it with `read_state`."""
+    """Write the state of a training run atomically; read it with `read_state`.
+
+    Raises:
+        OSError: the folder is missing or not writable.
+    """
     temporary = folder / f"{STATE_FILE}.new"
     temporary.write_text(json.dumps(state.to_json()), encoding="utf-8")
     temporary.replace(folder / STATE_FILE)
@@ -76,26 +81,26 @@ def write_state(folder: Path, state: TrainingState) -> None:
 
 @contextmanager
 def training_lock(folder: Path) -> Iterator[None]:
-    """Hold the right to train in this folder; the system gives it back if the process dies.
+    """Hold the exclusive training lock of this folder; the kernel releases it if the process dies.
 
     Raises:
-        BusyError: another process holds it.
+        BusyError: another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / LOCK_FILE).open("w") as file:
         deadline = time.monotonic() + LOCK_WAIT_S
         while not _try_lock(file, fcntl.LOCK_EX):
             if time.monotonic() > deadline:
-                raise BusyError(f"another process is training in {folder}")
-            time.sleep(0.05)  # `is_training` may hold the lock for an instant
+                raise BusyError(f"another process is training in {folder}; wait until it has finished")
+            time.sleep(0.05)  # `is_training` holds the lock briefly
         yield
 
 
 def is_training(folder: Path) -> bool:
-    """Say whether a process is training in this folder right now."""
+    """Return whether a process is training in this folder right now."""
     try:
         with (folder / LOCK_FILE).open() as file:
-            return not _try_lock(file, fcntl.LOCK_SH)  # shared, so that those who ask do not see each other
+            return not _try_lock(file, fcntl.LOCK_SH)  # shared, so that concurrent checks do not block each other
     except FileNotFoundError:
         return False
 

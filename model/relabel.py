@@ -1,12 +1,12 @@
-"""Write the labels of an artifact anew from its task's file: `python -m model.relabel ARTIFACT`.
+"""Update the labels of an artifact from its task file: `python -m model.relabel ARTIFACT`.
 
-What a classifier says of its classes can be corrected without training; the network stays what it is.
+Class names, descriptions and facts can be corrected this way without retraining; the network is unchanged.
 """
 
 import sys
 from pathlib import Path
 
-from model.artifact import renew_labels
+from model.artifact import update_labels
 from model.command import run
 
 
@@ -17,8 +17,8 @@ def main(arguments: list[str]) -> int:
         return 2
 
     def relabel() -> int:
-        card = renew_labels(Path(arguments[0]))
-        print(f"{arguments[0]}: {len(card.labels)} labels of the task {card.task!r}, format {card.format_version}")
+        card = update_labels(Path(arguments[0]))
+        print(f"{arguments[0]}: {len(card.labels)} labels of task {card.task!r}, format {card.format_version}")
         return 0
 
     return run(relabel)

@@ -1,6 +1,6 @@
-"""Figures for notebooks: each function draws what `data.exploration` measured or `model.evaluation.leaderboard` read.
+"""Figures for notebooks, drawn from the results of `data.exploration` and `model.evaluation.leaderboard`.
 
-They are plain `Figure`s, made without pyplot, so that nothing is kept open and any program can show or save them.
+Every function returns a plain `Figure`, made without pyplot: nothing stays open, and any program can show or save it.
 """
 
 import math
@@ -16,16 +16,16 @@ from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatt
 
 from data.exploration import ClassCounts, Tracks
 from data.task import Task
-from model.evaluation.leaderboard import Network, SharedTrack
+from model.evaluation.leaderboard import Entry, SharedGroup
 
-WIDTH = 9.0  # inches; what a notebook's column holds
+WIDTH = 9.0  # inches; the width of a notebook's column
 DPI = 110
-# Okabe and Ito (2008): told apart with every kind of colour vision, and in grey.
+# Okabe and Ito (2008): distinguishable with every kind of colour vision, and in grey.
 BLUE, ORANGE, SKY, GREY = "#0072B2", "#D55E00", "#56B4E9", "#666666"
 NETWORK_COLOURS = (BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", SKY, "#000000", GREY)
 NETWORK_MARKERS = "osD^vPX*"
 SHEET_COLUMNS = 15
-LISTED = 25  # rows of a table of tracks or confusions
+LISTED = 25  # maximum rows in a table of tracks or confusions
 BAND = (5, 95)  # percentiles
 BAND_LABEL = "the middle 90 %"
 LUMA_LABEL = "mean luma in the sign's box, 0 to 255"
@@ -36,7 +36,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def draw_class_balance(counts: ClassCounts, task: Task) -> Figure:
-    """Draw a bar for each class, the largest on top, with its number of tracks at the end."""
+    """Draw a bar for each class, largest on top, labelled with its number of tracks."""
     order = np.argsort(counts.examples, kind="stable")
     figure, axes = _axes(height=9.5)
     bars = axes.barh(_class_names(task, order), counts.examples[order], color=BLUE)
@@ -47,10 +47,10 @@ def draw_class_balance(counts: ClassCounts, task: Task) -> Figure:
 
 
 def draw_sizes(sizes: npt.NDArray[np.int64], task: Task) -> Figure:
-    """Draw how many pictures there are of each size; `sizes` has shape (n, 2), (height, width) in pixels."""
+    """Draw a histogram of picture sizes; `sizes` has shape (n, 2), (height, width) in pixels."""
     longer, inside = sizes.max(axis=1), max(task.input_size)
     figure, axes = _axes(height=3.6)
-    # GTSRB's margins grow by 2 pixels whenever a sign grows by 10: narrower bars would show that, not the sizes.
+    # GTSRB's margins grow by 2 pixels whenever a sign grows by 10; narrower bars would show that instead of the sizes.
     axes.hist(longer, bins=_bins(longer, step=12), color=BLUE, edgecolor="white")
     axes.axvline(inside, color=ORANGE, linewidth=2)
     share = np.mean(longer <= inside)
@@ -67,7 +67,7 @@ def draw_sizes(sizes: npt.NDArray[np.int64], task: Task) -> Figure:
 
 
 def draw_tracks(tracks: Tracks) -> Figure:
-    """Draw how many frames the tracks have, and how a sign grows from its first frame to its last."""
+    """Draw the number of frames per track, and how a sign grows from its first frame to its last."""
     figure = _figure(height=3.6)
     left, right = figure.subplots(1, 2, width_ratios=(1, 2))
     frames, count = np.unique(tracks.frames, return_counts=True)
@@ -90,16 +90,16 @@ def draw_tracks(tracks: Tracks) -> Figure:
 
 
 def draw_margins(boxes: npt.NDArray[np.int64], margins: npt.NDArray[np.int64]) -> Figure:
-    """Draw the margin on every side of a sign against the sign's extent in that direction.
+    """Draw the margin on each side of a sign against the size of the sign in that direction.
 
     Args:
         boxes: (height, width) of the regions of interest in pixels, shape (n, 2).
-        margins: pixels left, above, right and below, shape (n, 4).
+        margins: left, top, right and bottom margin in pixels, shape (n, 4).
     """
     extent = boxes[:, [1, 0, 1, 0]].ravel()
     margin = margins.ravel()
     figure, axes = _axes(height=4.2)
-    # A cell around each whole pixel, so that none lies on an edge.
+    # Cells are centred on whole pixels, so that no value lies on an edge.
     across, up = np.arange(-0.5, extent.max() + 2, 2), np.arange(-0.5, margin.max() + 1.5)
     _, _, _, image = axes.hist2d(extent, margin, bins=(across, up), norm=LogNorm(), cmap="viridis_r")
     figure.colorbar(image, label="margins, four to a picture", pad=0.01, format="{x:,.0f}")
@@ -117,7 +117,7 @@ def draw_margins(boxes: npt.NDArray[np.int64], margins: npt.NDArray[np.int64]) -
 
 
 def draw_brightness(brightness: npt.NDArray[np.float32]) -> Figure:
-    """Draw how bright the signs are; `brightness` has shape (n,), in [0, 255]."""
+    """Draw a histogram of the brightness of the signs; `brightness` has shape (n,), in [0, 255]."""
     figure, axes = _axes(height=3.2)
     axes.hist(brightness, bins=list(range(0, 257, 8)), color=BLUE, edgecolor="white")
     axes.axvline(float(np.median(brightness)), color=ORANGE, linewidth=2)
@@ -136,7 +136,7 @@ def draw_brightness(brightness: npt.NDArray[np.float32]) -> Figure:
 def draw_brightness_of_classes(
     brightness: npt.NDArray[np.float32], class_index: npt.NDArray[np.int64], task: Task
 ) -> Figure:
-    """Draw median and 90 % range of the brightness of each class, the brightest on top; both arrays (n,)."""
+    """Draw median and middle 90 % of the brightness of each class, brightest on top; both arrays have shape (n,)."""
     levels = [np.percentile(brightness[class_index == label.index], (BAND[0], 50, BAND[1])) for label in task.labels]
     low, middle, high = np.array(levels).T
     order = np.argsort(middle, kind="stable")
@@ -154,7 +154,7 @@ def draw_brightness_of_classes(
 
 
 def draw_strip(title: str, pixels: Pixels, captions: Sequence[str]) -> Figure:
-    """Draw pictures in a row; `pixels` has shape (n, side, side, 3), and each has a caption below it."""
+    """Draw pictures in a row, each with a caption below; `pixels` has shape (n, side, side, 3)."""
     figure = _figure(height=WIDTH / max(len(pixels), 6) + 0.4)
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     for axes, picture, caption in zip(
@@ -169,7 +169,7 @@ def draw_strip(title: str, pixels: Pixels, captions: Sequence[str]) -> Figure:
 
 
 def draw_contact_sheet(title: str, pixels: Pixels) -> Figure:
-    """Draw pictures side by side in rows of `SHEET_COLUMNS`; `pixels` has shape (n, side, side, 3), n at least 1."""
+    """Draw pictures in rows of `SHEET_COLUMNS`; `pixels` has shape (n, side, side, 3) with n ≥ 1."""
     count, side = pixels.shape[:2]
     rows = math.ceil(count / SHEET_COLUMNS)
     cells = np.full((rows * SHEET_COLUMNS, side, side, 3), 255, np.uint8)
@@ -183,10 +183,10 @@ def draw_contact_sheet(title: str, pixels: Pixels) -> Figure:
     return figure
 
 
-def draw_cost(networks: Sequence[Network]) -> Figure:
-    """Draw accuracy against multiply-adds and against parameters, both logarithmic, with a bar for its spread.
+def draw_cost(networks: Sequence[Entry]) -> Figure:
+    """Draw accuracy against multiply-adds and against parameters, both logarithmic, with a bar for the spread.
 
-    The marker of a network with a single seed is hollow, as its bar means something else.
+    Networks with a single seed have a hollow marker: their bar is a bootstrap interval, not a standard deviation.
     """
     figure = _figure(height=4.6)
     left, right = figure.subplots(1, 2, sharey=True)
@@ -214,8 +214,8 @@ def draw_cost(networks: Sequence[Network]) -> Figure:
     return figure
 
 
-def draw_times(networks: Sequence[Network]) -> Figure:
-    """Draw a bar for the time of one inference of each network, the mean over seeds, the fastest on top."""
+def draw_times(networks: Sequence[Entry]) -> Figure:
+    """Draw the time of one inference of each network as a bar (mean over seeds), fastest on top."""
     times = np.array([np.mean([card.metrics["milliseconds_per_image"] for card in each.cards]) for each in networks])
     order = np.argsort(-times)
     figure, axes = _axes(height=1.1 + 0.35 * len(networks))
@@ -228,8 +228,8 @@ def draw_times(networks: Sequence[Network]) -> Figure:
     return figure
 
 
-def draw_class_errors(shares: npt.NDArray[np.float64], networks: Sequence[Network], task: Task) -> Figure:
-    """Draw the share of wrong answers of each network in each class that has any, the worst class on top.
+def draw_class_errors(shares: npt.NDArray[np.float64], networks: Sequence[Entry], task: Task) -> Figure:
+    """Draw each network's share of wrong answers per class, worst class on top; classes without errors are left out.
 
     Args:
         shares: in [0, 1], shape (classes, networks), NaN for a class without examples.
@@ -248,12 +248,12 @@ def draw_class_errors(shares: npt.NDArray[np.float64], networks: Sequence[Networ
 
 
 def draw_confusions(
-    confusions: Mapping[tuple[int, int], Sequence[int]], networks: Sequence[Network], task: Task
+    confusions: Mapping[tuple[int, int], Sequence[int]], networks: Sequence[Entry], task: Task
 ) -> Figure:
-    """Draw how often each network took one class for another, the `LISTED` most frequent pairs.
+    """Draw how often each network confused one class with another, for the `LISTED` most frequent pairs.
 
     Args:
-        confusions: counts for each network by (class, answer), the most frequent first.
+        confusions: counts per network, keyed by (class, answer), most frequent first.
         networks: the columns.
         task: names the classes.
     """
@@ -267,8 +267,8 @@ def draw_confusions(
     )
 
 
-def draw_shared_tracks(tracks: Sequence[SharedTrack], networks: Sequence[Network], task: Task) -> Figure:
-    """Draw how many pictures of a track each network gets wrong, for the first `LISTED` tracks."""
+def draw_shared_tracks(tracks: Sequence[SharedGroup], networks: Sequence[Entry], task: Task) -> Figure:
+    """Draw how many pictures of each track each network gets wrong, for the first `LISTED` tracks."""
     listed = tracks[:LISTED]
     return _draw_cells(
         _listed_title("Wrong pictures in tracks where several networks err", len(listed), len(tracks)),
@@ -279,11 +279,11 @@ def draw_shared_tracks(tracks: Sequence[SharedTrack], networks: Sequence[Network
     )
 
 
-def draw_corruptions(accuracies: Mapping[str, npt.NDArray[np.float64]], networks: Sequence[Network]) -> Figure:
-    """Draw accuracy over the severity of each corruption, a line for each network.
+def draw_corruptions(accuracies: Mapping[str, npt.NDArray[np.float64]], networks: Sequence[Entry]) -> Figure:
+    """Draw accuracy against severity for each corruption, with one line per network.
 
     Args:
-        accuracies: by corruption, in [0, 1], shape (networks, severities).
+        accuracies: by corruption, in [0, 1], each of shape (networks, severities).
         networks: the lines.
     """
     columns = 4
@@ -313,10 +313,10 @@ def _draw_cells(
     title: str,
     values: npt.NDArray[np.float64],
     names: Sequence[str],
-    networks: Sequence[Network],
+    networks: Sequence[Entry],
     number: str,
 ) -> Figure:
-    """Draw a table whose cells are the darker the larger they are; 0 is left blank, NaN a dash."""
+    """Draw a table with darker cells for larger values; 0 is left blank, NaN is a dash."""
     figure, axes = _axes(height=1.3 + 0.25 * max(len(names), 1))
     figure.suptitle(title, x=0.01, ha="left", fontsize=12)
     axes.spines[:].set_visible(False)
@@ -345,23 +345,23 @@ def _listed_title(title: str, listed: int, total: int) -> str:
 
 
 def _broken(title: str) -> str:
-    """Break a network's title where a column is narrow."""
+    """Break a network's title into lines, for narrow columns."""
     return title.replace(":", "\n").replace("=", "\n")
 
 
-def _styles(networks: Sequence[Network]) -> list[dict[str, str]]:
-    """Return colour and marker of each network, the same in every figure."""
+def _styles(networks: Sequence[Entry]) -> list[dict[str, str]]:
+    """Return the colour and marker of each network, the same in every figure."""
     return [
         {
             "color": NETWORK_COLOURS[row % len(NETWORK_COLOURS)],
-            # After one round the markers are shifted, so that 64 networks differ.
+            # Markers shift by one after each round of colours, so that 64 networks look different.
             "marker": NETWORK_MARKERS[(row + row // len(NETWORK_COLOURS)) % len(NETWORK_MARKERS)],
         }
         for row in range(len(networks))
     ]
 
 
-def _network_legend(figure: Figure, networks: Sequence[Network]) -> None:
+def _network_legend(figure: Figure, networks: Sequence[Entry]) -> None:
     handles = [
         Line2D([], [], linewidth=1.5, label=network.title, color=style["color"], marker=style["marker"])
         for network, style in zip(networks, _styles(networks), strict=True)
@@ -379,7 +379,7 @@ def _axes(height: float) -> tuple[Figure, Axes]:
 
 
 def _class_names(task: Task, order: npt.NDArray[np.int64]) -> list[str]:
-    # A figure space is as wide as a digit, so the names stand in line.
+    # A figure space is as wide as a digit, so the names line up.
     return [f"{task.labels[row].name}  {row:\u2007>2}" for row in order.tolist()]
 
 
@@ -398,5 +398,5 @@ def _class_rows(axes: Axes, count: int) -> None:
 
 
 def _bins(values: npt.NDArray[np.int64], step: int) -> list[float]:
-    """Return edges at whole multiples of a step, so that a bar stands for a range that can be named."""
+    """Return bin edges at whole multiples of `step`, so that each bar covers a round range."""
     return list(range(int(values.min()) // step * step, int(values.max()) + step + 1, step))

@@ -1,4 +1,4 @@
-"""Who may ask for predictions, and how often."""
+"""API keys and rate limits."""
 
 import hmac
 import logging
@@ -17,20 +17,20 @@ from service.problems import Problem
 
 _log = logging.getLogger(__name__)
 
-GUARDED = "/predict_traffic_sign"  # and what lies below; state, card and metrics are open
+GUARDED = "/predict_traffic_sign"  # and the paths below it; health, card and metrics are open
 
 
 class Access:
-    """Keys and a limit on the requests of each client, where the service has them.
+    """Checks the API key and the rate limit of requests.
 
     Args:
-        keys: one of them is needed; none if everybody may ask.
-        rate: such as `100/minute`; empty for no limit.
-        storage: where the requests are counted; `memory://` counts in each worker for itself.
+        keys: valid keys; empty if no key is required.
+        rate: limit per client, for example `100/minute`; empty for no limit.
+        storage: where requests are counted; `memory://` counts in each worker separately.
 
     Raises:
-        ValueError: no such rate.
-        ConfigurationError: no such storage.
+        ValueError: `rate` is invalid.
+        ConfigurationError: `storage` is invalid.
     """
 
     def __init__(self, keys: Collection[str], rate: str, storage: str) -> None:
@@ -39,17 +39,22 @@ class Access:
         self._limiter = SlidingWindowCounterRateLimiter(open_storage(storage))
 
     async def check(self, path: str, key: str, address: str) -> None:
-        """Let a request pass or not.
+        """Check a request.
+
+        Args:
+            path: of the request.
+            key: value of its header X-API-Key.
+            address: IP address of the client.
 
         Raises:
-            Problem: it needs a key that it does not have, or its client has asked too often.
+            Problem: it has no valid key, its client has reached the limit, or requests cannot be counted.
         """
         if not path.startswith(GUARDED):
             return
-        # Every key is compared, each in constant time, so that the time tells nothing of them.
+        # Compare with every key, each in constant time, so that response times reveal nothing about the keys.
         if self._keys and not sum(hmac.compare_digest(key.encode(), other) for other in self._keys):
             challenge = {"WWW-Authenticate": f'ApiKey header="{KEY}"'}
-            raise Problem("unauthorised", f"Send a key of this service in the header {KEY}.", headers=challenge)
+            raise Problem("unauthorised", f"Send a valid API key in the header {KEY}.", headers=challenge)
         if self._rate:
             await self._check_rate(self._rate, key if self._keys else address)
 
@@ -59,21 +64,21 @@ class Access:
                 return
             window = await self._limiter.get_window_stats(rate, client)
         except StorageError as error:
-            _log.error("requests cannot be counted: %s", error)
-            detail = "The store in which the requests of clients are counted cannot be reached."
+            _log.error("the rate limit storage failed: %s", error)
+            detail = "The storage that counts requests is unavailable."
             raise Problem("not_counted", detail, headers={"Retry-After": "5"}) from error
         seconds = max(1, math.ceil(window.reset_time - time.time()))
-        raise Problem("too_many", f"At most {rate} are answered for one client.", headers={"Retry-After": str(seconds)})
+        raise Problem("too_many", f"The limit per client is {rate}.", headers={"Retry-After": str(seconds)})
 
 
 def open_storage(address: str) -> Storage:
-    """Return the store of counts at an address such as `memory://`.
+    """Return the storage at a URL such as `memory://`.
 
     Raises:
-        ConfigurationError: no such store, or its package is not installed.
+        ConfigurationError: there is no such storage, or its package is not installed.
     """
     options = {"implementation": "redispy"} if address.startswith("redis") else {}
     storage = storage_from_string(f"async+{address}", wrap_exceptions=True, **options)
     if not isinstance(storage, Storage):
-        raise ConfigurationError(f"{address} cannot be used from an event loop")
+        raise ConfigurationError(f"{address} does not support asyncio")
     return storage

@@ -1,4 +1,4 @@
-"""From the bytes of a picture to what the service says of it: one way, whoever asks."""
+"""From the bytes of a picture to the answer, shared by the event loop, the Flask routes and the command line."""
 
 import base64
 import re
@@ -25,10 +25,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Options:
-    """What a request may choose.
+    """The options of a request.
 
-    `top_k` is how many alternatives are listed, `explain` whether there is a heat map, `thumbnail` whether there is a
-    picture of what the classifier saw; `box` is the part of the picture that counts, all of it if None.
+    `top_k` is the number of alternatives, `explain` adds a heat map, `thumbnail` adds a picture of what the classifier
+    saw, and `box` is the part of the picture to classify, None for all of it.
     """
 
     top_k: int
@@ -38,15 +38,15 @@ class Options:
 
     @classmethod
     def of(cls, query: Mapping[str, str], card: Card) -> "Options":
-        """Read the options of a query.
+        """Read the options in a query.
 
         Raises:
-            Problem: a value that is not allowed.
+            Problem: a value is invalid.
         """
         top_k = query.get("top_k", str(DEFAULT_TOP_K))
         count = len(card.labels)
         if not (len(top_k) <= 9 and top_k.isascii() and top_k.isdigit() and 1 <= int(top_k) <= count):
-            raise Problem("bad_request", f"top_k must be a whole number from 1 to {count}, not {top_k!r}.")
+            raise Problem("bad_request", f"top_k must be an integer from 1 to {count}, not {top_k!r}.")
         return cls(int(top_k), _read_switch(query, "explain"), _read_switch(query, "thumbnail"), read_box(query))
 
 
@@ -58,16 +58,16 @@ def _read_switch(query: Mapping[str, str], name: str) -> bool:
 
 
 def read_box(query: Mapping[str, str]) -> Box | None:
-    """Return the box of a query, if it has one; whether it lies inside the picture is not known yet.
+    """Return the box in a query, or None; it may still lie outside the picture.
 
     Raises:
-        Problem: it is no box.
+        Problem: it is not a box.
     """
     text = query.get("box")
     if text is None:
         return None
     if not _BOX.fullmatch(text):
-        raise Problem("bad_request", f"box must be left,top,right,bottom in whole pixels, not {text!r}.")
+        raise Problem("bad_request", f"box must be left,top,right,bottom in integer pixels, not {text!r}.")
     left, top, right, bottom = map(int, text.split(","))
     return left, top, right, bottom
 
@@ -76,7 +76,7 @@ def open_picture(payload: bytes) -> Picture:
     """Read the header of a picture.
 
     Raises:
-        Problem: it is empty, too large, or no picture that can be read.
+        Problem: it is empty, too large, or cannot be read.
     """
     if not payload:
         raise Problem("nothing_sent", "The image is empty (0 bytes).")
@@ -86,19 +86,19 @@ def open_picture(payload: bytes) -> Picture:
 
 
 def cut(picture: Picture, box: Box) -> bytes:
-    """Return a part of a picture as a PNG file, without loss.
+    """Return a part of a picture as a lossless PNG file.
 
     Raises:
-        Problem: it is damaged, or has no such part.
+        Problem: the picture is damaged, or the box is not inside it.
     """
-    return _readable(lambda: picture.cut(box))
+    return _readable(lambda: picture.crop(box))
 
 
 def decode(picture: Picture, card: Card, box: Box | None, stages: Stages) -> npt.NDArray[np.uint8]:
     """Decode a picture, or a part of it, to the input size of a classifier; shape (height, width, 3), uint8.
 
     Raises:
-        Problem: it is damaged, or has no such part.
+        Problem: the picture is damaged, or the box is not inside it.
     """
     stages.begin()
     pixels = _readable(lambda: picture.decode(card.input_size, box))
@@ -109,7 +109,7 @@ def decode(picture: Picture, card: Card, box: Box | None, stages: Stages) -> npt
 def answer(
     classifier: Classifier, pixels: npt.NDArray[np.uint8], options: Options, stages: Stages
 ) -> tuple[dict[str, Any], Prediction]:
-    """Classify decoded pixels; return the answer of the contract in JSON types, and what it was made from."""
+    """Classify decoded pixels; return the answer in JSON types and the prediction that it was made from."""
     stages.begin()
     prediction = classifier.classify(pixels, explain=options.explain)
     stages.end("infer")
@@ -121,12 +121,12 @@ def answer(
 
 
 def thumbnail(pixels: npt.NDArray[np.uint8]) -> str:
-    """Return pixels, shape (height, width, 3), uint8, as a PNG file in base64."""
+    """Return pixels, shape (height, width, 3), uint8, as a base64-encoded PNG file."""
     return base64.b64encode(encode_png(pixels)).decode("ascii")
 
 
 def as_sentence(text: str) -> str:
-    """Return the message of an error as a sentence for a person."""
+    """Return an error message as a sentence."""
     return f"{text[0].upper()}{text[1:]}."
 
 

@@ -1,9 +1,10 @@
 """The service as gunicorn's event loop runs it.
 
-Every request that HTTP allows passes here: it gets an id, is admitted or not, is received whole within limits of bytes
-and of time, waits for a place, is answered and counted. A raw picture, or one fetched by its address, is answered
-here, in about two thirds of the processor time that it takes through Flask; everything else by the Flask application,
-in threads that hold whole requests and whole answers, so that no slow client can keep one.
+Every valid HTTP request goes through the same steps (`Service._serve`): it gets an ID, access is checked, the whole
+body is received within limits of size and time, it takes one of a limited number of places, it is answered and counted.
+Raw pictures, and pictures that a request names by URL, are answered here, in about two thirds of the CPU time that
+Flask needs. The Flask application answers everything else in threads, which receive whole requests and return whole
+answers, so that no slow client can occupy a thread.
 """
 
 import asyncio
@@ -12,36 +13,38 @@ import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 from flask import Flask
+from werkzeug.datastructures import MultiDict
 
+from data.images import Picture
 from model.classifier import Classifier
+from model.prediction import Prediction
 from service import bridge
 from service.access import GUARDED, Access
 from service.answers import Options, answer, decode, open_picture
+from service.catalogue import Served
+from service.components import components
 from service.fetch import Fetcher
-from service.gate import MAX_FETCHES, Gate
+from service.gate import MAX_FETCHES, Gate, Held
 from service.headers import KEY, REQUEST_ID, Fields, dressed, name_request, preflight, shared
+from service.inference import InferenceQueue, WarmClassifier
 from service.logs import log_request
-from service.metrics import Metrics
-from service.payloads import BATCH_TOO_LARGE, JSON, MAX_BATCH_BYTES, MAX_BODY_BYTES, RAW_TYPES, address_in
+from service.payloads import BATCH_TOO_LARGE, JSON, MAX_BATCH_BYTES, MAX_BODY_BYTES, RAW_TYPES, url_in
 from service.problems import BUG, MEDIA_TYPE, TOO_LARGE, Problem
-from service.readiness import Readiness
-from service.settings import Settings
 from service.stages import HEADER, Stages
 
 BATCH: Final = f"{GUARDED}/batch"
-DATA: Final = "/data"  # and what lies below
-BODY_S: Final = 30.0  # for all of a body; then 408
-MAX_OTHER_BYTES: Final = 64 * 1024  # of a body where none is needed
-MAX_DISCARDED: Final = 256 * 1024**2  # up to here a body that is too large is read, so that its client hears why
-RUSH_S: Final = 0.0002  # between two answers, when requests wait
-# Larger pictures are opened and decoded in a thread: these take a few milliseconds at worst.
-INLINE_PIXELS: Final = 100_000
-INLINE_BYTES: Final = 64 * 1024
+DATA: Final = "/data"  # and the paths below it
+BODY_S: Final = 30.0  # to receive a whole body
+MAX_OTHER_BYTES: Final = 64 * 1024  # of a body on routes that need none
+MAX_DISCARDED: Final = 256 * 1024**2  # bodies that are too large are read up to here, so that the client sees the error
+# Larger pictures are decoded in threads of their own, so that they do not delay small ones.
+SMALL_PIXELS: Final = 100_000
+SMALL_BYTES: Final = 64 * 1024
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -53,10 +56,48 @@ _KEY: Final = KEY.lower().encode()
 _JSON_TYPE: Final = JSON.encode()
 _RAW_TYPES: Final = {name.encode() for name in RAW_TYPES}
 _JSON: Final = (b"content-type", _JSON_TYPE)
+_TIMING: Final = HEADER.lower().encode()
+_PREFLIGHT: Final = b"access-control-request-method"
 
 
 class DisconnectedError(Exception):
-    """The client went away before its request was complete."""
+    """The client closed the connection before its request was complete."""
+
+
+class Request(NamedTuple):
+    """A request without its body: the scope of ASGI, the headers, its ID, method and path."""
+
+    scope: Message
+    headers: dict[bytes, bytes]
+    id: str
+    method: str
+    path: str
+
+    @classmethod
+    def of(cls, scope: Message) -> "Request":
+        """Read the scope of a request, which may name a whole URL, as requests to proxies do."""
+        headers, path = dict(scope["headers"]), scope["path"]
+        if not path.startswith("/"):
+            path = urlsplit(path).path or "/"
+            scope = {**scope, "path": path}
+        request_id = name_request(headers.get(_REQUEST_ID, b"").decode("latin-1"))
+        return cls(scope, headers, request_id, scope["method"], path)
+
+    def header(self, name: bytes) -> str:
+        """Return a header, or an empty string."""
+        return self.headers.get(name, b"").decode("latin-1")
+
+    @property
+    def is_guarded(self) -> bool:
+        """Whether it needs a key and a place."""
+        return self.path.startswith(GUARDED)
+
+    @property
+    def picture_type(self) -> bytes:
+        """The content type if the request asks for the prediction of one picture, else nothing."""
+        if self.path != GUARDED or self.method != "POST":
+            return b""
+        return self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
 
 @dataclass(frozen=True)
@@ -69,7 +110,7 @@ class Reply:
 
     @classmethod
     def of(cls, problem: Problem) -> "Reply":
-        """Return a problem as it is sent."""
+        """Return a problem as an answer."""
         fields = [(name.lower().encode(), value.encode()) for name, value in problem.headers.items()]
         return cls(problem.status, [(b"content-type", MEDIA_TYPE.encode()), *fields], problem.encoded())
 
@@ -78,23 +119,23 @@ class Service:
     """An ASGI application around the Flask application.
 
     Args:
-        app: as of `service.app.create_app`.
-        settings: of the service.
-        metrics: what counts.
-        fetcher: fetches pictures by their addresses; if None, as the settings say.
+        app: made by `service.app.create_app`.
+        fetcher: fetches pictures by URL; by default according to the settings.
     """
 
-    def __init__(self, app: Flask, settings: Settings, metrics: Metrics, fetcher: Fetcher | None = None) -> None:
+    def __init__(self, app: Flask, fetcher: Fetcher | None = None) -> None:
+        parts = components(app)
+        settings = parts.settings
         self._app, self._fetcher = app, fetcher or (Fetcher() if settings.allow_urls else None)
-        self._readiness: Readiness = app.extensions["readiness"]
-        self._metrics, self._log_requests, self._origins = metrics, settings.log_requests, settings.origins
+        self._metrics, self._log_requests, self._origins = parts.metrics, settings.log_requests, settings.origins
+        self._served: Served = parts.catalogue.default
         self._access = Access(settings.keys, settings.rate_limit, settings.rate_limit_storage)
-        self._gate = Gate(settings.queue, metrics)
-        self._answered = 0.0  # when the last raw picture was
+        self._gate = Gate(settings.queue, parts.metrics)
+        self._inference = InferenceQueue(settings.inference_pool)
         self._decoders = ThreadPoolExecutor(settings.threads, "decode")
         self._predictions = ThreadPoolExecutor(settings.threads, "predict")
         self._fetches = ThreadPoolExecutor(MAX_FETCHES, "fetch")
-        self._others = ThreadPoolExecutor(1, "other")  # so that a probe does not wait for batches
+        self._others = ThreadPoolExecutor(1, "other")  # so that health checks do not wait for batches
         self._inventories = ThreadPoolExecutor(1, "data")  # nor for the tables of a data set, which take a second
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -103,126 +144,81 @@ class Service:
             await send({"type": "websocket.close", "code": 1000})
             return
         began = time.perf_counter()
-        headers = dict(scope["headers"])
-        request_id = name_request(headers.get(_REQUEST_ID, b"").decode("latin-1"))
+        request = Request.of(scope)
         try:
-            reply = await self._answer(scope, headers, request_id, receive)
+            reply = await self._serve(request, receive)
         except Problem as problem:
             reply = Reply.of(problem)
         except DisconnectedError:
             return
         except Exception:  # noqa: BLE001 — whatever it is, the client gets an answer and the log the reason
-            _log.exception("unexpected error", extra={"request_id": request_id})
+            _log.exception("unexpected error", extra={"request_id": request.id})
             reply = Reply.of(Problem("internal", BUG))
-        self.count(scope["path"], reply.status)  # before the client can see the answer
-        fields = [*reply.fields, (b"content-length", str(len(reply.body)).encode())]
-        if self._origins:
-            fields += shared(headers.get(b"origin", b"").decode("latin-1"), self._origins)
-        await send({"type": "http.response.start", "status": reply.status, "headers": dressed(fields, request_id)})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else reply.body})
+        self.count(request.path, reply.status)  # before the client can see the answer
+        await self._send(request, reply, send)
         if self._log_requests or reply.status == 500:
             path = scope["raw_path"].decode("latin-1")
-            log_request(request_id, scope["method"], path, reply.status, time.perf_counter() - began)
+            log_request(request.id, request.method, path, reply.status, time.perf_counter() - began)
 
     def count(self, path: str, status: int) -> None:
         """Count an answer."""
         self._metrics.count_request(path, status)
 
     def busy(self) -> bool:
-        """Say whether requests wait here."""
+        """Say whether requests are waiting."""
         return self._gate.waiting > 0
 
-    async def _answer(self, scope: Message, headers: dict[bytes, bytes], request_id: str, receive: Receive) -> Reply:
-        if b"host" not in headers and scope["http_version"] == "1.1":
-            raise Problem("bad_request", "A request of HTTP/1.1 needs the header Host (RFC 9112, 3.2).")
-        path, method = scope["path"], scope["method"]
-        if not path.startswith("/"):  # a whole URL, as requests to proxies have
-            path = urlsplit(path).path or "/"
-            scope = {**scope, "path": path}
-        if path.startswith("//"):  # which Flask would take for one slash
-            raise Problem("not_found", "No address here begins with two slashes.")
-        if self._origins and method == "OPTIONS" and b"access-control-request-method" in headers:
+    async def _serve(self, request: Request, receive: Receive) -> Reply:
+        """Take a request through the steps that the module's docstring lists.
+
+        Raises:
+            Problem: one of the steps rejects it.
+            DisconnectedError: the client closed the connection.
+        """
+        _check_form(request)
+        if self._is_preflight(request):
             return Reply(204, preflight(), b"")
-        address = (scope.get("client") or ("",))[0]
-        await self._access.check(path, headers.get(_KEY, b"").decode("latin-1"), address)
-        body = await self._receive(path, headers, receive)
-        try:
-            if not path.startswith(GUARDED):
-                of_data = path == DATA or path.startswith(f"{DATA}/")
-                threads = self._inventories if of_data else self._others
-                return await self._flask(threads, scope, body, request_id)
-            kind = b""
-            if path == GUARDED and method == "POST":
-                kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-            raw = kind in _RAW_TYPES
-            if self._fetcher and kind == _JSON_TYPE and (url := address_in(body)) is not None:
-                fetched = await self._fetch(self._fetcher, url, scope["query_string"])
-                self._gate.hold(len(fetched), len(fetched))
-                self._gate.release(len(body))
-                body, raw = fetched, True
+        await self._check_access(request)
+        with self._gate.body() as held:
+            body = await self._receive(request, receive, held)
+            if not request.is_guarded:
+                return await self._ask_flask(self._threads_for(request.path), request, body)
+            picture = await self._find_picture(request, body, held)
             with self._gate.place():
-                # In a rush, who came meanwhile is counted first, and refused if there are too many.
-                if time.perf_counter() - self._answered < RUSH_S:
-                    await asyncio.sleep(0)
-                if raw:
-                    return await self._predict(scope["query_string"], body)
-                return await self._flask(self._predictions, scope, body, request_id)
-        finally:
-            self._gate.release(len(body))
+                if picture is None:
+                    return await self._ask_flask(self._predictions, request, body)
+                return await self._predict(request, picture)
 
-    async def _predict(self, query: bytes, payload: bytes) -> Reply:
-        """Answer a raw picture as the Flask route does."""
-        classifier = self._readiness.classifier()
-        options, stages = _options(query, classifier), Stages()
-        picture = open_picture(payload) if len(payload) <= INLINE_BYTES else None
-        if picture and picture.height * picture.width <= INLINE_PIXELS:
-            pixels = decode(picture, classifier.card, options.box, stages)
-        else:
-            loop = asyncio.get_running_loop()
-            pixels = await loop.run_in_executor(
-                self._decoders, lambda: decode(open_picture(payload), classifier.card, options.box, stages)
-            )
-        body, prediction = answer(classifier, pixels, options, stages)
-        self._metrics.count_answer(prediction, stages)
-        self._answered = time.perf_counter()
-        return Reply(200, [_JSON, (HEADER.lower().encode(), stages.header().encode())], orjson.dumps(body))
+    def _is_preflight(self, request: Request) -> bool:
+        """Say whether a browser asks what a page of another origin may do."""
+        return bool(self._origins) and request.method == "OPTIONS" and _PREFLIGHT in request.headers
 
-    async def _fetch(self, fetcher: Fetcher, url: str, query: bytes) -> bytes:
-        """Return the picture at an address; hosts that are slow keep nobody else waiting.
+    async def _check_access(self, request: Request) -> None:
+        """Check the key and the rate limit.
 
         Raises:
-            Problem: it is not fetched, or cannot be.
+            Problem: no valid key, or too many requests.
         """
-        _options(query, self._readiness.classifier())  # for a request that is refused nothing is fetched
-        with self._gate.fetching():
-            return await asyncio.get_running_loop().run_in_executor(self._fetches, fetcher.fetch, url)
+        client = (request.scope.get("client") or ("",))[0]
+        await self._access.check(request.path, request.header(_KEY), client)
 
-    async def _flask(self, threads: ThreadPoolExecutor, scope: Message, body: bytes, request_id: str) -> Reply:
-        kept = [(name, value) for name, value in scope["headers"] if name != _REQUEST_ID]
-        named = {**scope, "headers": [*kept, (_REQUEST_ID, request_id.encode())]}
-        loop = asyncio.get_running_loop()
-        response = await loop.run_in_executor(threads, bridge.call, self._app, named, body)
-        fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
-        return Reply(response.status_code, [each for each in fields if each[0] != b"content-length"], response.data)
-
-    async def _receive(self, path: str, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        """Return the whole body, which the gate holds until the caller releases it.
+    async def _receive(self, request: Request, receive: Receive, held: Held) -> bytes:
+        """Receive the whole body.
 
         Raises:
-            Problem: it is too large, comes too slowly, or there is no memory for it.
-            DisconnectedError: the client went away.
+            Problem: it is too large, takes too long, or there is no memory for it.
+            DisconnectedError: the client closed the connection.
         """
+        headers = request.headers
         if b"content-length" not in headers and b"transfer-encoding" not in headers:
             return b""
-        limit, reason = MAX_OTHER_BYTES, f"A body may have at most {MAX_OTHER_BYTES:,} bytes here."
-        if path.startswith(GUARDED):
-            limit, reason = (MAX_BATCH_BYTES, BATCH_TOO_LARGE) if path == BATCH else (MAX_BODY_BYTES, TOO_LARGE)
+        limit, reason = _body_limit(request.path)
         declared = int(headers.get(b"content-length", b"0"))
-        # Who asks whether to send is told no; who sends anyway is listened to, up to a bound, to hear it.
+        # Reject `Expect: 100-continue` at once; otherwise drain up to a limit so that the client sees the error.
         if declared > MAX_DISCARDED or (declared > limit and b"expect" in headers):
             raise Problem("too_large", reason)
         chunks: list[bytes] = []
-        count = held = 0
+        count = 0
         try:
             async with asyncio.timeout(BODY_S):
                 more = True
@@ -233,20 +229,130 @@ class Service:
                     chunk, more = message["body"], message["more_body"]
                     count += len(chunk)
                     if count <= limit:
-                        self._gate.hold(len(chunk), count)
-                        held += len(chunk)
+                        held.add(len(chunk), count)
                         chunks.append(chunk)
-            if count > limit:
-                raise Problem("too_large", reason)
-        except BaseException as error:
-            self._gate.release(held)
-            if isinstance(error, TimeoutError):
-                raise Problem("timeout", f"The body did not come within {BODY_S:g} s.") from None
-            raise
+        except TimeoutError:
+            raise Problem("timeout", f"The body was not received within {BODY_S:g} s.") from None
+        if count > limit:
+            raise Problem("too_large", reason)
         return b"".join(chunks)
 
+    async def _find_picture(self, request: Request, body: bytes, held: Held) -> bytes | None:
+        """Return the picture if it was sent raw or can be fetched by its URL; None if Flask must find it.
 
-def _options(query: bytes, classifier: Classifier) -> Options:
-    """Read what a query chooses; the first of several values counts, as with Flask."""
-    pairs = dict(reversed(parse_qsl(query.decode("latin-1"), keep_blank_values=True))) if query else {}
-    return Options.of(pairs, classifier.card)
+        Raises:
+            Problem: it is not fetched, or fetching it failed.
+        """
+        kind = request.picture_type
+        if kind in _RAW_TYPES:
+            return body
+        if self._fetcher is None or kind != _JSON_TYPE or (url := url_in(body)) is None:
+            return None
+        fetched = await self._fetch(self._fetcher, url, request)
+        held.add(len(fetched), len(fetched))
+        return fetched
+
+    async def _fetch(self, fetcher: Fetcher, url: str, request: Request) -> bytes:
+        """Return the picture at a URL; slow hosts do not block other requests.
+
+        Raises:
+            Problem: it is not fetched, or fetching it failed.
+        """
+        _options(request, (await self._warm_classifier()).classifier)  # nothing is fetched for an invalid request
+        with self._gate.fetching():
+            return await asyncio.get_running_loop().run_in_executor(self._fetches, fetcher.fetch, url)
+
+    async def _predict(self, request: Request, payload: bytes) -> Reply:
+        """Answer a picture as the Flask route does.
+
+        Raises:
+            Problem: it cannot be read, a parameter is invalid, or there is no classifier.
+        """
+        warm = await self._warm_classifier()
+        classifier, stages = warm.classifier, Stages()
+        options = _options(request, classifier)
+        small = _open_small(payload)
+        if small is None:
+            pixels = await asyncio.get_running_loop().run_in_executor(
+                self._decoders, lambda: decode(open_picture(payload), classifier.card, options.box, stages)
+            )
+
+        def job() -> tuple[dict[str, Any], Prediction]:
+            decoded = decode(small, classifier.card, options.box, stages) if small else pixels
+            return answer(classifier, decoded, options, stages)
+
+        body, prediction = await self._inference.run(job, slow=warm.is_slow)
+        self._served.metrics.count_answer(prediction, stages)
+        return Reply(200, [_JSON, (_TIMING, stages.header().encode())], orjson.dumps(body))
+
+    async def _warm_classifier(self) -> WarmClassifier:
+        """Return the classifier in use; the first one is loaded in a thread.
+
+        Raises:
+            Problem: there is none yet.
+        """
+        readiness = self._served.readiness
+        if warm := readiness.in_use():
+            return warm
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, readiness.warm_classifier)
+
+    def _threads_for(self, path: str) -> ThreadPoolExecutor:
+        """Return the threads for a route that takes no place."""
+        return self._inventories if path == DATA or path.startswith(f"{DATA}/") else self._others
+
+    async def _ask_flask(self, threads: ThreadPoolExecutor, request: Request, body: bytes) -> Reply:
+        """Let the Flask application answer in one of these threads."""
+        kept = [(name, value) for name, value in request.scope["headers"] if name != _REQUEST_ID]
+        scope = {**request.scope, "headers": [*kept, (_REQUEST_ID, request.id.encode())]}
+        loop = asyncio.get_running_loop()
+        response = await loop.run_in_executor(threads, bridge.call, self._app, scope, body)
+        fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
+        return Reply(response.status_code, [each for each in fields if each[0] != b"content-length"], response.data)
+
+    async def _send(self, request: Request, reply: Reply, send: Send) -> None:
+        fields = [*reply.fields, (b"content-length", str(len(reply.body)).encode())]
+        if self._origins:
+            fields += shared(request.header(b"origin"), self._origins)
+        await send({"type": "http.response.start", "status": reply.status, "headers": dressed(fields, request.id)})
+        await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else reply.body})
+
+
+def _check_form(request: Request) -> None:
+    """Check what HTTP and Flask require of the headers and the path.
+
+    Raises:
+        Problem: the header Host is missing, or the path starts with two slashes.
+    """
+    if b"host" not in request.headers and request.scope["http_version"] == "1.1":
+        raise Problem("bad_request", "HTTP/1.1 requests need the header Host (RFC 9112, section 3.2).")
+    if request.path.startswith("//"):  # Flask would treat them as one slash
+        raise Problem("not_found", "No path here starts with two slashes.")
+
+
+def _body_limit(path: str) -> tuple[int, str]:
+    """Return how many bytes a body may have, and the message for larger ones."""
+    if not path.startswith(GUARDED):
+        return MAX_OTHER_BYTES, f"The body of this request may have at most {MAX_OTHER_BYTES:,} bytes."
+    return (MAX_BATCH_BYTES, BATCH_TOO_LARGE) if path == BATCH else (MAX_BODY_BYTES, TOO_LARGE)
+
+
+def _open_small(payload: bytes) -> Picture | None:
+    """Open a picture if it is small enough to be decoded together with the inference, else return None.
+
+    Raises:
+        Problem: it is empty or cannot be read.
+    """
+    if len(payload) > SMALL_BYTES:
+        return None
+    picture = open_picture(payload)
+    return picture if picture.height * picture.width <= SMALL_PIXELS else None
+
+
+def _options(request: Request, classifier: Classifier) -> Options:
+    """Read the options in the query; the first of several values counts, as in Flask.
+
+    Raises:
+        Problem: a value is invalid.
+    """
+    query = request.scope["query_string"].decode("latin-1")
+    return Options.of(MultiDict(parse_qsl(query, keep_blank_values=True)) if query else {}, classifier.card)

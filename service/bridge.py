@@ -1,4 +1,4 @@
-"""From the event loop to the Flask application and back, with whole bodies both ways."""
+"""Calls the Flask application from the event loop, with whole request and response bodies."""
 
 import io
 import sys
@@ -10,18 +10,18 @@ from werkzeug.wrappers import Response
 
 
 def call(app: Flask, scope: dict[str, Any], body: bytes) -> Response:
-    """Answer a request with a Flask application, in the calling thread; nothing in it waits for the client.
+    """Let a Flask application answer a request, in the calling thread, without waiting for the client.
 
     Args:
         app: the application.
-        scope: of ASGI; its headers are taken but for those that frame the body.
+        scope: the ASGI scope; headers that frame the body are ignored.
         body: the whole body.
     """
     return Response.from_app(app.wsgi_app, _environ(scope, body), buffered=True)
 
 
 def _environ(scope: dict[str, Any], body: bytes) -> dict[str, Any]:
-    """Return a request as PEP 3333 has it; text is made of bytes as Latin-1."""
+    """Return the WSGI environment (PEP 3333), whose strings are bytes decoded as Latin-1."""
     server, port = scope.get("server") or ("localhost", 0)
     return {
         **_variables(scope["headers"]),

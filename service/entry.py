@@ -5,6 +5,4 @@ from service.app import create_app
 from service.asgi import Service
 from service.settings import read_settings
 
-_settings = read_settings()
-_metrics = metrics.shared or metrics.Metrics()
-app = Service(create_app(_settings, _metrics), _settings, _metrics)
+app = Service(create_app(read_settings(), metrics.shared))

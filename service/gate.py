@@ -1,4 +1,4 @@
-"""Back-pressure: how many requests may wait in a worker, and how many bytes of them it holds."""
+"""Back-pressure: limits on the requests that wait in a worker, and on the bytes of their bodies."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,25 +7,25 @@ from typing import Final
 from service.metrics import Metrics
 from service.problems import Problem
 
-# Of bodies that are being received or answered in one worker. Forms take up to twice as much again while they are read.
+# Of all bodies that one worker is receiving or answering. Reading a form takes up to twice as much again.
 MAX_HELD_BYTES: Final = 256 * 1024**2
 SMALL_BYTES: Final = 256 * 1024
-MAX_FETCHES: Final = 16  # pictures that one worker fetches by their addresses at a time
+MAX_FETCHES: Final = 16  # pictures that one worker fetches by URL at a time
 RETRY_AFTER_S: Final = 1
 
 
 class Gate:
-    """Lets a bounded number of requests wait, and refuses the others at once: those that wait keep their latency.
+    """Lets a limited number of requests wait and rejects the others at once, so that latency stays limited.
 
-    It is used by one thread, that of the event loop. A request waits from when its picture has come, or been fetched,
-    until its answer is ready to be sent, so clients and hosts that send or read slowly take no place.
+    Used by one thread only, that of the event loop. A request waits from the time when its picture has been received or
+    fetched until its answer is ready to send, so clients and hosts that send or read slowly take no place.
 
     Args:
-        places: how many requests may wait.
-        metrics: is told how many do, and how many were refused.
+        places: number of requests that may wait.
+        metrics: counts the waiting and the rejected requests.
 
     Attributes:
-        waiting: how many wait.
+        waiting: number of requests that are waiting.
     """
 
     def __init__(self, places: int, metrics: Metrics) -> None:
@@ -34,13 +34,13 @@ class Gate:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Take a place until the block ends.
+        """Take a place for the duration of the block.
 
         Raises:
-            Problem: there is none.
+            Problem: all places are taken.
         """
         if self.waiting >= self._places:
-            raise self._refusal(f"{self.waiting} requests wait already")
+            raise self._refusal(f"{self.waiting} requests are waiting already")
         self.waiting += 1
         self._metrics.set_waiting(self.waiting)
         try:
@@ -51,10 +51,10 @@ class Gate:
 
     @contextmanager
     def fetching(self) -> Iterator[None]:
-        """Fetch a picture until the block ends.
+        """Count a fetch for the duration of the block.
 
         Raises:
-            Problem: `MAX_FETCHES` are being fetched.
+            Problem: `MAX_FETCHES` are in progress.
         """
         if self._fetches >= MAX_FETCHES:
             raise self._refusal(f"{self._fetches} pictures are being fetched already")
@@ -64,22 +64,48 @@ class Gate:
         finally:
             self._fetches -= 1
 
-    def hold(self, count: int, total: int) -> None:
-        """Count bytes of a body as held in memory; `total` is how many of it there are with them.
+    def body(self) -> "Held":
+        """Return a context that counts the bytes of a request as held in memory until its block ends."""
+        return Held(self)
 
-        Small bodies are always taken, so that large ones cannot keep them out.
+    def hold(self, count: int, total: int) -> None:
+        """Count bytes as held in memory; `total` is the size so far of the body that they belong to.
+
+        Small bodies are always accepted, so that large ones cannot keep them out.
 
         Raises:
             Problem: there are too many.
         """
         if total > SMALL_BYTES and self._held + count > MAX_HELD_BYTES:
-            raise self._refusal("other requests fill its memory")
+            raise self._refusal("other requests use up its memory")
         self._held += count
 
     def release(self, count: int) -> None:
-        """Count bytes as not held any more."""
+        """Stop counting bytes as held."""
         self._held -= count
 
     def _refusal(self, reason: str) -> Problem:
         self._metrics.count_rejected()
         return Problem("too_busy", f"Try again soon: {reason}.", headers={"Retry-After": str(RETRY_AFTER_S)})
+
+
+class Held:
+    """The bytes that one request holds in memory."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate, self._count = gate, 0
+
+    def add(self, count: int, total: int) -> None:
+        """Hold more bytes, as `Gate.hold` does.
+
+        Raises:
+            Problem: there are too many.
+        """
+        self._gate.hold(count, total)
+        self._count += count
+
+    def __enter__(self) -> "Held":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._gate.release(self._count)

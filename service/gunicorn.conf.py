@@ -1,6 +1,6 @@
-"""How gunicorn runs the service; the values come from the settings.
+"""gunicorn's configuration; the values come from the settings.
 
-The master process never imports TensorFlow: what it forks would hang.
+The master process never imports TensorFlow: the workers that it forks would hang.
 """
 
 import gc
@@ -25,25 +25,26 @@ bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_
 workers = _settings.workers
 worker_class = "service.worker.Worker"
 asgi_lifespan = "off"
-timeout = 60  # seconds without a heartbeat of the event loop; longer than a body may take
-keepalive = 5  # seconds; as long may the headers of a request take
-graceful_timeout = 30  # seconds for requests that were accepted before the end
+timeout = 60  # seconds without a heartbeat of the event loop; longer than receiving a body may take
+keepalive = 5  # seconds; also the time limit for the headers of a request
+graceful_timeout = 30  # seconds to finish accepted requests at shutdown
 limit_request_line = 4094  # bytes
 limit_request_fields = 50
 limit_request_field_size = 8190  # bytes
 logger_class = "service.logs.Logger"
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 — a disk could stall the heartbeat
-control_socket_disable = True  # it would want a home folder
+control_socket_disable = True  # it would need a home folder
 
-# This file is read again at every SIGHUP: what has been counted stays.
-_metrics = metrics.shared = metrics.shared or metrics.Metrics(workers)
+# This file is read again at every SIGHUP, which must not reset the counts.
+_metrics = metrics.shared = metrics.shared or metrics.Metrics(_settings.artifacts, workers)
 
 
 def on_starting(server: Any) -> None:  # noqa: ARG001
-    """Refuse to start, with one message, what could not work: a damaged classifier or a port that is taken."""
+    """Exit with one message if a classifier is damaged or the port is in use."""
     try:
-        if (_settings.artifact_folder / CARD_FILE).exists():
-            read_artifact(_settings.artifact_folder)
+        for folder in _settings.artifacts.values():
+            if (folder / CARD_FILE).exists():
+                read_artifact(folder)
         family, *_, address = socket.getaddrinfo(_settings.host, _settings.port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -51,46 +52,47 @@ def on_starting(server: Any) -> None:  # noqa: ARG001
     except ArtifactError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        sys.exit(f"error: cannot listen on {bind}: {error.strerror}; SERVICE_PORT chooses another port")
+        sys.exit(f"error: cannot listen on {bind}: {error.strerror}; set SERVICE_PORT to use another port")
 
 
 def when_ready(server: Any) -> None:
-    """Train at the first start."""
-    if _settings.train and not (_settings.artifact_folder / CARD_FILE).exists():
-        server.log.info("no classifier in %s: training one", _settings.artifact_folder)
-        start_training()
+    """Train the classifiers that are missing."""
+    for task, folder in _settings.artifacts.items():
+        if _settings.train and not (folder / CARD_FILE).exists():
+            server.log.info("no classifier in %s: training one", folder)
+            start_training(task)
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Choose where the worker is to count: in a row that no living one uses."""
+    """Choose the row in which the worker counts: one that no live worker uses."""
     taken = {other.metrics_row for other in server.WORKERS.values()}
-    # Should all be taken, some share the last one, which may lose a count now and then.
+    # If all are taken, workers share the last one, which may lose a count now and then.
     worker.metrics_row = next((row for row in range(_metrics.rows) if row not in taken), _metrics.rows - 1)
 
 
 def post_fork(server: Any, worker: Any) -> None:  # noqa: ARG001
-    """Let the worker count there."""
+    """Let the worker count in that row."""
     _metrics.take_row(worker.metrics_row)
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ARG001
-    """Take what has been loaded out of the garbage collector's rounds: it stays until the end."""
+    """Exclude everything loaded so far from garbage collection: it is needed until the worker exits."""
     gc.collect()
     gc.freeze()
 
 
 def worker_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
-    """Note, in the worker, that it ends as it should, if it does."""
+    """Record, in the worker, that it exits normally, if it does."""
     reason = sys.exception()
     if isinstance(reason, SystemExit) and not reason.code:
         _metrics.end_row()
 
 
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ARG001
-    """Count, in the master, a worker that ended without a note."""
+    """Count, in the master, a worker that did not exit normally."""
     _metrics.close_row(worker.metrics_row)
 
 
 def on_exit(server: Any) -> None:  # noqa: ARG001
-    """Stop the training with the service; it goes on at the next start."""
+    """Stop the training together with the service; it resumes at the next start."""
     stop_training()

@@ -1,4 +1,4 @@
-"""What every answer carries besides its body: an id to find it by in the log, and what keeps browsers from harm."""
+"""Headers of every answer: the request ID, security headers for browsers, and CORS."""
 
 import os
 import re
@@ -25,19 +25,19 @@ Fields = list[tuple[bytes, bytes]]
 
 
 def name_request(sent: str) -> str:
-    """Return the id of a request: what its header says if that is plain, else a new one."""
+    """Return the ID of a request: the one it sent, if valid, else a new one."""
     return sent if _ID.fullmatch(sent) else os.urandom(16).hex()
 
 
 def dressed(fields: Fields, request_id: str) -> Fields:
-    """Return the fields of an answer with those that every answer has; what is there already stays."""
+    """Return headers with those that every answer has; existing ones are not replaced."""
     there = {name for name, _ in fields}
     safe = [(name, value) for name, value in _SAFE.items() if name not in there]
     return [*fields, *safe, (REQUEST_ID.lower().encode(), request_id.encode())]
 
 
 def shared(origin: str, origins: Collection[str]) -> Fields:
-    """Return what lets a page of this origin read the answer; nothing unless the origin is one of those allowed."""
+    """Return the CORS headers that let a page of this origin read the answer, if the origin is allowed."""
     if origin not in origins:
         return [(b"vary", b"Origin")] if origins else []
     return [
@@ -48,5 +48,5 @@ def shared(origin: str, origins: Collection[str]) -> Fields:
 
 
 def preflight() -> Fields:
-    """Return what a browser asks for before it sends a request from a page of another origin."""
+    """Return the headers of the answer to a CORS preflight request."""
     return list(_PREFLIGHT.items())

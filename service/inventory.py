@@ -1,4 +1,4 @@
-"""What is known of the data set, from its tables, and some of its pictures."""
+"""Figures of the data set, from its tables, and some of its pictures."""
 
 import sys
 import threading
@@ -20,7 +20,7 @@ from service.problems import Problem
 
 DEFAULT_COUNT: Final = 12
 MAX_COUNT: Final = 48
-SIDE: Final = 64  # pixels of a picture that is shown
+SIDE: Final = 64  # of a thumbnail, in pixels
 MAX_BINS: Final = 30
 SWITCH_S: Final = 0.0005
 
@@ -28,14 +28,14 @@ SWITCH_S: Final = 0.0005
 @dataclass(frozen=True)
 class _Known:
     summary: dict[str, Any]
-    last_frames: Source  # one of each track: all examples would take 20 MB in each worker
+    last_frames: Source  # one per track: all examples would take 20 MB in each worker
 
 
 class Inventory:
-    """Reads the tables of the data set when it is asked first, and keeps what it has found out until the process ends.
+    """Reads the tables of the data set at the first request and keeps the result until the process ends.
 
     Args:
-        task_name: whose data set it is.
+        task_name: task of the data set.
         location: folder or archive; None to look for it in the store.
         store: see `data.source.find_source`.
     """
@@ -46,15 +46,15 @@ class Inventory:
         self._known: _Known | None = None
 
     def summary(self) -> dict[str, Any]:
-        """Return what the contract says of the data set, in JSON types.
+        """Return the figures of the data set in JSON types.
 
         Raises:
-            Problem: there is none.
+            Problem: there is no data set.
         """
         return self._read().summary
 
     def pictures(self, class_index: int, count: int) -> list[dict[str, Any]]:
-        """Return up to so many pictures of a class, one of each track, in JSON types.
+        """Return up to `count` pictures of a class, one per track, in JSON types.
 
         Raises:
             Problem: there is no data set, no such class, or a picture cannot be read.
@@ -62,7 +62,7 @@ class Inventory:
         known = self._read()
         classes = len(known.summary["classes"])
         if class_index >= classes:
-            raise Problem("not_found", f"There is no class {class_index}; there are {classes}, from 0 on.")
+            raise Problem("not_found", f"There is no class {class_index}; classes are numbered 0 to {classes - 1}.")
         examples = choose_one_per_track(known.last_frames, class_index, count)
         try:
             pixels = decode_examples(known.last_frames, examples, SIDE)
@@ -91,21 +91,21 @@ class Inventory:
 
 
 def read_count(text: str) -> int:
-    """Return how many pictures are asked for.
+    """Return the requested number of pictures.
 
     Raises:
-        Problem: not a number from 1 to `MAX_COUNT`.
+        Problem: it is not an integer from 1 to `MAX_COUNT`.
     """
     if not (len(text) <= 2 and text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_COUNT):
-        raise Problem("bad_request", f"count must be a whole number from 1 to {MAX_COUNT}, not {text!r}.")
+        raise Problem("bad_request", f"count must be an integer from 1 to {MAX_COUNT}, not {text!r}.")
     return int(text)
 
 
 @contextmanager
 def _giving_way() -> Iterator[None]:
-    """Let this thread compute without keeping others waiting: they get the interpreter ten times as soon as usual.
+    """Let other threads get the interpreter ten times as fast as usual while this one computes.
 
-    Reading the tables takes a second or two in each worker, in which answers would take tens of milliseconds longer.
+    Reading the tables takes a second or two in each worker; answers would take tens of milliseconds longer meanwhile.
     """
     usual = sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_S)
@@ -139,7 +139,7 @@ def _summarise(source: Source, task: Task) -> dict[str, Any]:
 
 
 def _histogram(values: npt.NDArray[np.int64]) -> dict[str, list[int]]:
-    """Count whole numbers in at most `MAX_BINS` bins, each up to its upper edge, which it does not hold."""
+    """Count integers in at most `MAX_BINS` bins; the upper edge of a bin is excluded."""
     least, most = int(values.min()), int(values.max())
     step = -(-(most + 1 - least) // MAX_BINS)
     edges = np.arange(least, most + 1 + step, step)

@@ -1,8 +1,9 @@
-"""The log: one line for each event, JSON for programs or text for people."""
+"""The log: one line per event, as JSON for programs or as text for people."""
 
 import json
 import logging
 import logging.config
+import warnings
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ _requests = logging.getLogger("service.requests")
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes a record as one JSON object: time in UTC, level, logger, message, and what is known of the request."""
+    """Formats a record as one JSON object: time in UTC, level, logger, message, and the fields of the request."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -32,18 +33,30 @@ class JsonFormatter(logging.Formatter):
 
 
 class Logger(glogging.Logger):
-    """gunicorn's logger, writing our lines; requests are logged by `log_request`, so it logs none."""
+    """gunicorn's logger with our format; it logs no requests, because `log_request` does."""
 
     access_log_enabled = False
 
     def setup(self, cfg: Any) -> None:
-        """Make the log what the settings say."""
+        """Configure the log according to the settings."""
         super().setup(cfg)
         logging.config.dictConfig(_configuration(read_settings().log_format))
+        # Warnings of libraries, about a damaged photo for example, are events like others.
+        warnings.formatwarning = _as_line
+        logging.captureWarnings(True)
+
+
+def _as_line(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    """Return a warning as one line, without the source code that Python would add."""
+    del line
+    text = " ".join(str(message).split())
+    return f"{category.__name__}: {text} ({filename}:{lineno})"
 
 
 def _configuration(style: str) -> dict[str, Any]:
-    """Return the configuration of `logging` for a style, `json` or `text`; everything goes to standard error."""
+    """Return the configuration of `logging` for a format, `json` or `text`; everything goes to standard error."""
     formatter = (
         {"()": "service.logs.JsonFormatter"} if style == "json" else {"format": "%(asctime)s %(levelname)s %(message)s"}
     )
@@ -58,7 +71,7 @@ def _configuration(style: str) -> dict[str, Any]:
 
 
 def log_request(request_id: str, method: str, path: str, status: int, seconds: float) -> None:
-    """Log an answer; its level is that of its status."""
+    """Log an answer, as an error if its status is 500."""
     _requests.log(
         logging.ERROR if status == 500 else logging.INFO,
         "%s %s: %d in %.1f ms, %s",

@@ -1,19 +1,20 @@
-"""What the service counts, over all its workers, for Prometheus.
+"""Metrics of all workers, for Prometheus.
 
-The master makes one table before it forks; it lies in memory that all share, and each worker adds to a row of its own.
-So nothing is locked between processes, nothing is written to files, and what a worker has counted outlives it.
+The master creates one table in shared memory before it forks, and each worker adds to a row of its own. So there are no
+locks between processes and no files, and the counts of a worker outlive it.
 """
 
 import mmap
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
-from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.registry import Collector
 
 from model.prediction import Prediction
 from model.progress import TrainingState
@@ -29,168 +30,228 @@ VERDICTS: Final = ("confident", "unsure", "not_recognised")
 SECONDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 PROBABILITIES: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 MAX_CLASSES: Final = 256
-SPARE_ROWS: Final = 64  # for workers that live at the same time as their successors
+SPARE_ROWS: Final = 64  # for workers that overlap with their successors
+
+Series = tuple[str, ...]
 
 
-def _histogram(name: str, bounds: tuple[float, ...]) -> list[tuple[str, str]]:
-    return [(name, str(bound)) for bound in bounds] + [(name, "+Inf"), (name, "sum")]
+def _histogram(name: str, bounds: tuple[float, ...]) -> list[Series]:
+    return [*((name, str(bound)) for bound in bounds), (name, "+Inf"), (name, "sum")]
 
 
-_SERIES: Final = [
+# The columns of the table: first those of the process, then those of each task.
+_PROCESS_SERIES: Final[list[Series]] = [
     *(("requests", route, status) for route in ROUTES for status in STATUSES),
-    *(series for stage in STAGES for series in _histogram(stage, SECONDS)),
-    *_histogram("probability", PROBABILITIES),
-    *(("verdict", verdict) for verdict in VERDICTS),
-    *(("class", str(index)) for index in range(MAX_CLASSES)),
-    ("ready",),
     ("waiting",),
     ("rejected",),
     ("worker_deaths",),
     ("ended",),
 ]
-_COLUMN: Final = {series: column for column, series in enumerate(_SERIES)}
+_TASK_SERIES: Final[list[Series]] = [
+    *(series for stage in STAGES for series in _histogram(stage, SECONDS)),
+    *_histogram("probability", PROBABILITIES),
+    *(("verdict", verdict) for verdict in VERDICTS),
+    *(("class", str(index)) for index in range(MAX_CLASSES)),
+    ("ready",),
+]
+_COLUMN: Final = {series: column for column, series in enumerate(_PROCESS_SERIES)}
 _WAITING: Final = _COLUMN["waiting",]
-_BUCKETS: Final = {name: _COLUMN[name, str(SECONDS[0])] for name in STAGES} | {
-    "probability": _COLUMN["probability", str(PROBABILITIES[0])]
-}  # the first of each histogram
+_BOUNDS: Final = dict.fromkeys(STAGES, SECONDS) | {"probability": PROBABILITIES}
 
 
-def _observed(name: str, bounds: tuple[float, ...], value: float) -> list[tuple[int, float]]:
-    """Return what a value adds to the columns of a histogram."""
-    first = _BUCKETS[name]
-    return [(first + bisect_left(bounds, value), 1.0), (first + len(bounds) + 1, value)]
+@dataclass(frozen=True)
+class TaskState:
+    """The state of a task at the time of a scrape: version of its classifier, if any, and its training, if any."""
+
+    version: str | None = None
+    training: TrainingState | None = None
 
 
-class Metrics(Collector):
-    """A table of counts, shared by all processes that are forked after it was made.
-
-    `model` holds labels of the classifier in use, empty as long as there is none; `progress` is that of a training.
+class Metrics:
+    """A table of counts, shared by all processes that are forked after it was created.
 
     Args:
-        workers: how many processes are to count at the same time.
+        tasks: names of the tasks that are served.
+        workers: number of processes that count at the same time.
     """
 
-    def __init__(self, workers: int = 1) -> None:
-        rows = workers + SPARE_ROWS
-        memory = mmap.mmap(-1, rows * len(_SERIES) * 8)
-        self._table = np.frombuffer(memory, np.float64).reshape(rows, len(_SERIES))
-        self._row: Any = memoryview(self._table[0])  # its items are written faster than numpy's
+    def __init__(self, tasks: Collection[str], workers: int = 1) -> None:
+        rows, columns = workers + SPARE_ROWS, len(_PROCESS_SERIES) + len(tasks) * len(_TASK_SERIES)
+        memory = mmap.mmap(-1, rows * columns * 8)
+        self._table = np.frombuffer(memory, np.float64).reshape(rows, columns)
+        self._row: Any = memoryview(self._table[0])  # writing its items is faster than with numpy
         self._lock = threading.Lock()  # between the threads of a process
-        self.model: dict[str, str] = {}
-        self.progress: TrainingState | None = None
+        self._tasks = {
+            task: TaskMetrics(self, len(_PROCESS_SERIES) + number * len(_TASK_SERIES))
+            for number, task in enumerate(tasks)
+        }
 
     @property
     def rows(self) -> int:
-        """How many processes can count at the same time."""
+        """Number of processes that can count at the same time."""
         return len(self._table)
 
+    def of(self, task: str) -> "TaskMetrics":
+        """Return the metrics of a task."""
+        return self._tasks[task]
+
     def take_row(self, row: int) -> None:
-        """Count in this row from now on; no other living process may."""
+        """Count in this row from now on; no other live process may use it."""
         self._row = memoryview(self._table[row])
 
     def count_request(self, route: str, status: int) -> None:
         """Count an answer."""
         known = str(status) if str(status) in STATUSES else "other"
         series = "requests", route if route in ROUTES else "other", known
-        self._add([(_COLUMN[series], 1.0)])
-
-    def set_ready(self) -> None:
-        """Note that this process has a classifier."""
-        self._row[_COLUMN["ready",]] = 1
+        self.add([(_COLUMN[series], 1.0)])
 
     def set_waiting(self, count: int) -> None:
-        """Say how many requests wait in this process."""
+        """Set the number of requests that are waiting in this process."""
         self._row[_WAITING] = count
 
     def count_rejected(self) -> None:
-        """Count a request that found no place to wait."""
-        self._add([(_COLUMN["rejected",], 1.0)])
+        """Count a request that was rejected because too many were waiting."""
+        self.add([(_COLUMN["rejected",], 1.0)])
 
     def end_row(self) -> None:
-        """Note that this process ends as it should."""
+        """Record that this process exits normally."""
         self._row[_COLUMN["ended",]] = 1
 
     def close_row(self, row: int) -> None:
-        """Let a row be used anew; count a death if its process left no note of its end."""
+        """Free a row; count a worker death unless its process exited normally."""
         if not self._table[row, _COLUMN["ended",]]:
-            self._add([(_COLUMN["worker_deaths",], 1.0)])
-        self._table[row, [_COLUMN[name,] for name in ("ended", "ready", "waiting")]] = 0
+            self.add([(_COLUMN["worker_deaths",], 1.0)])
+        self._table[row, [_COLUMN["ended",], _WAITING, *(task.column["ready",] for task in self._tasks.values())]] = 0
 
-    def count_answer(self, prediction: Prediction, stages: Stages) -> None:
-        """Count an answer about a picture, and how long its stages took."""
-        amounts = [
-            (_COLUMN["class", str(min(prediction.class_index, MAX_CLASSES - 1))], 1.0),
-            (_COLUMN["verdict", prediction.verdict], 1.0),
-            *_observed("probability", PROBABILITIES, prediction.probability),
-        ]
-        for name, seconds in stages.seconds:
-            amounts += _observed(name, SECONDS, seconds)
-        self._add(amounts)
-
-    def render(self) -> bytes:
-        """Return everything in the text format of Prometheus."""
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(self)
-        return generate_latest(registry)
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield everything, added up over the workers."""
-        totals = self._table.sum(axis=0)
-
-        def total(*series: str) -> float:
-            return float(totals[_COLUMN[series]])
-
-        requests = CounterMetricFamily("sign_requests", "Answers by route and status.", labels=("route", "status"))
-        for route in ROUTES:
-            for status in STATUSES:
-                if count := total("requests", route, status):
-                    requests.add_metric((route, status), count)
-        yield requests
-        seconds = HistogramMetricFamily("sign_stage_seconds", "Time of each stage of an answer.", labels=("stage",))
-        for stage in STAGES:
-            seconds.add_metric((stage,), self._buckets(totals, stage, SECONDS), total(stage, "sum"))
-        yield seconds
-        yield HistogramMetricFamily(
-            "sign_probability",
-            "Largest calibrated probability of each answer.",
-            buckets=self._buckets(totals, "probability", PROBABILITIES),
-            sum_value=total("probability", "sum"),
-        )
-        verdicts = CounterMetricFamily("sign_verdicts", "Answers by verdict.", labels=("verdict",))
-        for verdict in VERDICTS:
-            verdicts.add_metric((verdict,), total("verdict", verdict))
-        yield verdicts
-        classes = CounterMetricFamily("sign_classes", "Answers by the most probable class.", labels=("class_index",))
-        for index in range(MAX_CLASSES):
-            if count := total("class", str(index)):
-                classes.add_metric((str(index),), count)
-        yield classes
-        yield GaugeMetricFamily("sign_workers_ready", "Workers that have a classifier.", value=total("ready"))
-        yield GaugeMetricFamily("sign_requests_waiting", "Requests that wait for an answer.", value=total("waiting"))
-        yield CounterMetricFamily(
-            "sign_requests_rejected", "Requests that found no place to wait.", value=total("rejected")
-        )
-        yield CounterMetricFamily("sign_worker_deaths", "Workers that ended unasked.", value=total("worker_deaths"))
-        model = GaugeMetricFamily("sign_model", "The classifier in use.", labels=tuple(self.model))
-        if self.model:
-            model.add_metric(tuple(self.model.values()), 1)
-        yield model
-        if self.progress is not None:
-            yield GaugeMetricFamily("sign_training_epochs", "Finished epochs.", value=self.progress.epoch or 0)
-            yield GaugeMetricFamily("sign_training_epochs_wanted", "All epochs.", value=self.progress.epochs or 0)
-
-    def _add(self, amounts: list[tuple[int, float]]) -> None:
+    def add(self, amounts: list[tuple[int, float]]) -> None:
         """Add amounts to columns of this process."""
         with self._lock:
             for column, amount in amounts:
                 self._row[column] += amount
 
-    @staticmethod
-    def _buckets(
-        totals: "np.ndarray[tuple[int], np.dtype[np.float64]]", name: str, bounds: tuple[float, ...]
-    ) -> list[tuple[str, float]]:
-        names = [*map(str, bounds), "+Inf"]
-        return list(zip(names, np.cumsum([totals[_COLUMN[name, bound]] for bound in names]).tolist(), strict=True))
+    def set(self, column: int, value: float) -> None:
+        """Set a column of this process."""
+        self._row[column] = value
+
+    def render(self, states: Mapping[str, TaskState]) -> bytes:
+        """Return everything in Prometheus' text format, with the states of the tasks."""
+        return generate_latest(_Scrape(self._families(states)))
+
+    def _families(self, states: Mapping[str, TaskState]) -> Iterator[Metric]:
+        """Yield everything, summed over the workers."""
+        totals = self._table.sum(axis=0)
+        yield from _process_families(totals)
+        yield from _task_families({task: _TaskTotals(totals, each.column) for task, each in self._tasks.items()})
+        model = GaugeMetricFamily("sign_model", "The classifier in use.", labels=("task", "version"))
+        epochs = GaugeMetricFamily("sign_training_epochs", "Finished epochs.", labels=("task",))
+        wanted = GaugeMetricFamily("sign_training_epochs_wanted", "All epochs.", labels=("task",))
+        for task, state in states.items():
+            if state.version is not None:
+                model.add_metric((task, state.version), 1)
+            if state.training is not None:
+                epochs.add_metric((task,), state.training.epoch or 0)
+                wanted.add_metric((task,), state.training.epochs or 0)
+        yield model
+        yield from (family for family in (epochs, wanted) if family.samples)
 
 
-shared: Metrics | None = None  # what gunicorn's master made for its workers
+class TaskMetrics:
+    """The counts of one task.
+
+    Args:
+        metrics: the table.
+        first: the first column of the task.
+
+    Attributes:
+        column: maps a series to its column.
+    """
+
+    def __init__(self, metrics: Metrics, first: int) -> None:
+        self._metrics = metrics
+        self.column = {series: first + number for number, series in enumerate(_TASK_SERIES)}
+        self._buckets = {name: self.column[name, str(bounds[0])] for name, bounds in _BOUNDS.items()}
+
+    def set_ready(self) -> None:
+        """Record that this process has a classifier."""
+        self._metrics.set(self.column["ready",], 1)
+
+    def count_answer(self, prediction: Prediction, stages: Stages) -> None:
+        """Count the answer for a picture and the duration of its stages."""
+        amounts = [
+            (self.column["class", str(min(prediction.class_index, MAX_CLASSES - 1))], 1.0),
+            (self.column["verdict", prediction.verdict], 1.0),
+            *self._observed("probability", prediction.probability),
+        ]
+        for name, seconds in stages.seconds:
+            amounts += self._observed(name, seconds)
+        self._metrics.add(amounts)
+
+    def _observed(self, name: str, value: float) -> list[tuple[int, float]]:
+        """Return what a value adds to the columns of a histogram."""
+        first, bounds = self._buckets[name], _BOUNDS[name]
+        return [(first + bisect_left(bounds, value), 1.0), (first + len(bounds) + 1, value)]
+
+
+class _Scrape(Collector):
+    """Metric families as prometheus_client expects them."""
+
+    def __init__(self, families: Iterator[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        """Return the families."""
+        return self._families
+
+
+@dataclass(frozen=True)
+class _TaskTotals:
+    """The columns of a task, summed over the workers."""
+
+    totals: "np.ndarray[tuple[int], np.dtype[np.float64]]"
+    column: Mapping[Series, int]
+
+    def total(self, *series: str) -> float:
+        return float(self.totals[self.column[series]])
+
+    def buckets(self, name: str) -> list[tuple[str, float]]:
+        names = [*map(str, _BOUNDS[name]), "+Inf"]
+        return list(zip(names, np.cumsum([self.total(name, bound) for bound in names]).tolist(), strict=True))
+
+
+def _process_families(totals: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> Iterator[Metric]:
+    def total(*series: str) -> float:
+        return float(totals[_COLUMN[series]])
+
+    requests = CounterMetricFamily("sign_requests", "Answers by route and status.", labels=("route", "status"))
+    for route in ROUTES:
+        for status in STATUSES:
+            if count := total("requests", route, status):
+                requests.add_metric((route, status), count)
+    yield requests
+    yield GaugeMetricFamily("sign_requests_waiting", "Requests that wait for an answer.", value=total("waiting"))
+    yield CounterMetricFamily(
+        "sign_requests_rejected", "Requests rejected because too many were waiting.", value=total("rejected")
+    )
+    yield CounterMetricFamily("sign_worker_deaths", "Workers that did not exit normally.", value=total("worker_deaths"))
+
+
+def _task_families(tasks: Mapping[str, _TaskTotals]) -> Iterator[Metric]:
+    seconds = HistogramMetricFamily("sign_stage_seconds", "Duration of each stage.", labels=("task", "stage"))
+    probability = HistogramMetricFamily("sign_probability", "Probability of each answer.", labels=("task",))
+    verdicts = CounterMetricFamily("sign_verdicts", "Answers by verdict.", labels=("task", "verdict"))
+    classes = CounterMetricFamily("sign_classes", "Answers by most probable class.", labels=("task", "class_index"))
+    ready = GaugeMetricFamily("sign_workers_ready", "Workers that have a classifier.", labels=("task",))
+    for task, each in tasks.items():
+        for stage in STAGES:
+            seconds.add_metric((task, stage), each.buckets(stage), each.total(stage, "sum"))
+        probability.add_metric((task,), each.buckets("probability"), each.total("probability", "sum"))
+        for verdict in VERDICTS:
+            verdicts.add_metric((task, verdict), each.total("verdict", verdict))
+        for index in range(MAX_CLASSES):
+            if count := each.total("class", str(index)):
+                classes.add_metric((task, str(index)), count)
+        ready.add_metric((task,), each.total("ready"))
+    yield from (seconds, probability, verdicts, classes, ready)
+
+
+shared: Metrics | None = None  # created by gunicorn's master for its workers

@@ -1,20 +1,21 @@
-"""From a request to the bytes of the pictures in it, in whichever of the ways they were sent."""
+"""Reads the pictures in a request: raw, in a form or in JSON."""
 
 import base64
 import json
 
-from flask import current_app, request
+from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from data.images import MAX_BYTES, MEDIA_TYPES
+from service.components import components
 from service.problems import Problem
 
 JSON = "application/json"
 RAW_TYPES = frozenset({*MEDIA_TYPES, "image/jpg", "application/octet-stream"})
 FORM = "multipart/form-data"
-# A picture in base64 takes a third more than its bytes; the rest is room for the JSON or multipart around it.
+# Base64 adds a third; the rest is for the JSON or multipart around the picture.
 MAX_BODY_BYTES = MAX_BYTES * 4 // 3 + 64 * 1024
-MAX_ADDRESS_BYTES = 16 * 1024  # of a JSON body with an address in it
+MAX_URL_BODY_BYTES = 16 * 1024  # of a JSON body with a URL
 MAX_BATCH = 256
 MAX_BATCH_BYTES = 64 * 1024**2
 BATCH_TOO_LARGE = f"A batch may have at most {MAX_BATCH} pictures and {MAX_BATCH_BYTES:,} bytes in all."
@@ -25,10 +26,10 @@ def read_picture(*, by_url: bool = True) -> bytes:
     """Return the bytes of the one picture in the request: raw, in a form or in JSON.
 
     Args:
-        by_url: whether the JSON may also hold the picture's address.
+        by_url: whether the JSON may contain the URL of the picture instead.
 
     Raises:
-        Problem: there is none, it is too large, or it was sent in a way that is not offered.
+        Problem: there is no picture, it is too large, or it was sent in an unsupported way.
     """
     payload: bytes
     if request.mimetype == FORM:
@@ -50,10 +51,10 @@ def read_picture(*, by_url: bool = True) -> bytes:
 
 
 def read_pictures() -> list[tuple[str, bytes]]:
-    """Return name and bytes of each picture in a form, in the order of its fields `image`.
+    """Return file name and bytes of each picture in a form, in the order of its fields `image`.
 
     Raises:
-        Problem: no form, none in it, or more than `MAX_BATCH` or `MAX_BATCH_BYTES`.
+        Problem: it is not a form, has no pictures, or more than `MAX_BATCH` or `MAX_BATCH_BYTES`.
     """
     request.max_content_length = request.max_form_memory_size = MAX_BATCH_BYTES
     request.max_form_parts = MAX_BATCH + 1
@@ -64,7 +65,7 @@ def read_pictures() -> list[tuple[str, bytes]]:
     except RequestEntityTooLarge as error:
         raise Problem("too_large", BATCH_TOO_LARGE) from error
     if "image" in request.form:
-        raise Problem("bad_request", "Each field `image` must be a file, with a name.")
+        raise Problem("bad_request", "Each field `image` must be a file with a file name.")
     if not files:
         raise Problem("nothing_sent", "The form has no file in the field `image`.")
     if len(files) > MAX_BATCH:
@@ -72,25 +73,25 @@ def read_pictures() -> list[tuple[str, bytes]]:
     return [(file.filename or "", file.read()) for file in files]
 
 
-def address_in(body: bytes) -> str | None:
-    """Return the address that a JSON body gives its picture by, if it does and is short enough.
+def url_in(body: bytes) -> str | None:
+    """Return the URL of the picture in a JSON body, or None if it has none or is too long.
 
     Raises:
-        Problem: it is no JSON of a picture.
+        Problem: it is not valid JSON for a picture.
     """
-    if len(body) > MAX_ADDRESS_BYTES:
+    if len(body) > MAX_URL_BODY_BYTES:
         return None
     name, value = _read_json(body)
     return value if name == "url" else None
 
 
 def _read_json(body: bytes, *, by_url: bool = True) -> tuple[str, str]:
-    """Return in which way a JSON body gives its picture, `image` or `url`, and what it says there.
+    """Return the one member of a JSON body, `image` or `url`, and its value.
 
     Raises:
-        Problem: it is no such JSON.
+        Problem: it is not such JSON.
     """
-    ways = {"image": '{"image": "<base64>"}', **({"url": '{"url": "<address>"}'} if by_url else {})}
+    ways = {"image": '{"image": "<base64>"}', **({"url": '{"url": "<URL>"}'} if by_url else {})}
     try:
         found = json.loads(body)
     except RecursionError as error:
@@ -107,12 +108,12 @@ def _read_json(body: bytes, *, by_url: bool = True) -> tuple[str, str]:
 
 def _from_json(by_url: bool) -> bytes:
     name, value = _read_json(request.get_data(cache=False), by_url=by_url)
-    if name == "url":  # one that is fetched does not come here
-        if current_app.extensions["settings"].allow_urls:
-            raise Problem("bad_request", f"A body with an address may have at most {MAX_ADDRESS_BYTES:,} bytes.")
-        raise Problem("not_implemented", "This service does not fetch images by URL; send the image.")
+    if name == "url":  # if it was fetched, this function is not called
+        if components().settings.allow_urls:
+            raise Problem("bad_request", f"A body with a URL may have at most {MAX_URL_BODY_BYTES:,} bytes.")
+        raise Problem("not_implemented", "Fetching images by URL is disabled; send the image itself.")
     if value.startswith("data:"):
-        raise Problem("bad_request", "`image` is a data URL; send only what stands behind its comma.")
+        raise Problem("bad_request", "`image` is a data URL; send only the part after the comma.")
     try:
         return base64.b64decode(value, validate=True)
     except ValueError as error:

@@ -13,18 +13,18 @@ from service.answers import as_sentence
 
 
 def main(arguments: list[str]) -> int:
-    """Print an answer for each picture; return 1 if there is none for one of them, else 0."""
+    """Print an answer for each picture; return 1 if one of them cannot be read, else 0."""
     parser = argparse.ArgumentParser(prog="python -m service.predict", description=__doc__)
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="file of a picture")
-    parser.add_argument("--top-k", type=int, default=5, help="alternatives to list (default: %(default)s)")
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="image file")
+    parser.add_argument("--top-k", type=int, default=5, help="number of alternatives (default: %(default)s)")
     parser.add_argument("--explain", action="store_true", help="add the heat map, with --json")
-    parser.add_argument("--json", action="store_true", help="print one line of JSON for each picture")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON per picture")
     parser.add_argument("--artifact", type=Path, default=ARTIFACTS / "traffic_sign", help="folder of the classifier")
     options = parser.parse_args(arguments)
     if options.explain and not options.json:
-        parser.error("--explain needs --json")
+        parser.error("--explain requires --json")
     if options.top_k < 1:
-        parser.error("--top-k is 1 or more")
+        parser.error("--top-k must be at least 1")
     try:
         classifier = Classifier.load(options.artifact)
     except ArtifactError as error:
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _percent(probability: float) -> str:
-    """Return a share for people: nothing is certain, and nothing is impossible."""
+    """Return a probability as a percentage; never 0% or 100%."""
     if probability > 0.999:
         return "> 99.9%"
     return f"{probability:.1%}" if probability >= 0.001 else "< 0.1%"

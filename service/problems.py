@@ -1,4 +1,4 @@
-"""Every way a request can fail, in one table, answered as RFC 9457 `application/problem+json`."""
+"""Every way in which a request can fail, in one table, sent as RFC 9457 `application/problem+json`."""
 
 import json
 import logging
@@ -16,43 +16,43 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of problem: its HTTP status and a title that is the same each time it occurs."""
+    """A kind of problem: its HTTP status and a title that is the same for every occurrence."""
 
     status: int
     title: str
 
 
 KINDS = {
-    "bad_request": Kind(400, "The request is not understood"),
+    "bad_request": Kind(400, "Invalid request"),
     "nothing_sent": Kind(400, "No image was sent"),
-    "unauthorised": Kind(401, "A key is needed"),
-    "foreign_page": Kind(403, "Pages of other origins may not do this"),
-    "not_found": Kind(404, "There is nothing at this address"),
-    "no_data": Kind(404, "There is no data set"),
-    "method_not_allowed": Kind(405, "This address does not take this method"),
+    "unauthorised": Kind(401, "An API key is required"),
+    "foreign_page": Kind(403, "This origin is not allowed"),
+    "not_found": Kind(404, "Not found"),
+    "no_data": Kind(404, "No data set"),
+    "method_not_allowed": Kind(405, "Method not allowed"),
     "too_large": Kind(413, "The request is too large"),
-    "unsupported_type": Kind(415, "This type of content is not accepted"),
-    "url_refused": Kind(400, "This address is not fetched"),
-    "url_failed": Kind(422, "Nothing could be fetched from this address"),
+    "unsupported_type": Kind(415, "Unsupported content type"),
+    "url_refused": Kind(400, "This URL is not allowed"),
+    "url_failed": Kind(422, "Fetching the URL failed"),
     "unreadable_image": Kind(422, "The image cannot be read"),
-    "timeout": Kind(408, "The request did not come to its end in time"),
+    "timeout": Kind(408, "The request timed out"),
     "too_busy": Kind(429, "The service is too busy"),
     "too_many": Kind(429, "Too many requests from one client"),
-    "address_too_long": Kind(414, "The address is too long"),
+    "address_too_long": Kind(414, "The URL is too long"),
     "headers_too_large": Kind(431, "The headers are too large"),
-    "internal": Kind(500, "Something went wrong in the service"),
-    "not_implemented": Kind(501, "This is not offered"),
+    "internal": Kind(500, "Internal error"),
+    "not_implemented": Kind(501, "This is disabled"),
     "not_ready": Kind(503, "No classifier is ready yet"),
-    "not_counted": Kind(503, "Requests cannot be counted now"),
+    "not_counted": Kind(503, "Rate limiting is unavailable"),
     "too_many_connections": Kind(503, "Too many connections are open"),
-    "storage_full": Kind(507, "The picture cannot be kept"),
+    "storage_full": Kind(507, "The picture cannot be stored"),
 }
 MEDIA_TYPE = "application/problem+json"
-BUG = "The service met an unexpected error; its log says more."
-TOO_LARGE = f"An image may have at most {MAX_BYTES:,} bytes, and a form holds nothing else."
+BUG = "An unexpected error occurred; see the log of the service."
+TOO_LARGE = f"An image may have at most {MAX_BYTES:,} bytes, and a form may contain only the image."
 _DETAILS = {
-    "not_found": "There is nothing at this address; /docs/ shows what there is.",
-    "method_not_allowed": "This address takes other methods, which the header Allow names; /docs/ shows what there is.",
+    "not_found": "This path does not exist; see /docs/.",
+    "method_not_allowed": "Use one of the methods in the header Allow; see /docs/.",
     "too_large": TOO_LARGE,
 }
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_type"}
@@ -60,9 +60,9 @@ _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415
 
 @dataclass
 class Problem(Exception):
-    """A request that fails; raised anywhere below a route.
+    """A request that fails; may be raised anywhere below a route.
 
-    `kind` is a key of `KINDS`, `detail` a sentence about this occurrence, `members` what the body holds besides.
+    `kind` is a key of `KINDS`, `detail` a sentence about this occurrence, `members` are further members of the body.
     """
 
     kind: str
@@ -87,16 +87,16 @@ class Problem(Exception):
         return KINDS[self.kind].status
 
     def encoded(self) -> bytes:
-        """Return the body as it is sent, of type `MEDIA_TYPE`."""
+        """Return the encoded body, of type `MEDIA_TYPE`."""
         return json.dumps(self.body()).encode()
 
     def response(self) -> Response:
-        """Return the answer of the application."""
+        """Return the Flask response."""
         return Response(self.encoded(), self.status, self.headers, content_type=MEDIA_TYPE)
 
 
 def register(app: Flask) -> None:
-    """Make an app answer every failure with a problem, Flask's own ones and bugs included."""
+    """Let an app answer every failure with a problem, including Flask's own errors and bugs."""
 
     @app.errorhandler(Problem)
     def answer_problem(problem: Problem) -> Response:

@@ -1,4 +1,4 @@
-"""Settings of the service, from environment variables that begin with SERVICE_."""
+"""Settings of the service, from environment variables that start with SERVICE_."""
 
 import os
 import re
@@ -21,54 +21,66 @@ PREFIX = "SERVICE_"
 
 
 class SettingsError(Exception):
-    """A variable is unknown or its value is not allowed; the message names it."""
+    """A variable is unknown or has an invalid value; the message names it."""
 
 
 class Settings(BaseModel):
-    """One field for each variable; the variable's name is the prefix and the field's name in capitals."""
+    """One field per variable; its name is the prefix followed by the name of the field in capitals."""
 
     model_config = ConfigDict(frozen=True)
 
-    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for all")
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 listens on all interfaces")
     port: int = Field(9696, ge=1, le=65535, description="port to listen on")
     workers: int = Field(
-        default_factory=lambda: usable_cores(),
-        ge=1,
-        description="processes; by default one for each processor that may be used",
+        default_factory=lambda: usable_cores(), ge=1, description="worker processes (default: usable cores)"
     )
-    threads: int = Field(4, ge=1, description="threads of a process for batches, forms, JSON and large pictures")
-    queue: int = Field(64, ge=1, description="requests that may wait in a process; the next one gets 429")
-    task: str = Field("traffic_sign", description="what is trained if there is no classifier")
-    artifact: Path | None = Field(
-        None, description="folder of the classifier; by default `model/artifacts/` and the task"
+    threads: int = Field(4, ge=1, description="threads per process for batches, forms, JSON and large pictures")
+    inference_threads: int | None = Field(
+        None, ge=1, description="inference threads per process (default: usable cores divided by workers, at least 1)"
     )
-    store: Path | None = Field(None, description="folder of data and checkpoints; by default `data/store`")
+    queue: int = Field(64, ge=1, description="requests that may wait per process; further ones get 429")
+    task: str = Field("traffic_sign", description="task to serve, and to train if there is no classifier")
+    artifact: Path | None = Field(None, description="folder of the classifier (default: `model/artifacts/<task>`)")
+    store: Path | None = Field(
+        None, description="folder for data sets, feedback and checkpoints (default: `data/store`)"
+    )
     data: Path | None = Field(
-        None, description="the data set, a folder or archive; by default the one that is found in the store"
+        None,
+        description="data set to show and to train on at the first start, a folder or an archive (default: found in "
+        "the store)",
     )
     api_keys: str = Field(
-        "", repr=False, description="keys with commas between; if any, a request for a prediction needs one"
+        "",
+        repr=False,
+        description="comma-separated keys; if set, every prediction and feedback request needs one in the header "
+        "`X-API-Key`",
     )
-    rate_limit: str = Field("", description="predictions for each client, such as `100/minute`; empty for no limit")
+    rate_limit: str = Field(
+        "",
+        description="prediction and feedback requests allowed per client (API key, or else IP address), for example "
+        "`100/minute`; a batch counts as one",
+    )
     rate_limit_storage: str = Field(
-        "memory://", description="where they are counted: `memory://`, in each process for itself, or `redis://…`"
+        "memory://",
+        description="where requests are counted: `memory://` (per process) or `redis://…` (shared; needs the package "
+        "`redis`)",
     )
-    cors_origins: str = Field(
-        "", description="origins with commas between whose pages may read answers and leave feedback; none if empty"
+    cors_origins: str = Field("", description="comma-separated origins whose pages may read answers and send feedback")
+    log_format: Literal["json", "text"] = Field(
+        "json", description="log format: `json` (one object per line) or `text`"
     )
-    log_format: Literal["json", "text"] = Field("json", description="`json`, a line for an event, or `text` for people")
     log_requests: bool = Field(False, description="log every request, not only those that fail with 500")
-    allow_urls: bool = Field(False, description="fetch images that a request names by URL, from public addresses only")
-    feedback: bool = Field(True, description="keep pictures that people name, for a later training")
-    train: bool = Field(True, description="train at the first start if there is no classifier")
+    allow_urls: bool = Field(False, description="fetch pictures from URLs named in requests; public addresses only")
+    feedback: bool = Field(True, description="accept labelled pictures from users and keep them for later training")
+    train: bool = Field(True, description="train on startup if there is no classifier")
 
     @field_validator("api_keys")
     @classmethod
     def _be_keys(cls, value: str) -> str:
-        if not _parts(value):  # a variable that was meant to hold one must not open the door
-            raise ValueError("holds no key; leave the variable out to let everybody ask")
+        if not _parts(value):  # a variable that is set by mistake must not disable authentication
+            raise ValueError("contains no key; unset it to disable authentication")
         if not value.isascii():
-            raise ValueError("may hold ASCII characters only")
+            raise ValueError("may contain only ASCII characters")
         return value
 
     @field_validator("task")
@@ -83,7 +95,7 @@ class Settings(BaseModel):
     def _be_a_rate(cls, value: str) -> str:
         rates = limits.parse_many(value) if value else []
         if len(rates) > 1 or any(rate.amount < 1 for rate in rates):
-            raise ValueError("may hold one rate, of 1 or more")
+            raise ValueError("must be a single rate of at least 1, for example 100/minute")
         return value
 
     @field_validator("rate_limit_storage")
@@ -98,12 +110,12 @@ class Settings(BaseModel):
     def _be_origins(cls, value: str) -> str:
         for origin in _parts(value):
             if not re.fullmatch(r"https?://[^/*]+", origin):
-                raise ValueError(f"{origin} is no origin, such as https://example.org")
+                raise ValueError(f"{origin} is not an origin; use for example https://example.org")
         return value
 
     @property
     def keys(self) -> frozenset[str]:
-        """The keys, none if everybody may ask."""
+        """The valid keys; empty if no key is required."""
         return _parts(self.api_keys)
 
     @property
@@ -112,34 +124,39 @@ class Settings(BaseModel):
         return _parts(self.cors_origins)
 
     @property
+    def inference_pool(self) -> int:
+        """Number of inference threads per process."""
+        return self.inference_threads or max(1, usable_cores() // self.workers)
+
+    @property
     def offers(self) -> list[str]:
-        """What is switched on of that which may be off, sorted."""
+        """The enabled features, sorted."""
         return sorted(name for name, on in {"feedback": self.feedback, "urls": self.allow_urls}.items() if on)
 
     @property
-    def artifact_folder(self) -> Path:
-        """Where the classifier is, or will be."""
-        return self.artifact or ARTIFACTS / self.task
+    def artifacts(self) -> dict[str, Path]:
+        """The tasks that are served, one for now, and the folders of their classifiers, which may not exist yet."""
+        return {self.task: self.artifact or ARTIFACTS / self.task}
 
     @property
     def store_folder(self) -> Path:
-        """Where data, checkpoints and the progress of a training are."""
+        """Folder for data sets, feedback, checkpoints and the state of a training."""
         return self.store or STORE
 
 
 def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Return how many processors this process may keep busy: what it is bound to, and what its container is given."""
+    """Return the number of CPU cores that this process may use, by its affinity and the quota of its container."""
     cores = len(os.sched_getaffinity(0))
     try:
         share, period = quota.read_text(encoding="ascii").split()
-    except (OSError, ValueError):  # no container, or one of an older kind
+    except (OSError, ValueError):  # no container, or cgroups of version 1
         return cores
     return cores if share == "max" else max(1, min(cores, round(int(share) / int(period))))
 
 
 @contextmanager
 def _as_value_error(kind: type[Exception]) -> Iterator[None]:
-    """Turn another kind of error into that of which pydantic makes a message."""
+    """Turn another kind of error into a ValueError, which pydantic reports."""
     try:
         yield
     except kind as error:
@@ -154,7 +171,7 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read and check all settings.
 
     Raises:
-        SettingsError: an unknown variable with our prefix, or a value that is not allowed.
+        SettingsError: an unknown variable with our prefix, or an invalid value.
     """
     known = {PREFIX + name.upper(): name for name in Settings.model_fields}
     unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)

@@ -1,4 +1,4 @@
-"""How long the stages of an answer take."""
+"""Durations of the stages of an answer."""
 
 import time
 from typing import Final
@@ -8,24 +8,24 @@ HEADER: Final = "Server-Timing"
 
 
 class Stages:
-    """The stages of one answer, each of `STAGES`, with the seconds that they took, once for each picture."""
+    """The stages of one answer with their durations in seconds; each stage occurs once per picture."""
 
     def __init__(self) -> None:
         self.seconds: list[tuple[str, float]] = []
         self._began = 0.0
 
     def begin(self) -> None:
-        """Begin a stage."""
+        """Start the first stage."""
         self._began = time.perf_counter()
 
     def end(self, name: str) -> None:
-        """End a stage that has succeeded; the next one begins."""
+        """End a stage that succeeded and start the next one."""
         now = time.perf_counter()
         self.seconds.append((name, now - self._began))
         self._began = now
 
     def header(self) -> str:
-        """Return the value of a `Server-Timing` header, in milliseconds, added up over the pictures."""
+        """Return the value of a `Server-Timing` header, in milliseconds, summed over the pictures."""
         totals: dict[str, float] = {}
         for name, seconds in self.seconds:
             totals[name] = totals.get(name, 0.0) + seconds

@@ -1,7 +1,7 @@
-"""The first start: without a classifier, train one, in processes of their own.
+"""The first start: if there is no classifier, train one in a process of its own.
 
-`python -m service.trainer` runs `init.py`, which holds the lock, tells its progress and writes the artifact, and starts
-it anew when it is killed: it goes on from its last checkpoint.
+`python -m service.trainer TASK` runs `init.py`, which holds the lock, reports its progress and writes the artifact, and
+restarts it if it is killed: it resumes from its last checkpoint.
 """
 
 import logging
@@ -15,56 +15,55 @@ from typing import Final
 from service.settings import Settings, read_settings
 
 INIT: Final = Path(__file__).parents[1] / "init.py"
-MAX_CRASHES: Final = 5  # then something is wrong that another try does not mend, such as too little memory
+MAX_CRASHES: Final = 5  # then trying again will not help, for example if there is too little memory
 
 _log = logging.getLogger(__name__)
-_started: "subprocess.Popen[bytes] | None" = None
+_started: "list[subprocess.Popen[bytes]]" = []
 
 
-def start_training() -> None:
-    """Start this module as a process of its own, with the settings of this one."""
-    global _started
-    _started = subprocess.Popen([sys.executable, "-m", "service.trainer"], stdin=subprocess.DEVNULL)
+def start_training(task: str) -> None:
+    """Start this module as a process of its own, with the settings of this process."""
+    _started.append(subprocess.Popen([sys.executable, "-m", "service.trainer", task], stdin=subprocess.DEVNULL))  # noqa: S603 — no shell; fixed arguments and the name of a task
 
 
 def stop_training() -> None:
-    """Stop what was started; it goes on at the next start."""
-    if _started is not None:
-        _started.terminate()
+    """Stop the trainings that were started; they resume at the next start."""
+    for process in _started:
+        process.terminate()
 
 
-def training_command(settings: Settings) -> list[str]:
-    """Return the command that trains what the settings name."""
-    paths = ["--artifact", str(settings.artifact_folder), "--store", str(settings.store_folder)]
+def training_command(settings: Settings, task: str) -> list[str]:
+    """Return the command that trains a classifier for one of the tasks in the settings."""
+    paths = ["--artifact", str(settings.artifacts[task]), "--store", str(settings.store_folder)]
     paths += ["--data", str(settings.data)] if settings.data else []
-    return [sys.executable, str(INIT), "--task", settings.task, *paths]
+    return [sys.executable, str(INIT), "--task", task, *paths]
 
 
 def supervise(command: Sequence[str]) -> int:
-    """Run a command until it ends by itself, again if it is killed; return its exit status.
+    """Run a command until it exits, again if it is killed, and return its exit status.
 
-    A SIGTERM is passed on, and ends both.
+    SIGTERM is passed on and ends both processes.
     """
-    told_to_end = False
+    stopping = False
     process: subprocess.Popen[bytes] | None = None
 
     def end(_number: int, _frame: object) -> None:
-        nonlocal told_to_end
-        told_to_end = True
+        nonlocal stopping
+        stopping = True
         if process:
             process.terminate()
 
     signal.signal(signal.SIGTERM, end)
     for crash in range(1, MAX_CRASHES + 1):
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 — no shell, our own words only
-        if told_to_end:  # just before there was a process to tell
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 — no shell; fixed arguments
+        if stopping:  # SIGTERM came before the process existed
             process.terminate()
         status = process.wait()
-        if told_to_end or status >= 0:
+        if stopping or status >= 0:
             return status
-        _log.error("the training was killed by signal %d, for the %d. time", -status, crash)
+        _log.error("the training was killed by signal %d (%d of at most %d times)", -status, crash, MAX_CRASHES)
     return 1
 
 
 if __name__ == "__main__":
-    sys.exit(supervise(training_command(read_settings())))
+    sys.exit(supervise(training_command(read_settings(), sys.argv[1])))

@@ -1,7 +1,12 @@
-"""gunicorn's event-loop worker with what it lacks: limits on connections and slow headers, and fair shares."""
+"""gunicorn's event-loop worker with what it lacks: limits on connections and slow headers, and a fair distribution.
+
+gunicorn and asyncio offer no settings for these, so this module overrides or calls the parts of them in `PRIVATE`. A
+test fails if one of them is gone, or if the versions differ from those in which they were read.
+"""
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -12,9 +17,11 @@ from gunicorn.workers import gasgi
 from service.headers import dressed, name_request
 from service.problems import MEDIA_TYPE, Problem
 
-MAX_CONNECTIONS: Final = 1000  # of one worker; each takes a file descriptor and some kilobytes
+GUNICORN: Final = "27.0.1"  # the versions in which the parts below were read
+PYTHON: Final = "3.11"
+MAX_CONNECTIONS: Final = 1000  # per worker; each takes a file descriptor and some kilobytes
 UNREAD_S: Final = 30.0  # how long a client may leave an answer unread that does not fit into the system's buffers
-BUSY_SHARE: Final = 32  # connections that a busy worker takes at a time
+BUSY_SHARE: Final = 32  # connections that a busy worker accepts at a time
 KINDS: Final = {
     400: "bad_request",
     414: "address_too_long",
@@ -25,40 +32,62 @@ KINDS: Final = {
 }
 
 
+@dataclass(frozen=True)
+class Private:
+    """A private part of a library: the object that has it, its name, and what it is used for."""
+
+    owner: object
+    name: str
+    reason: str
+
+
+PRIVATE: Final = (
+    Private(protocol, "_CACHED_SERVER_HEADER", "emptied, because answers should not name the server"),
+    Private(protocol.ASGIProtocol, "_arm_keepalive_timer", "called, to limit the time for the first headers"),
+    Private(protocol.ASGIProtocol, "_close_transport", "called, to close a connection that is one too many"),
+    Private(protocol.ASGIProtocol, "_safe_write", "called, to send a problem before there is a request"),
+    Private(protocol.ASGIProtocol, "_send_error_response", "overridden, so that errors of the parser are problems"),
+    Private(protocol.ASGIProtocol, "_serve_http_request", "overridden, to save a task per request"),
+    Private(protocol.ASGIProtocol, "_handle_http_request", "called by the override of _serve_http_request"),
+    Private(gasgi.ASGIWorker, "_setup_event_loop", "overridden, to use FairLoop"),
+    Private(asyncio.SelectorEventLoop, "_accept_connection", "overridden, to accept few connections at a time"),
+)
+
+
 class Protocol(protocol.ASGIProtocol):
-    """A connection that is refused if there are too many, and closed if its client sends or reads too slowly."""
+    """A connection that is rejected if there are too many, and closed if its client sends or reads too slowly."""
 
     _unread: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:
-        """Take a connection."""
+        """Accept or reject a connection."""
         super().connection_made(transport)
         if self.worker.nr_conns > MAX_CONNECTIONS:
             self._send_error_response(503, f"More than {MAX_CONNECTIONS} connections are open.", [("Retry-After", "1")])
             self._close_transport()
         else:
-            # gunicorn cancels this timer when the headers are complete, and sets it anew for the requests that follow.
+            # gunicorn cancels this timer when the headers are complete, and arms it again before later requests.
             self._arm_keepalive_timer()
 
     def pause_writing(self) -> None:
-        """Give the client some time to read."""
+        """Limit the time until the client reads."""
         super().pause_writing()
         self._unread = self.worker.loop.call_later(UNREAD_S, self.transport.abort)
 
     def resume_writing(self) -> None:
-        """Note that it has read."""
+        """Cancel the time limit: the client has read."""
         super().resume_writing()
         if self._unread:
             self._unread.cancel()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget about it."""
+        """Cancel the time limit."""
         super().connection_lost(exc)
         if self._unread:
             self._unread.cancel()
 
     def _send_error_response(self, status: int, message: str, extra_headers: Any = ()) -> None:
-        """Refuse what is no proper HTTP, as a problem; gunicorn calls this before there is a request."""
+        """Answer invalid HTTP with a problem; gunicorn calls this when it could not parse a request."""
         problem = Problem(KINDS.get(status, "bad_request"), message)
         fields = [*((name.encode(), value.encode()) for name, value in extra_headers), (b"connection", b"close")]
         body, request_id = problem.encoded(), name_request("")
@@ -69,20 +98,20 @@ class Protocol(protocol.ASGIProtocol):
         self.app.count("", problem.status)
 
     async def _serve_http_request(self, request: Any, sockname: Any, peername: Any) -> bool:
-        """Answer a request in the connection's own task.
+        """Answer a request in the task of its connection.
 
-        gunicorn makes one for each request, for applications that go on after their answer; ours does not, and the
-        task would take about a tenth of an answer's time.
+        gunicorn creates another task per request for applications that go on after their answer. Ours does not, and
+        the task would add about a tenth to the CPU time of an answer.
         """
         keep_alive: bool = await self._handle_http_request(request, sockname, peername)
         return keep_alive
 
 
 class FairLoop(asyncio.SelectorEventLoop):
-    """An event loop that takes few connections at a time, so that those that come together are shared by the workers.
+    """An event loop that accepts few connections at a time, so that the workers share those that arrive together.
 
-    `busy` says whether requests wait here. If none do, one connection is taken in each turn of the loop, which is short
-    then; a busy loop turns slowly, and would keep connections waiting.
+    `busy` says whether requests are waiting in this worker. If not, the loop accepts one connection per turn; a turn is
+    short then. A busy loop turns more slowly, and would leave connections waiting.
     """
 
     busy: Callable[[], bool] = staticmethod(lambda: False)
@@ -90,29 +119,29 @@ class FairLoop(asyncio.SelectorEventLoop):
     def _accept_connection(
         self, factory: Any, sock: Any, context: Any = None, server: Any = None, backlog: int = 1, *timeouts: Any
     ) -> None:
-        """Take some where asyncio would take as many as wait; `backlog` is how many that may be."""
+        """Accept some connections where asyncio would accept up to `backlog`."""
         count = min(backlog, BUSY_SHARE if self.busy() else 1)
         super()._accept_connection(factory, sock, context, server, count, *timeouts)  # type: ignore[misc]
 
     async def create_server(self, *arguments: Any, **options: Any) -> Any:
-        """Listen with as long a queue as gunicorn gave the socket, where asyncio would cut it to 100."""
+        """Keep the backlog that gunicorn gave the socket, which asyncio would reduce to 100."""
         return await super().create_server(*arguments, **{"backlog": Backlog.default, **options})
 
 
 class Worker(gasgi.ASGIWorker):
-    """gunicorn's worker with our connections and our event loop, and without a banner in its answers."""
+    """gunicorn's worker with our protocol and event loop, and without the header Server in its answers."""
 
     def _setup_event_loop(self) -> None:
         self.loop = FairLoop()
         asyncio.set_event_loop(self.loop)
 
     def init_process(self) -> None:
-        """Put our connections in the place of gunicorn's, which offers no setting for that."""
+        """Replace gunicorn's protocol, for which there is no setting."""
         gasgi.ASGIProtocol = Protocol
         protocol._CACHED_SERVER_HEADER = b""
         super().init_process()
 
     def load_wsgi(self) -> None:
-        """Load the application, and let the loop ask it whether it is busy."""
+        """Load the application and let the event loop ask it whether it is busy."""
         super().load_wsgi()
         self.loop.busy = self.asgi.busy

@@ -1,4 +1,4 @@
-"""What several tests need: pictures, the shipped classifier, and a real service on a port of its own."""
+"""Shared fixtures and functions: tasks, pictures, and real services on free ports."""
 
 import io
 import os
@@ -22,7 +22,7 @@ from model.artifact import ARTIFACTS
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ARTIFACTS / "traffic_sign"
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 300.0  # guards against hanging only: a slow machine with a busy neighbour needs minutes
 COMMAND = [sys.executable, "-m", "gunicorn", "-c", "service/gunicorn.conf.py"]
 COMPARED = ("plain", "residual:8,16")
 
@@ -31,7 +31,7 @@ Start = Callable[..., AbstractContextManager[str]]
 
 @pytest.fixture
 def shapes() -> Task:
-    """A task that has class folders, no facts and no code of its own."""
+    """A task with class folders, but without facts and without an extension."""
     return read_task(Path(__file__).with_name("shapes.toml"))
 
 
@@ -52,24 +52,24 @@ def task() -> Task:
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    """Return the bytes of a picture in a file format."""
+    """Return a picture encoded in a file format."""
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
 
 
 def drawing(class_index: int = 14, size: int = 96, seed: int = 2) -> Image.Image:
-    """Return a drawn sign as a camera may see it."""
+    """Return a drawing of a sign with camera distortions."""
     return draw_example(class_index, np.random.default_rng(seed), size)[0]
 
 
 def awkward_pictures() -> dict[str, bytes]:
-    """Return eight pictures of a stop sign, each with something that decoders disagree on."""
+    """Return eight pictures of a stop sign in formats that decoders treat differently, by description."""
     image = drawing()
     transparent = image.convert("RGBA")
     transparent.putalpha(Image.linear_gradient("L").resize(image.size))
     exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned by a quarter
+    exif[0x0112] = 6  # rotate by 90° for display
     grey16 = np.asarray(image.convert("L")).astype(np.uint16) * 257
     return {
         "palette PNG": encoded(image.quantize(64)),
@@ -84,7 +84,7 @@ def awkward_pictures() -> dict[str, bytes]:
 
 
 def free_port() -> int:
-    """Return a port on loopback that nothing listens on."""
+    """Return a free port on the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -92,30 +92,30 @@ def free_port() -> int:
 
 
 def wait_for(url: str, process: "subprocess.Popen[str]", status: int = 200) -> None:
-    """Wait until a server answers with this status; fail if it ends before."""
+    """Wait until a server responds with this status; fail if it exits or times out."""
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            pytest.fail(f"the server ended with status {process.returncode}")
+            pytest.fail(f"the server exited with status {process.returncode}")
         try:
             if requests.get(url, timeout=5).status_code == status:
                 return
         except requests.ConnectionError:
             time.sleep(0.05)
-    pytest.fail(f"{url} did not answer with {status} within {START_TIMEOUT_S:g} s")
+    pytest.fail(f"{url} did not respond with {status} within {START_TIMEOUT_S:g} s")
 
 
 def wait_until(condition: Callable[[], bool], timeout_s: float = START_TIMEOUT_S) -> None:
-    """Wait until something holds; fail if it does not in time."""
+    """Wait until a condition is true; fail on timeout."""
     deadline = time.monotonic() + timeout_s
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "timed out"
         time.sleep(0.02)
 
 
 @contextmanager
 def running(command: list[str], environment: dict[str, str]) -> "Iterator[subprocess.Popen[str]]":
-    """Run a server until the block ends."""
+    """Run a server for the duration of the block."""
     variables = {**os.environ, **environment}
     with subprocess.Popen(command, cwd=ROOT, env=variables, text=True) as process:
         try:
@@ -126,9 +126,11 @@ def running(command: list[str], environment: dict[str, str]) -> "Iterator[subpro
 
 @contextmanager
 def start_process(status: int = 200, **settings: object) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
-    """Run gunicorn as users do, wait until /readyz has this status, and give its address and its master process.
+    """Run the service, wait until /readyz has this status, and yield its URL and the gunicorn master process.
 
-    A name in capitals is a variable that is not a setting of the service.
+    Args:
+        status: expected HTTP status of /readyz.
+        settings: settings of the service in lower case; names in upper case are other environment variables.
     """
     port = settings.pop("port", free_port())
     environment = {"SERVICE_PORT": str(port), "SERVICE_WORKERS": "1"}
@@ -141,22 +143,22 @@ def start_process(status: int = 200, **settings: object) -> Iterator[tuple[str, 
 
 @contextmanager
 def start_service(status: int = 200, **settings: object) -> Iterator[str]:
-    """Run gunicorn as users do, wait until /readyz has this status, and give its address."""
+    """Run the service like `start_process`, and yield its URL."""
     with start_process(status, **settings) as (url, _):
         yield url
 
 
 class Log:
-    """What a service of two workers has written, and a wait until both have written something."""
+    """The log of a service with two workers; can wait for an entry from both."""
 
     def __init__(self, url: str, capfd: pytest.CaptureFixture[str]) -> None:
         self._url, self._capfd, self._text = url, capfd, ""
 
     def wait_for_both(self, words: str) -> None:
-        """Wait until two more lines have these words; a worker looks for news only when it is asked for something."""
+        """Wait for two new lines with these words; a worker checks for changes only when it handles a request."""
 
         def written() -> bool:
-            # Each time over a new connection, which either of them may take.
+            # A new connection each time, because either worker may accept it.
             requests.get(f"{self._url}/readyz", timeout=5).raise_for_status()
             self._text += self._capfd.readouterr().err
             return self._text.count(words) >= 2
@@ -166,7 +168,7 @@ class Log:
 
 
 def run_service(**settings: object) -> "subprocess.CompletedProcess[str]":
-    """Run a service that is expected to end by itself."""
+    """Run a service that is expected to exit by itself."""
     environment = {f"SERVICE_{name.upper()}": str(value) for name, value in settings.items()}
     return subprocess.run(
         COMMAND,
@@ -181,7 +183,7 @@ def run_service(**settings: object) -> "subprocess.CompletedProcess[str]":
 
 @dataclass(frozen=True)
 class Comparison:
-    """A run of `python -m model.training.compare`: its data, its output folder, its store and what it printed."""
+    """A run of `python -m model.training.compare`: its data, output folder, store and standard output."""
 
     data: Path
     output: Path
@@ -191,7 +193,7 @@ class Comparison:
 
 @pytest.fixture(scope="session")
 def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
-    """Two small networks on drawn signs, trained for one epoch with two seeds."""
+    """Two small networks, each trained for one epoch on drawn signs with two seeds."""
     folder = tmp_path_factory.mktemp("comparison")
     data, output, store = folder / "signs", folder / "output", folder / "store"
     write_drawn(data, 2, seed=1)
@@ -201,7 +203,7 @@ def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
 
 
 def compare(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    """Run `python -m model.training.compare` for one epoch; networks come last, behind an option with one value."""
+    """Run `python -m model.training.compare` for one epoch; put networks last, not after a multi-value option."""
     command = [
         sys.executable,
         "-m",
@@ -217,6 +219,6 @@ def compare(*arguments: object) -> "subprocess.CompletedProcess[str]":
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a real service with the shipped classifier and an empty store."""
+    """The URL of a real service with the shipped classifier and an empty store."""
     with start_service(store=tmp_path_factory.mktemp("store")) as url:
         yield url

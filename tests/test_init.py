@@ -1,4 +1,4 @@
-"""`python init.py` as a person runs it, on drawn signs."""
+"""`python init.py` as users run it, on drawn signs."""
 
 import json
 import re
@@ -29,17 +29,17 @@ def command(*arguments: object) -> list[str]:
 
 
 def init(*arguments: object, before: Callable[[], None] | None = None) -> "subprocess.CompletedProcess[str]":
-    """Run init.py to its end; `before` runs in its process first."""
+    """Run init.py until it exits; `before` runs in its process first."""
     return subprocess.run(command(*arguments), cwd=ROOT, capture_output=True, text=True, check=False, preexec_fn=before)
 
 
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[object]]:
-    """A store in which a training on drawn signs was stopped after its first epoch, and its arguments."""
+    """The store of a training on drawn signs that was interrupted after its first epoch, and its arguments."""
     store = tmp_path_factory.mktemp("store")
     arguments = ["--data", "drawn", "--preset", "quick", "--seed", 1]
     arguments += ["--store", store, "--artifact", store / "artifact"]
-    # Whoever runs the tests in the background of a shell has them ignore the signal that is sent below.
+    # Shells make background processes ignore SIGINT, so restore its default handler.
     with subprocess.Popen(
         command(*arguments),
         cwd=ROOT,
@@ -54,20 +54,20 @@ def interrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[ob
                 break
         rest = process.stderr.read()
     assert process.returncode == 130, rest
-    assert "goes on after the last whole epoch" in rest
+    assert "resume after the last complete epoch" in rest
     assert not (store / "artifact").exists()
     return store, arguments
 
 
 @pytest.fixture(scope="module")
 def halfway(interrupted: tuple[Path, list[object]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of this store, as it was when the training was stopped."""
+    """A copy of this store at the time of the interruption."""
     return Path(shutil.copytree(interrupted[0], tmp_path_factory.mktemp("halfway") / "store"))
 
 
 @pytest.fixture(scope="module")
-def finished(interrupted: tuple[Path, list[object]], halfway: Path) -> tuple[Path, str]:  # noqa: ARG001 — copied first
-    """The same store after the same command was run again, and what it printed."""
+def finished(interrupted: tuple[Path, list[object]], halfway: Path) -> tuple[Path, str]:  # noqa: ARG001 — must be copied first
+    """The same store after running the same command again, and its output."""
     store, arguments = interrupted
     (training_folder(store, "traffic_sign") / "checkpoints" / "another").mkdir()
     result = init(*arguments)
@@ -75,11 +75,11 @@ def finished(interrupted: tuple[Path, list[object]], halfway: Path) -> tuple[Pat
     return store, result.stdout + result.stderr
 
 
-def test_stopped_training_goes_on_after_its_last_epoch(finished: tuple[Path, str]) -> None:
+def test_interrupted_training_resumes_after_its_last_epoch(finished: tuple[Path, str]) -> None:
     assert re.findall(r"epoch (\d)/2", finished[1]) == ["2"]
 
 
-def test_what_the_epochs_came_to_is_left_for_who_looks(halfway: Path) -> None:
+def test_state_file_has_the_metrics_of_finished_epochs(halfway: Path) -> None:
     progress = read_state(training_folder(halfway, "traffic_sign"))
     assert progress is not None
     [epoch] = progress.history
@@ -88,7 +88,7 @@ def test_what_the_epochs_came_to_is_left_for_who_looks(halfway: Path) -> None:
     assert 0 <= epoch["validation_accuracy"] <= 1
 
 
-def test_artifact_is_complete_and_honest_about_drawings(finished: tuple[Path, str]) -> None:
+def test_artifact_is_complete_and_states_that_it_was_trained_on_drawings(finished: tuple[Path, str]) -> None:
     store, output = finished
     card = read_artifact(store / "artifact")[0]
     assert card.trained_on == "drawings"
@@ -101,16 +101,18 @@ def test_artifact_is_complete_and_honest_about_drawings(finished: tuple[Path, st
     assert 0 < prediction.probability <= 1
 
 
-def test_training_on_everything_takes_over_what_was_measured_before(finished: tuple[Path, str], tmp_path: Path) -> None:
+def test_training_on_all_examples_copies_the_figures_of_the_reference(
+    finished: tuple[Path, str], tmp_path: Path
+) -> None:
     store = Path(shutil.copytree(finished[0], tmp_path / "store"))
     options = ("--data", "drawn", "--store", store, "--artifact", tmp_path / "whole", "--retrain")
     result = init(*options, "--all-of", store / "artifact")
     assert result.returncode == 0, result.stderr
-    measured, whole = read_artifact(store / "artifact")[0], read_artifact(tmp_path / "whole")[0]
-    assert whole.data["images_trained_on"] == whole.data["images"] == measured.data["images"]
-    assert whole.metrics == {**measured.metrics, "measured_on": measured.version}
-    assert whole.calibration == measured.calibration
-    assert whole.training["settings"]["seed"] == measured.training["settings"]["seed"]
+    reference, whole = read_artifact(store / "artifact")[0], read_artifact(tmp_path / "whole")[0]
+    assert whole.data["images_trained_on"] == whole.data["images"] == reference.data["images"]
+    assert whole.metrics == {**reference.metrics, "measured_on": reference.version}
+    assert whole.calibration == reference.calibration
+    assert whole.training["settings"]["seed"] == reference.training["settings"]["seed"]
     evaluation = [
         sys.executable,
         "-m",
@@ -121,17 +123,17 @@ def test_training_on_everything_takes_over_what_was_measured_before(finished: tu
     ]
     result = subprocess.run(evaluation, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 1
-    assert "nothing is left to measure on" in result.stderr
+    assert "was trained on all of these examples" in result.stderr
     result = init(*options, "--all-of", tmp_path / "whole")
     assert result.returncode == 1
-    assert "has no figures of its own" in result.stderr
+    assert "cannot be the reference: it held nothing out" in result.stderr
     result = init(*options, "--all-of", SHIPPED)
     assert result.returncode == 1
-    assert re.search(r"cannot be taken over: .*'data'.* differ", result.stderr)
+    assert re.search(r"cannot be the reference: .*'data'.* differ", result.stderr)
 
 
 @pytest.mark.slow
-def test_feedback_is_learnt_and_never_held_out(finished: tuple[Path, str], tmp_path: Path) -> None:
+def test_feedback_is_used_for_training_and_never_held_out(finished: tuple[Path, str], tmp_path: Path) -> None:
     store = Path(shutil.copytree(finished[0], tmp_path / "store"))
     plain = read_artifact(store / "artifact")[0]
     folder = feedback_folder(store, "traffic_sign")
@@ -144,8 +146,8 @@ def test_feedback_is_learnt_and_never_held_out(finished: tuple[Path, str], tmp_p
     options = ("--data", "drawn", "--store", store, "--retrain", "--with-feedback")
     result = init(*options, "--preset", "quick", "--seed", 1, "--artifact", tmp_path / "named")
     assert result.returncode == 0, result.stderr
-    assert "1 pictures of the feedback are in the data set too" in result.stderr
-    assert "adding 31 pictures of signs and 1 of no sign from the feedback" in result.stderr
+    assert "ignoring 1 feedback pictures that are also in the data set" in result.stderr
+    assert "adding 31 labelled pictures and 1 outliers from feedback" in result.stderr
     named = read_artifact(tmp_path / "named")[0]
     assert named.training["command"].endswith("--with-feedback --retrain")
     assert (named.data["feedback"]["images"], named.data["feedback"]["images_of_no_sign"]) == (31, 1)
@@ -167,19 +169,19 @@ def test_feedback_is_learnt_and_never_held_out(finished: tuple[Path, str], tmp_p
 
 
 @pytest.mark.slow
-def test_feedback_of_no_sign_is_not_used_where_no_outliers_are_learnt(tmp_path: Path) -> None:
+def test_outliers_from_feedback_are_ignored_by_presets_without_outliers(tmp_path: Path) -> None:
     write_drawn(tmp_path / "signs", 2, seed=0)
     keep(feedback_folder(tmp_path, "traffic_sign"), encoded(drawing(3)), ".png", None)
     options = ("--data", tmp_path / "signs", "--preset", "drawn", "--store", tmp_path, "--with-feedback")
     result = init(*options, "--artifact", tmp_path / "artifact")
     assert result.returncode == 0, result.stderr
-    assert "1 pictures of no sign are not used: this preset learns no outliers" in result.stderr
+    assert "ignoring 1 outliers from feedback: this preset trains without outliers" in result.stderr
     feedback = read_artifact(tmp_path / "artifact")[0].data["feedback"]
     assert (feedback["images"], feedback["images_of_no_sign"]) == (0, 0)
 
 
 @pytest.mark.slow
-def test_a_stopped_training_does_not_go_on_with_another_choice_of_feedback(halfway: Path, tmp_path: Path) -> None:
+def test_interrupted_training_does_not_resume_with_different_feedback(halfway: Path, tmp_path: Path) -> None:
     store = Path(shutil.copytree(halfway, tmp_path / "store"))
     keep(feedback_folder(store, "traffic_sign"), encoded(drawing(14)), ".png", 14)
     options = ("--data", "drawn", "--preset", "quick", "--seed", 1, "--store", store)
@@ -190,12 +192,12 @@ def test_a_stopped_training_does_not_go_on_with_another_choice_of_feedback(halfw
 
 
 @pytest.mark.slow
-def test_feedback_that_cannot_be_learnt_from_is_named(tmp_path: Path) -> None:
+def test_unusable_feedback_is_named(tmp_path: Path) -> None:
     options = ("--data", "drawn", "--preset", "quick", "--retrain", "--with-feedback", "--store", tmp_path)
     folder = feedback_folder(tmp_path, "traffic_sign")
     result = init(*options, "--artifact", tmp_path / "artifact")
     assert result.returncode == 1
-    assert f"{folder}: there are no pictures that people have named" in result.stderr
+    assert f"{folder}: there is no feedback" in result.stderr
     for payload in (b"no picture", encoded(drawing())[:500]):
         stored = folder / keep(folder, payload, ".png", 14)
         result = init(*options, "--artifact", tmp_path / "artifact")
@@ -212,7 +214,7 @@ def test_feedback_that_cannot_be_learnt_from_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_student_learns_from_a_teacher(finished: tuple[Path, str], tmp_path: Path) -> None:
+def test_student_is_distilled_from_a_teacher(finished: tuple[Path, str], tmp_path: Path) -> None:
     store = Path(shutil.copytree(finished[0], tmp_path / "store"))
     options = ("--data", "drawn", "--preset", "quick", "--seed", 1, "--store", store, "--retrain")
     result = init(*options, "--artifact", tmp_path / "student", "--teacher", store / "artifact")
@@ -226,13 +228,13 @@ def test_student_learns_from_a_teacher(finished: tuple[Path, str], tmp_path: Pat
     (store / "artifact" / "card.json").write_text(json.dumps(card))
     result = init(*options, "--artifact", tmp_path / "student", "--teacher", store / "artifact")
     assert result.returncode == 1
-    assert "this teacher has seen examples that are held out here" in result.stderr
+    assert "this teacher was trained on groups that are held out here" in result.stderr
     result = init(*options, "--artifact", tmp_path / "student", "--teacher", store)
     assert result.returncode == 1
     assert f"{store}: there is no classifier" in result.stderr
 
 
-def test_progress_file_ends_with_done_and_checkpoints_are_gone(finished: tuple[Path, str]) -> None:
+def test_finished_training_has_the_stage_done_and_no_checkpoints(finished: tuple[Path, str]) -> None:
     folder = training_folder(finished[0], "traffic_sign")
     progress = read_state(folder)
     assert progress is not None
@@ -240,7 +242,7 @@ def test_progress_file_ends_with_done_and_checkpoints_are_gone(finished: tuple[P
     assert [path.name for path in (folder / "checkpoints").iterdir()] == ["another"]
 
 
-def test_finished_artifact_makes_it_a_no_op(finished: tuple[Path, str]) -> None:
+def test_nothing_is_done_if_the_artifact_exists(finished: tuple[Path, str]) -> None:
     card = finished[0] / "artifact" / "card.json"
     before = card.stat().st_mtime_ns
     result = init("--artifact", card.parent, "--store", finished[0])
@@ -249,7 +251,7 @@ def test_finished_artifact_makes_it_a_no_op(finished: tuple[Path, str]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--data", "drawn"), ("--with-feedback",), ("--seed", "0")])
-def test_data_for_a_classifier_that_is_there_already_is_not_ignored(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_training_options_need_retrain_if_the_classifier_exists(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     result = init(*arguments, "--store", tmp_path)
     assert result.returncode == 1
     assert "add --retrain" in result.stderr
@@ -265,10 +267,10 @@ def test_unreadable_checkpoint_is_named(finished: tuple[Path, str], tmp_path: Pa
     (checkpoint / "variables.npz").write_bytes(b"cut short")
     result = init("--retrain", "--data", "drawn", "--preset", "quick", "--store", store, "--artifact", tmp_path / "a")
     assert result.returncode == 1
-    assert f"{checkpoint}: cannot go on from this checkpoint" in result.stderr
+    assert f"{checkpoint}: cannot resume from this checkpoint" in result.stderr
 
 
-def test_without_data_three_ways_are_named(tmp_path: Path) -> None:
+def test_error_about_missing_data_names_three_ways_to_get_it(tmp_path: Path) -> None:
     result = init("--artifact", tmp_path / "artifact", "--store", tmp_path)
     assert result.returncode == 1
     for way in ("--download", "--data PATH", "--data drawn"):
@@ -276,15 +278,15 @@ def test_without_data_three_ways_are_named(tmp_path: Path) -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_damaged_artifact_is_said_and_not_replaced_unasked(tmp_path: Path) -> None:
+def test_damaged_artifact_is_reported_and_not_replaced(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
     (folder / "model.tflite").write_bytes(b"damaged")
     result = init("--artifact", folder, "--store", tmp_path)
     assert result.returncode == 1
-    assert "model.tflite: is damaged" in result.stderr
+    assert "model.tflite is damaged" in result.stderr
 
 
-def test_second_training_at_the_same_time_is_refused(tmp_path: Path) -> None:
+def test_concurrent_training_is_rejected(tmp_path: Path) -> None:
     with training_lock(training_folder(tmp_path, "traffic_sign")):
         result = init("--data", "drawn", "--artifact", tmp_path / "artifact", "--store", tmp_path)
     assert result.returncode == 1
@@ -292,8 +294,8 @@ def test_second_training_at_the_same_time_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("decoded", [False, True], ids=["while preparing", "while training"])
-def test_full_disk_is_one_message_and_leaves_nothing_half_done(tmp_path: Path, task: Task, decoded: bool) -> None:
-    """A limit on the size of files stands in for the disk: writing beyond it fails in the same way."""
+def test_full_disk_is_a_one_line_error_and_leaves_no_partial_files(tmp_path: Path, task: Task, decoded: bool) -> None:
+    """A file-size limit simulates the full disk: writing beyond it fails with the same kind of error."""
 
     def limit_file_size() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -323,7 +325,7 @@ def test_full_disk_is_one_message_and_leaves_nothing_half_done(tmp_path: Path, t
         (["--data", "/nowhere", "--retrain"], "/nowhere: there is no such folder"),
     ],
 )
-def test_mistakes_in_the_command_are_told(tmp_path: Path, arguments: list[str], reason: str) -> None:
+def test_invalid_arguments_are_one_line_errors(tmp_path: Path, arguments: list[str], reason: str) -> None:
     result = init(*arguments, "--store", tmp_path)
     assert result.returncode == 1
     assert reason in result.stderr

@@ -1,4 +1,5 @@
-"""Other ways to serve the same classifier, each as its own documentation would have it, for comparison only.
+"""Other ways to serve the same classifier, each as its own documentation recommends, for comparison only.
 
-Each decodes with `data.images` and answers with the class and its probability; none checks, counts or limits anything.
+Each decodes with `data.images` and answers with the class and its probability; none validates, counts or limits
+anything.
 """

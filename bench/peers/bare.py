@@ -1,6 +1,6 @@
-"""The bare work: the cheapest HTTP server at hand, decoding and inference, in one process and one thread.
+"""The bare work: the cheapest HTTP server we could write, decoding and inference, in one process and one thread.
 
-It understands the requests of the benchmark only: POST with Content-Length, connections that stay open.
+It understands only the requests of the benchmark: POST with Content-Length on keep-alive connections.
 """
 
 import json

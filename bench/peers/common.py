@@ -1,4 +1,4 @@
-"""What the peers share: where they listen, the classifier in its forms, and how short they answer."""
+"""Shared by the peers: port, classifier, and their short answer."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from model.prediction import Prediction
 
 PORT: Final = int(os.environ.get("BENCH_PORT", "9700"))
 ARTIFACT: Final = Path(os.environ.get("BENCH_ARTIFACT", ARTIFACTS / "traffic_sign"))
-CONVERTED: Final = Path(os.environ.get("BENCH_CONVERTED", "bench/results/converted"))  # the network in other formats
+CONVERTED: Final = Path(os.environ.get("BENCH_CONVERTED", "bench/results/converted"))  # other formats of the network
 
 
 def classifier() -> Classifier:
@@ -26,7 +26,7 @@ def summary(prediction: Prediction) -> dict[str, float | int]:
 
 
 def of_logits(logits: "np.ndarray[tuple[int], np.dtype[np.float32]]") -> dict[str, float | int]:
-    """Return class and probability for the logits (classes,) of one picture, as other engines give them."""
+    """Return class and probability for the logits of one picture, shape (classes,)."""
     exponentials = np.exp(logits - logits.max())
     return {
         "class_index": int(logits.argmax()),

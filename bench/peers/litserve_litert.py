@@ -13,11 +13,11 @@ class Api(litserve.LitAPI):
     """Decodes and classifies one picture for each request."""
 
     def setup(self, device: str) -> None:  # noqa: ARG002
-        """Load the classifier in the process that uses it."""
+        """Load the classifier in the worker process."""
         self.classifier = classifier()
 
     async def decode_request(self, request: dict[str, str]) -> bytes:
-        """Return the bytes of the picture, which come in base64: LitServe takes JSON and forms only."""
+        """Decode the base64 picture: LitServe accepts only JSON and forms."""
         return base64.b64decode(request["image"])
 
     async def predict(self, payload: bytes) -> dict[str, Any]:
@@ -25,7 +25,7 @@ class Api(litserve.LitAPI):
         return summary(self.classifier.classify(decode(payload, self.classifier.card.input_size)))
 
     async def encode_response(self, output: dict[str, Any]) -> dict[str, Any]:
-        """Return the answer as it is."""
+        """Return the answer unchanged."""
         return output
 
 

@@ -1,6 +1,6 @@
-"""What the predecessor did for each request: unpickle an array, load the model, predict, pickle the answer."""
+"""The predecessor: for each request, unpickle an array, load the model, predict, pickle the answer."""
 
-import pickle  # what is measured here; it comes from the benchmark itself
+import pickle  # trusted here: the benchmark sends it
 
 import keras
 from flask import Flask, request

@@ -1,1 +1,1 @@
-"""One folder for each task."""
+"""Tasks, each in a folder of its own."""

@@ -1,1 +1,1 @@
-"""How good a classifier is: metrics, corruptions, comparisons and reports. Serving never imports this package."""
+"""Evaluation of classifiers: metrics, corruptions, comparisons and reports. Serving never imports this package."""

@@ -1,7 +1,7 @@
-"""Twelve corruptions in five severities, for measuring robustness on small pictures.
+"""Twelve corruptions with five severities each, to evaluate robustness on small pictures.
 
-The idea is that of ImageNet-C (Hendrycks & Dietterich 2019); lengths scale with the picture's width. Shot and impulse
-noise, fog, rain and pixelation by blocks are not among the distortions of `model.training.augment`.
+Modelled on ImageNet-C (Hendrycks & Dietterich 2019); lengths scale with the picture's width. Shot noise, impulse
+noise, pixelation, fog and rain are not among the training distortions of `model.training.augment`.
 """
 
 import io
@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
+from scipy.signal import fftconvolve
 
 from data.images import decode
 
@@ -26,11 +27,11 @@ def corrupt(pixels: Pixels, name: str, severity: int, seed: int = 0) -> Pixels:
     Args:
         pixels: shape (n, height, width, 3), uint8 in [0, 255].
         name: a key of `CORRUPTIONS`.
-        severity: 1 to 5.
-        seed: the same seed gives the same result.
+        severity: from 1 to 5.
+        seed: makes the result reproducible.
 
     Returns:
-        The shape and type of `pixels`.
+        Corrupted pixels with the shape and type of `pixels`.
     """
     change, strengths = CORRUPTIONS[name]
     values = pixels.astype(np.float32) / 255
@@ -39,10 +40,15 @@ def corrupt(pixels: Pixels, name: str, severity: int, seed: int = 0) -> Pixels:
 
 
 def corrupt_mildly(pixels: Pixels, seed: int = 0, each: int = 500) -> tuple[Pixels, npt.NDArray[np.int64]]:
-    """Return `each` random examples, or all if there are fewer, under every corruption of severity 1 or 2.
+    """Apply every corruption with severity 1 or 2 to random examples.
+
+    Args:
+        pixels: shape (n, height, width, 3), uint8 in [0, 255].
+        seed: makes the result reproducible.
+        each: number of examples per corruption; all if there are fewer.
 
     Returns:
-        Pixels (m, height, width, 3), uint8, and the rows (m,) that they are made of.
+        Corrupted pixels, shape (m, height, width, 3), uint8, and the row of `pixels` that each comes from, shape (m,).
     """
     rng = np.random.default_rng(seed)
     rows = [rng.permutation(len(pixels))[:each] for _ in CORRUPTIONS]
@@ -73,7 +79,7 @@ def _defocus(x: Values, radius: float, rng: np.random.Generator) -> Values:  # n
 
 
 def _motion(x: Values, length: float, rng: np.random.Generator) -> Values:
-    """Smear each picture along a direction of its own."""
+    """Apply motion blur in a random direction to each picture."""
     height, width = x.shape[1:3]
     y, z = np.mgrid[-(height // 2) : height - height // 2, -(width // 2) : width - width // 2]
     angle = rng.uniform(0, np.pi, (len(x), 1, 1))
@@ -83,17 +89,17 @@ def _motion(x: Values, length: float, rng: np.random.Generator) -> Values:
 
 
 def _filtered(x: Values, kernel: npt.NDArray[np.float64]) -> Values:
-    """Convolve with a kernel that is centred in its array; borders are mirrored."""
+    """Convolve pictures with one normalised kernel, or one for each, after mirroring their borders.
+
+    Args:
+        x: shape (n, height, width, 3).
+        kernel: shape (height, width) or (n, height, width), not negative; its centre is (height // 2, width // 2).
+    """
     height, width = x.shape[1:3]
-    padded = np.pad(x, ((0, 0), (height // 2,) * 2, (width // 2,) * 2, (0, 0)), mode="symmetric")
-    kernel = kernel / kernel.sum(axis=(-2, -1), keepdims=True)
-    shape = padded.shape[1:3]
-    placed = np.zeros((*kernel.shape[:-2], *shape))
-    placed[..., :height, :width] = kernel
-    placed = np.roll(placed, (-(height // 2), -(width // 2)), (-2, -1))
-    spectrum = np.fft.rfft2(placed)[..., None] if kernel.ndim == 3 else np.fft.rfft2(placed)[None, ..., None]
-    blurred = np.fft.irfft2(np.fft.rfft2(padded, axes=(1, 2)) * spectrum, shape, axes=(1, 2))
-    return blurred[:, height // 2 : height // 2 + height, width // 2 : width // 2 + width].astype(np.float32)
+    before, after = ((height - 1) // 2, (width - 1) // 2), (height // 2, width // 2)
+    padded = np.pad(x, ((0, 0), (before[0], after[0]), (before[1], after[1]), (0, 0)), mode="symmetric")
+    kernel = (kernel / kernel.sum(axis=(-2, -1), keepdims=True)).reshape(-1, height, width, 1).astype(np.float32)
+    return np.asarray(fftconvolve(padded, kernel, mode="valid", axes=(1, 2)))
 
 
 def _jpeg(x: Values, quality: float, rng: np.random.Generator) -> Values:  # noqa: ARG001
@@ -106,7 +112,7 @@ def _jpeg(x: Values, quality: float, rng: np.random.Generator) -> Values:  # noq
 
 
 def _pixelation(x: Values, block: float, rng: np.random.Generator) -> Values:  # noqa: ARG001
-    """Give blocks of pixels their mean; `block` is a side in pixels of a picture 48 wide."""
+    """Replace blocks of pixels by their mean; `block` is the side of a block in pixels, at a width of 48 pixels."""
     height, width = x.shape[1:3]
     side = block * width / 48
     rows, columns = (np.arange(n) // side for n in (height, width))
@@ -125,13 +131,13 @@ def _contrast(x: Values, left: float, rng: np.random.Generator) -> Values:  # no
 
 
 def _brightness(x: Values, shift: float, rng: np.random.Generator) -> Values:
-    """Half of the pictures become brighter, half darker."""
+    """Make about half of the pictures brighter and the others darker."""
     sign = np.where(rng.random((len(x), 1, 1, 1)) < 0.5, 1.0, -1.0)
     return np.where(sign > 0, x + shift, x * (1 - 1.8 * shift)).astype(np.float32)
 
 
 def _fog(x: Values, density: float, rng: np.random.Generator) -> Values:
-    """Blend with uneven white."""
+    """Blend pictures with white fog of uneven density."""
     height, width = x.shape[1:3]
     cells = rng.random((len(x), 4, 4)).astype(np.float32)
     y, z = (np.linspace(0, 3, n) for n in (height, width))
@@ -145,7 +151,7 @@ def _tents(position: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def _rain(x: Values, share: float, rng: np.random.Generator) -> Values:
-    """Lay bright streaks of one slant over a duller picture; `share` is how many of the pixels drops begin at."""
+    """Darken pictures and overlay slanted bright streaks; `share` is the share of pixels where a streak begins."""
     height, width = x.shape[1:3]
     drops = (rng.random((len(x), height, width)) < share).astype(np.float32)
     streaks = np.zeros_like(drops)
@@ -155,7 +161,7 @@ def _rain(x: Values, share: float, rng: np.random.Generator) -> Values:
 
 
 def _occlusion(x: Values, area: float, rng: np.random.Generator) -> Values:
-    """Hide a round patch, as leaves do."""
+    """Cover a disc with dark texture, like leaves in front of the object; `area` is its share of the picture."""
     height, width = x.shape[1:3]
     y, z = np.mgrid[0:height, 0:width]
     center_y, center_z = (rng.uniform(0.15, 0.85, (len(x), 1, 1)) * n for n in (height, width))

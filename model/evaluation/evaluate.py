@@ -17,41 +17,44 @@ from model.artifact import Card
 from model.calibrate import Calibration
 from model.classifier import Classifier, Scores
 from model.errors import EvaluationError
-from model.evaluation.accuracy import measure_accuracy
 from model.evaluation.corruptions import CORRUPTIONS, SEVERITIES, corrupt
 from model.evaluation.metrics import (
     auroc,
     calibration_bins,
+    compute_accuracy,
     confusions,
     expected_calibration_error,
     f1_scores,
-    refused,
+    refusal_rate,
     selective_error,
 )
 
 Pixels = npt.NDArray[np.uint8]
-CORRUPTED = 1000  # examples for the table of corruptions, 60 times over
-DRAWN = 500  # of each kind of outlier that a task draws
-SEED = 1_000_003  # not one that a training uses
+CORRUPTED = 1000  # examples for the table of corruptions; each is corrupted 60 times
+DRAWN = 500  # pictures of each kind of outlier drawn by the task
+SEED = 1_000_003  # differs from all seeds used in training
 COVERAGES = (1.0, 0.995, 0.99, 0.98, 0.95, 0.9, 0.8, 0.5)
-MISTAKES = 40  # that are listed one by one, the most confident first
-TIMED = 500  # pictures
+MISTAKES = 40  # mistakes listed individually, most confident first
+TIMED = 500  # pictures for the timing
 
 
 def evaluate(classifier: Classifier, task: Task, prepared: Prepared, outliers: dict[str, Pixels]) -> dict[str, Any]:
-    """Return all figures for labelled examples and for pictures that are none of the classes, in JSON types.
+    """Evaluate a classifier on labelled examples and on outliers.
 
     Args:
-        classifier: what is measured, as it serves.
-        task: its task.
-        prepared: examples that it was not trained on.
-        outliers: pictures by kind, each (n, height, width, 3), uint8; of the examples' size.
+        classifier: the classifier, run with LiteRT as in the service.
+        task: the classifier's task.
+        prepared: examples that were not used for training.
+        outliers: pictures of none of the classes by kind, each (n, height, width, 3), uint8, in the examples' size.
+
+    Returns:
+        All figures in JSON types, as the report and the artifact's card contain them.
     """
     truth, calibration = prepared.class_index, classifier.card.calibration
     scores = classifier.run(prepared.pixels)
     probability = calibration.probabilities(scores.logits).max(axis=1)
     correct = scores.predicted == truth
-    accuracy = measure_accuracy(scores.predicted, truth, prepared.groups, task.labels)
+    accuracy = compute_accuracy(scores.predicted, truth, prepared.groups, task.labels)
     return {
         "accuracy": {**accuracy.to_json(), "grouped": prepared.grouped},
         "macro_f1": float(np.nanmean(f1_scores(scores.predicted, truth, len(task.labels)))),
@@ -69,28 +72,31 @@ def evaluate(classifier: Classifier, task: Task, prepared: Prepared, outliers: d
     }
 
 
-def held_out(card: Card, prepared: Prepared) -> Prepared:
-    """Return the examples that a classifier was not trained on: all, unless they are of the set it was trained on.
+def select_held_out(card: Card, prepared: Prepared) -> Prepared:
+    """Return the examples that a classifier was not trained on.
 
-    Groups are known by their names, so a part of that set, or the same set with other files, is recognised too;
-    pictures without groups, as in folders of their class, cannot be.
+    From the training data set these are the held-out groups; from any other data set, all examples. Groups are
+    matched by name, so a part of the training data set or a modified copy is recognised too. Pictures without groups
+    are matched only if the whole data set is the same.
 
     Raises:
-        EvaluationError: none is left.
+        EvaluationError: the classifier was trained on all examples.
     """
     same_set = prepared.grouped and prepared.origin == card.data["name"]
     if not same_set and prepared.fingerprint != card.data["fingerprint"]:
         return prepared
     rows = np.flatnonzero(np.isin(prepared.groups, card.data["groups_held_out"]))
     if not len(rows):
-        raise EvaluationError(f"classifier {card.version} was trained on all of these; nothing is left to measure on")
+        raise EvaluationError(f"classifier {card.version} was trained on all of these examples; use others")
     return prepared.subset(rows)
 
 
 def make_outlier_sets(task: Task, prepared: Prepared) -> dict[str, Pixels]:
-    """Return pictures of none of the classes, by kind: changed examples and what the task draws.
+    """Make pictures of none of the classes from the examples and with the task's extension.
 
-    There are at most `DRAWN` of each kind that a task draws, and no more than there are examples.
+    Returns:
+        Pictures by kind, each (n, height, width, 3), uint8; kinds without pictures are left out. The task draws at
+        most `DRAWN` pictures of a kind, and no more than there are examples.
     """
     mirrored = prepared.pixels[np.isin(prepared.class_index, task.outliers.mirrored)]
     turned = prepared.pixels[np.isin(prepared.class_index, task.outliers.turned)]
@@ -104,10 +110,17 @@ def make_outlier_sets(task: Task, prepared: Prepared) -> dict[str, Pixels]:
 
 
 def decode_pictures(location: Path, size: tuple[int, int]) -> Pixels:
-    """Decode every picture of a folder or archive; shape (n, height, width, 3), uint8.
+    """Decode all pictures of a folder or archive.
+
+    Args:
+        location: the folder or archive.
+        size: (height, width) of the decoded pictures.
+
+    Returns:
+        Pixels of shape (n, height, width, 3), uint8.
 
     Raises:
-        SourceError: there is none, or one cannot be read.
+        SourceError: there are no pictures, or one cannot be decoded.
     """
     pixels = []
     for name, payload in read_pictures(location):
@@ -138,9 +151,9 @@ def _verdicts(
     probability: npt.NDArray[np.float32],
     correct: npt.NDArray[np.bool_],
 ) -> dict[str, Any]:
-    """Count answers and errors by verdict."""
-    answers = zip(probability.tolist(), scores.energy.tolist(), scores.similarity.tolist(), strict=True)
-    verdicts = np.array([calibration.verdict(*answer) for answer in answers])
+    """Count predictions and errors by verdict."""
+    rows = zip(probability.tolist(), scores.energy.tolist(), scores.similarity.tolist(), strict=True)
+    verdicts = np.array([calibration.verdict(*row) for row in rows])
     return {
         verdict: {"examples": int(np.sum(verdicts == verdict)), "errors": int(np.sum(~correct[verdicts == verdict]))}
         for verdict in ("confident", "unsure", "not_recognised")
@@ -148,7 +161,7 @@ def _verdicts(
 
 
 def _refusal(calibration: Calibration, inliers: Scores, outliers: Scores) -> dict[str, Any]:
-    """Tell how well each score sets outliers apart, and how many of them the verdict refuses with the card's limits."""
+    """Return how well each score separates outliers, and how many the card's thresholds refuse."""
     figures: dict[str, Any] = count_not_recognised(calibration, outliers)
     scores = {
         "probability": [calibration.probabilities(side.logits).max(axis=1) for side in (inliers, outliers)],
@@ -158,20 +171,20 @@ def _refusal(calibration: Calibration, inliers: Scores, outliers: Scores) -> dic
     for name, (inside, outside) in scores.items():
         figures[name] = {
             "auroc": auroc(inside, outside),
-            "refused_at_95_%_accepted": refused(inside, outside, 0.95),
-            "refused_at_99_%_accepted": refused(inside, outside, 0.99),
+            "refused_at_95_%_accepted": refusal_rate(inside, outside, 0.95),
+            "refused_at_99_%_accepted": refusal_rate(inside, outside, 0.99),
         }
     return figures
 
 
 def count_not_recognised(calibration: Calibration, scores: Scores) -> dict[str, Any]:
-    """Return how many pictures there are, and the share of them that the verdict refuses, in [0, 1]."""
-    known = (scores.energy >= calibration.energy) & (scores.similarity >= calibration.similarity)
-    return {"pictures": len(scores.logits), "not_recognised": float(1 - known.mean())}
+    """Return the number of pictures and the share with the verdict "not_recognised", in [0, 1]."""
+    recognised = (scores.energy >= calibration.energy) & (scores.similarity >= calibration.similarity)
+    return {"pictures": len(scores.logits), "not_recognised": float(1 - recognised.mean())}
 
 
 def _milliseconds(classifier: Classifier, pixels: Pixels) -> float:
-    """Return the median time of one inference, one thread, without decoding."""
+    """Return the median time in ms of one inference on one thread, without decoding."""
     times = []
     for picture in pixels:
         began = time.perf_counter()
@@ -181,7 +194,7 @@ def _milliseconds(classifier: Classifier, pixels: Pixels) -> float:
 
 
 def _corruption(classifier: Classifier, prepared: Prepared) -> dict[str, Any]:
-    """Accuracies by corruption and severity, on the same random examples each time, and their mean."""
+    """Return the accuracy for each corruption and severity, always on the same random examples, and the mean."""
     rows = np.random.default_rng(SEED).permutation(len(prepared))[:CORRUPTED]
     pixels, truth = prepared.pixels[rows], prepared.class_index[rows]
     table: dict[str, Any] = {

@@ -1,4 +1,8 @@
-"""What the folder of a comparison says: its networks, their figures in one table, and what several get wrong."""
+"""The leaderboard of a comparison: its entries, their figures in one table, and mistakes that they share.
+
+An entry is an architecture with its initial weights, trained once for each seed. `model.training.compare` writes the
+artifacts.
+"""
 
 import dataclasses
 import json
@@ -18,17 +22,19 @@ from model.errors import ArtifactError, TrainingError
 
 COMPARISON = STORE / "comparison"
 RANDOM = "random"
-OWN_SETTINGS = ("network", "weights", "widths", "seed")  # in what the trainings of one comparison differ
+OWN_SETTINGS = ("network", "weights", "widths", "seed")  # settings that may differ within a comparison
 
 Shares = npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
-    """One network of a comparison.
+class Entry:
+    """One entry of the leaderboard: an architecture with its initial weights.
 
-    `name` is what the command calls it, `weights` what it began with: "random", "imagenet" or a file's name; `cards`
-    are those of its trainings, in the order of their seeds, one at least.
+    Attributes:
+        name: the architecture as written on the command line, such as "residual:16,32,64,128".
+        weights: the initial weights: "random", "imagenet" or the name of a file.
+        cards: cards of the trained classifiers, at least one, in the order of their seeds.
     """
 
     name: str
@@ -37,17 +43,17 @@ class Network:
 
     @property
     def title(self) -> str:
-        """The name, and what it began with if that was not random."""
+        """The name, followed by "=" and the initial weights unless they are random."""
         return self.name if self.weights == RANDOM else f"{self.name}={self.weights}"
 
     @property
     def accuracies(self) -> list[float]:
-        """The accuracy on held-out examples for each seed, in [0, 1]."""
+        """Accuracy on held-out examples for each seed, in [0, 1]."""
         return [card.metrics["held_out"]["accuracy"] for card in self.cards]
 
     @property
     def accuracy_range(self) -> tuple[float, float]:
-        """Mean ± standard deviation over seeds; of a single seed, the card's 95 % interval over groups."""
+        """Mean ± standard deviation over seeds; for a single seed, the 95 % interval over groups."""
         if len(self.cards) == 1:
             low, high = self.cards[0].metrics["held_out"]["accuracy_interval_95"]
             return low, high
@@ -57,10 +63,22 @@ class Network:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """The figures of one network, the mean over seeds where there are several.
+    """The figures of one entry, averaged over seeds.
 
-    Accuracies are fractions, `accuracy_sd` the standard deviation over seeds, None for one; `minutes` is the training
-    time, `milliseconds` that of one inference through LiteRT with 8-bit weights on one core.
+    Attributes:
+        network: name of the architecture.
+        weights: the initial weights.
+        seeds: number of seeds.
+        accuracy: on held-out examples, in [0, 1].
+        accuracy_sd: standard deviation of the accuracy over seeds; None for a single seed.
+        errors: number of wrong predictions.
+        examples: number of held-out examples.
+        calibration_error: expected calibration error, in [0, 1].
+        corrupted_accuracy: mean accuracy over corruptions and severities, in [0, 1].
+        parameters: number of parameters.
+        multiply_adds: number of multiply-adds of one inference.
+        minutes: training time.
+        milliseconds: time of one inference with LiteRT and 8-bit weights on one core.
     """
 
     network: str
@@ -79,10 +97,14 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
-class SharedTrack:
-    """A held-out group in which several networks err; `wrong` counts the pictures for each network.
+class SharedGroup:
+    """A held-out group in which several entries make mistakes.
 
-    A network that was not trained with this seed has None there: it has not been asked.
+    Attributes:
+        seed: seed of the split.
+        group: name of the group.
+        class_index: class of the group.
+        wrong: number of misclassified pictures for each entry; None for entries that were not trained with this seed.
     """
 
     seed: int
@@ -93,9 +115,14 @@ class SharedTrack:
 
 @dataclasses.dataclass(frozen=True)
 class SharedPicture:
-    """A held-out picture that several networks get wrong; `predicted` has their answers by the network's title.
+    """A held-out picture that several entries misclassify.
 
-    `row` counts the examples that are held out with this seed.
+    Attributes:
+        seed: seed of the split.
+        row: index among the examples held out with this seed.
+        group: name of its group.
+        class_index: its true class.
+        predicted: predicted class by the title of the entry.
     """
 
     seed: int
@@ -105,10 +132,11 @@ class SharedPicture:
     predicted: Mapping[str, int]
 
 
-def name_network(settings: Mapping[str, Any]) -> tuple[str, str]:
-    """Return how the command names the network of these settings, and what it begins with.
+def name_entry(settings: Mapping[str, Any]) -> tuple[str, str]:
+    """Return an entry's name and initial weights for the settings of a training.
 
-    Settings may name a file of weights by its path or, in a card, by its name and digest.
+    Args:
+        settings: a preset or the settings in a card; `weights` may be a path, or a file name with a digest.
     """
     name = settings["network"]
     if name == RESIDUAL:
@@ -120,25 +148,28 @@ def read_cards(folder: Path) -> dict[Path, Card]:
     """Return the card of each artifact in a folder, by the artifact's path.
 
     Raises:
-        ArtifactError: an artifact is damaged or of another format.
+        ArtifactError: an artifact is damaged or in an unsupported format.
     """
     paths = sorted(path.parent for path in folder.glob(f"*/{CARD_FILE}"))
-    # A name with a dot in front is an artifact that is being written.
+    # Hidden folders are artifacts that are still being written.
     return {path: read_artifact(path)[0] for path in paths if not path.name.startswith(".")}
 
 
-def read_comparison(folder: Path) -> list[Network]:
-    """Return the networks whose artifacts lie in a folder, the most accurate first.
+def read_comparison(folder: Path) -> list[Entry]:
+    """Return the entries of a comparison, most accurate first.
+
+    Args:
+        folder: contains the artifacts.
 
     Raises:
-        ArtifactError: there are none, or one is damaged or of another format.
-        TrainingError: two were trained on other data or with another budget, so that they do not compare.
+        ArtifactError: there are no artifacts, or one is damaged or in an unsupported format.
+        TrainingError: the artifacts are not comparable: their data or training settings differ.
     """
     cards = read_cards(folder)
     if not cards:
         raise ArtifactError(
             f"{folder}: there is no comparison; "
-            f"`python -m model.training.compare --data PATH --output {folder}` makes one"
+            f"create one with `python -m model.training.compare --data PATH --output {folder}`"
         )
     first, *others = cards
     for path in others:
@@ -146,42 +177,43 @@ def read_comparison(folder: Path) -> list[Network]:
         if cards[path].data["fingerprint"] != cards[first].data["fingerprint"]:
             differing = ["data", *differing]
         if differing:
-            raise TrainingError(f"{path} does not compare with {first}: {', '.join(differing)} differ")
+            raise TrainingError(f"{path} is not comparable with {first}: {', '.join(differing)} differ")
     found: dict[tuple[str, str], list[Card]] = defaultdict(list)
     for path, card in cards.items():
-        alike = found[name_network(card.training["settings"])]
-        if alike and differing_settings(alike[0].training["settings"], card.training["settings"], free=("seed",)):
-            raise TrainingError(f"{path} begins with other weights of the same name than another seed of it")
-        alike.append(card)
-    networks = [
-        Network(name, weights, tuple(sorted(cards, key=_seed))) for (name, weights), cards in sorted(found.items())
+        same_entry = found[name_entry(card.training["settings"])]
+        settings = card.training["settings"]
+        if same_entry and differing_settings(same_entry[0].training["settings"], settings, free=("seed",)):
+            raise TrainingError(f"{path}: its initial weights have the same name as those of another seed, but differ")
+        same_entry.append(card)
+    entries = [
+        Entry(name, weights, tuple(sorted(cards, key=_seed))) for (name, weights), cards in sorted(found.items())
     ]
-    return sorted(networks, key=lambda network: -float(np.mean(network.accuracies)))
+    return sorted(entries, key=lambda entry: -float(np.mean(entry.accuracies)))
 
 
 def differing_settings(
-    ours: Mapping[str, Any], theirs: Mapping[str, Any], free: Sequence[str] = OWN_SETTINGS
+    one: Mapping[str, Any], other: Mapping[str, Any], free: Sequence[str] = OWN_SETTINGS
 ) -> list[str]:
-    """Return the names of the settings in which two trainings differ, without those that are free to."""
-    names = sorted({*ours, *theirs} - set(free))
-    return [name for name in names if json.dumps(ours.get(name)) != json.dumps(theirs.get(name))]
+    """Return the names of the settings in which two trainings differ, except those in `free`."""
+    names = sorted({*one, *other} - set(free))
+    return [name for name in names if json.dumps(one.get(name)) != json.dumps(other.get(name))]
 
 
-def summarise(network: Network) -> Row:
-    """Return the figures of a network in one row."""
+def summarise(entry: Entry) -> Row:
+    """Return the figures of an entry, averaged over its seeds."""
 
     def mean(*path: str) -> float:
-        values: list[Any] = [card.metrics for card in network.cards]
+        values: list[Any] = [card.metrics for card in entry.cards]
         for name in path:
             values = [value[name] for value in values]
         return float(np.mean(values))
 
-    accuracies = network.accuracies
-    training = [card.training for card in network.cards]
+    accuracies = entry.accuracies
+    training = [card.training for card in entry.cards]
     return Row(
-        network=network.name,
-        weights=network.weights,
-        seeds=len(network.cards),
+        network=entry.name,
+        weights=entry.weights,
+        seeds=len(entry.cards),
         accuracy=float(np.mean(accuracies)),
         accuracy_sd=float(np.std(accuracies, ddof=1)) if len(accuracies) > 1 else None,
         errors=mean("held_out", "errors"),
@@ -196,9 +228,9 @@ def summarise(network: Network) -> Row:
 
 
 def render_table(rows: Sequence[Row]) -> str:
-    """Return the rows as a table in Markdown, the most accurate first."""
+    """Return the rows as a Markdown table, most accurate first."""
     lines = [
-        "| network | begins with | accuracy | errors | corrupted | parameters | multiply-adds | training | per image |",
+        "| network | weights | accuracy | errors | corrupted | parameters | multiply-adds | training | per picture |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in sorted(rows, key=lambda row: -row.accuracy):
@@ -218,93 +250,99 @@ def render_table(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def class_errors(networks: Sequence[Network]) -> Shares:
-    """Return the share of wrong answers, shape (classes, networks), over all seeds; NaN where no example is."""
-    tables = [[card.metrics["held_out"]["per_class"] for card in network.cards] for network in networks]
+def class_errors(entries: Sequence[Entry]) -> Shares:
+    """Return the error rate over all seeds, shape (classes, entries), in [0, 1]; NaN for classes without examples."""
+    tables = [[card.metrics["held_out"]["per_class"] for card in entry.cards] for entry in entries]
     errors = [np.sum([[row["errors"] for row in rows] for rows in each], axis=0) for each in tables]
     examples = [np.sum([[row["examples"] for row in rows] for rows in each], axis=0) for each in tables]
     with np.errstate(invalid="ignore"):
         return np.asarray(np.array(errors) / np.array(examples)).T
 
 
-def corrupted_accuracies(networks: Sequence[Network]) -> dict[str, Shares]:
-    """Return accuracies by corruption, each (networks, severities), the mean over seeds."""
-    tables = [[card.metrics["accuracy_under_corruption"] for card in network.cards] for network in networks]
+def corrupted_accuracies(entries: Sequence[Entry]) -> dict[str, Shares]:
+    """Return the accuracy by corruption, each of shape (entries, severities), averaged over seeds."""
+    tables = [[card.metrics["accuracy_under_corruption"] for card in entry.cards] for entry in entries]
     names = [name for name in tables[0][0] if name not in {"examples", "mean"}]
     return {name: np.array([np.mean([table[name] for table in each], axis=0) for each in tables]) for name in names}
 
 
-def partly_listed(networks: Sequence[Network]) -> list[str]:
-    """Return the titles of the networks that made more mistakes than their cards list one by one."""
+def partly_listed(entries: Sequence[Entry]) -> list[str]:
+    """Return the titles of the entries with more mistakes than their cards list individually."""
     return [
-        network.title
-        for network in networks
-        if any(len(card.metrics["mistakes"]) < card.metrics["held_out"]["errors"] for card in network.cards)
+        entry.title
+        for entry in entries
+        if any(len(card.metrics["mistakes"]) < card.metrics["held_out"]["errors"] for card in entry.cards)
     ]
 
 
-def find_shared_tracks(networks: Sequence[Network]) -> list[SharedTrack]:
-    """Return the groups in which two networks err at least, those of the most networks and pictures first.
+def find_shared_groups(entries: Sequence[Entry]) -> list[SharedGroup]:
+    """Return the groups in which at least two entries make mistakes, those of most entries and pictures first.
 
-    Cards list the most confident mistakes; those of `partly_listed` networks are not all counted.
+    Cards list only the most confident mistakes, so the counts of `partly_listed` entries are too low.
     """
-    asked = {(card_seed, column) for column, network in enumerate(networks) for card_seed in map(_seed, network.cards)}
-    counts: dict[tuple[int, str, int], list[int]] = defaultdict(lambda: [0] * len(networks))
-    for column, seed, mistake in _mistakes(networks):
+    trained = {(card_seed, column) for column, entry in enumerate(entries) for card_seed in map(_seed, entry.cards)}
+    counts: dict[tuple[int, str, int], list[int]] = defaultdict(lambda: [0] * len(entries))
+    for column, seed, mistake in _mistakes(entries):
         counts[seed, mistake["group"], mistake["class_index"]][column] += 1
     shared = [
-        SharedTrack(*key, tuple(count if (key[0], column) in asked else None for column, count in enumerate(row)))
+        SharedGroup(*key, tuple(count if (key[0], column) in trained else None for column, count in enumerate(row)))
         for key, row in counts.items()
         if np.count_nonzero(row) > 1
     ]
     return sorted(
-        shared, key=lambda track: (-sum(map(bool, track.wrong)), -sum(filter(None, track.wrong)), track.group)
+        shared, key=lambda group: (-sum(map(bool, group.wrong)), -sum(filter(None, group.wrong)), group.group)
     )
 
 
-def find_shared_pictures(networks: Sequence[Network]) -> list[SharedPicture]:
-    """Return the pictures that two networks get wrong at least, those of the most networks first.
+def find_shared_pictures(entries: Sequence[Entry]) -> list[SharedPicture]:
+    """Return the pictures that at least two entries misclassify, those of most entries first.
 
-    Cards list the most confident mistakes; those of `partly_listed` networks are not all counted.
+    Cards list only the most confident mistakes, so pictures of `partly_listed` entries may be missing.
     """
     found: dict[tuple[int, int, str, int], dict[str, int]] = defaultdict(dict)
-    for column, seed, mistake in _mistakes(networks):
+    for column, seed, mistake in _mistakes(entries):
         key = (seed, mistake["row"], mistake["group"], mistake["class_index"])
-        found[key][networks[column].title] = mistake["predicted"]
+        found[key][entries[column].title] = mistake["predicted"]
     shared = [SharedPicture(*key, predicted) for key, predicted in found.items() if len(predicted) > 1]
     return sorted(shared, key=lambda picture: (-len(picture.predicted), picture.seed, picture.row))
 
 
 def render_pictures(pictures: Sequence[SharedPicture], task: Task) -> str:
-    """Return pictures that several networks get wrong as a table in Markdown, with the names of the classes."""
+    """Return pictures that several entries misclassify as a Markdown table with class names."""
     if not pictures:
         return "none"
-    lines = ["| seed | picture | group | is | taken for |", "|---|---|---|---|---|"]
+    lines = ["| seed | picture | group | true class | predicted |", "|---|---|---|---|---|"]
     for picture in pictures:
-        by_answer: dict[int, list[str]] = defaultdict(list)
-        for title, answer in picture.predicted.items():
-            by_answer[answer].append(title)
-        answers = [f"{task.labels[answer].name} ({'; '.join(titles)})" for answer, titles in by_answer.items()]
-        cells = (picture.seed, picture.row, picture.group, task.labels[picture.class_index].name, ", ".join(answers))
+        titles_by_class: dict[int, list[str]] = defaultdict(list)
+        for title, predicted in picture.predicted.items():
+            titles_by_class[predicted].append(title)
+        predictions = [f"{task.labels[index].name} ({'; '.join(titles)})" for index, titles in titles_by_class.items()]
+        cells = (
+            picture.seed,
+            picture.row,
+            picture.group,
+            task.labels[picture.class_index].name,
+            ", ".join(predictions),
+        )
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
 
 
-def count_confusions(networks: Sequence[Network]) -> dict[tuple[int, int], list[int]]:
-    """Return how often each network took one class for another, by (class, answer), the most frequent first."""
-    counts: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0] * len(networks))
-    for column, network in enumerate(networks):
-        for card in network.cards:
+def count_confusions(entries: Sequence[Entry]) -> dict[tuple[int, int], list[int]]:
+    """Return each entry's number of confusions by (true class, predicted class), most frequent first."""
+    counts: dict[tuple[int, int], list[int]] = defaultdict(lambda: [0] * len(entries))
+    for column, entry in enumerate(entries):
+        for card in entry.cards:
             for cell in card.metrics["confusions"]:
                 counts[cell["class_index"], cell["predicted"]][column] += cell["count"]
     return dict(sorted(counts.items(), key=lambda item: (-sum(item[1]), item[0])))
 
 
-def _mistakes(networks: Sequence[Network]) -> list[tuple[int, int, dict[str, Any]]]:
+def _mistakes(entries: Sequence[Entry]) -> list[tuple[int, int, dict[str, Any]]]:
     return [
         (column, _seed(card), mistake)
-        for column, network in enumerate(networks)
-        for card in network.cards
+        for column, entry in enumerate(entries)
+        for card in entry.cards
         for mistake in card.metrics["mistakes"]
     ]
 

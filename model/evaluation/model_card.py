@@ -1,4 +1,4 @@
-"""The model card for people (Mitchell et al. 2019), made of an artifact's card.
+"""The model card (Mitchell et al. 2019), generated from an artifact's card.
 
 `python -m model.evaluation.model_card ARTIFACT FILE` writes it as Markdown.
 """
@@ -8,18 +8,20 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from data.task import TASKS
 from model.artifact import Card, read_artifact
 from model.errors import ModelError
 
 TEMPLATE = "model_card.md"
-HARDEST = 5  # corruptions that are named where it says what fails
+LIMITATIONS_FILE = "limitations.md"  # optional, in the task's folder: a Markdown list for "Limitations"
+HARDEST = 5  # corruptions named under "Limitations"
 
 
-def describe(card: Card) -> str:
+def render_model_card(card: Card) -> str:
     """Return the model card of a classifier as Markdown."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=False,  # noqa: S701 — Markdown of our own figures, not a page
+        autoescape=False,  # noqa: S701 — Markdown, not HTML
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=StrictUndefined,
@@ -32,8 +34,10 @@ def describe(card: Card) -> str:
     corrupted = card.metrics["accuracy_under_corruption"]
     by_accuracy = sorted((row[-1], name) for name, row in corrupted.items() if name not in ("examples", "mean"))
     hardest = [f"{name} {accuracy:.0%}" for accuracy, name in by_accuracy[:HARDEST]]
+    path = TASKS / card.task / LIMITATIONS_FILE
+    limitations = path.read_text(encoding="utf-8") if path.exists() else ""
     template = environment.get_template(TEMPLATE)
-    return template.render(card=card, held_out=held_out, worst=worst, hardest=hardest)
+    return template.render(card=card, held_out=held_out, worst=worst, hardest=hardest, limitations=limitations)
 
 
 def main(arguments: list[str]) -> int:
@@ -42,7 +46,7 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m model.evaluation.model_card ARTIFACT FILE", file=sys.stderr)
         return 2
     try:
-        Path(arguments[1]).write_text(describe(read_artifact(Path(arguments[0]))[0]), encoding="utf-8")
+        Path(arguments[1]).write_text(render_model_card(read_artifact(Path(arguments[0]))[0]), encoding="utf-8")
     except (ModelError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

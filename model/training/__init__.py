@@ -1,1 +1,1 @@
-"""From a data set to an artifact, with Keras. Serving never imports this package."""
+"""Training with Keras, from a data set to an artifact. Serving never imports this package."""

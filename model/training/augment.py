@@ -1,8 +1,8 @@
-"""What a camera may do to a sign, as batched operations of any Keras backend.
+"""Data augmentation: random camera distortions as batched operations for any Keras backend.
 
-One projective warp carries all geometry, so that a picture is interpolated once; blur and loss of resolution are one
-matrix per axis, and so is JPEG's cosine transform, one of them with the colours in it. Pictures are never flipped: that
-would turn some classes into others.
+A single projective warp covers all geometry, so that each picture is interpolated only once. Blur and loss of
+resolution are one matrix multiplication per axis; so is JPEG's cosine transform, which includes the colour conversion.
+Pictures are never flipped, because that would change the class of some.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from keras import ops, random
 
 from data.training_settings import Distortions
 
-# The example tables of the JPEG standard (ITU-T T.81, K.1 and K.2), for quality 50, and its colours (JFIF).
+# Quantisation tables for quality 50 from the JPEG standard (ITU-T T.81, tables K.1 and K.2), and the JFIF colours.
 JPEG_LUMINANCE = np.array(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
@@ -33,13 +33,15 @@ RGB_TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5,
 
 
 class Augment(keras.layers.Layer):
-    """Distort a batch while training; pass it on untouched otherwise.
+    """Distorts a batch of pictures during training; does nothing otherwise.
 
-    Called with pixels (batch, height, width, 3), uint8 in [0, 255], and boxes (batch, 4), float in [0, 1]: left,
-    top, right, bottom of the region of interest as fractions of the picture. Returns uint8 pixels of the same
-    shape, because that is what a network sees when it serves.
+    The inputs are pixels (batch, height, width, 3), uint8 in [0, 255], and boxes (batch, 4), float in [0, 1]: left,
+    top, right, bottom of the object as fractions of the picture. The output has the shape and type of the pixels:
+    uint8, because the network gets uint8 in the service too.
 
-    `strength`, a scalar weight in [0, 1], scales angles, shifts and probabilities; it may be set between epochs.
+    Attributes:
+        distortions: limits of the distortions.
+        strength: scalar weight in [0, 1] that scales angles, shifts and probabilities; may be set between epochs.
     """
 
     def __init__(self, distortions: Distortions, seed: int = 0, **options: Any) -> None:
@@ -48,16 +50,16 @@ class Augment(keras.layers.Layer):
         self.seeds = random.SeedGenerator(seed)
 
     def build(self, *_: Any) -> None:
-        """Make the weight `strength`."""
+        """Create the weight `strength`."""
         self.strength = self.add_weight(name="strength", shape=(), initializer="ones", trainable=False)
         self.built = True
 
     def compute_output_spec(self, pixels: Any, boxes: Any, training: bool = False) -> Any:  # noqa: ARG002
-        """Say that pixels come out as they went in."""
+        """Return the specification of the output."""
         return keras.KerasTensor(pixels.shape, dtype="uint8")
 
     def call(self, pixels: Any, boxes: Any, training: bool = False) -> Any:
-        """Distort `pixels` if `training`."""
+        """Return distorted pixels if `training`, else `pixels`."""
         if not training:
             return pixels
         count = ops.shape(pixels)[0]
@@ -76,7 +78,7 @@ class Augment(keras.layers.Layer):
         return self._uniform(count, -limit, limit) * self.strength
 
     def _chosen(self, count: Any, probability: float) -> Any:
-        """1.0 for a picture that is to be distorted, else 0.0; shape (count, 1)."""
+        """Return 1.0 for pictures to distort and 0.0 for the others, shape (count, 1)."""
         return ops.cast(self._uniform(count, 0.0, 1.0) < probability * self.strength, "float32")
 
     def _warp(self, x: Any, boxes: Any, count: Any) -> Any:
@@ -106,14 +108,16 @@ class Augment(keras.layers.Layer):
         r = self.distortions
         height, width = x.shape[1:3]
         blurred = self._chosen(count, r.blur_probability)
-        left = 1.0 - self._chosen(count, r.resolution_probability) * (1.0 - self._uniform(count, *r.resolution))
-        along_y = _axis_operator(height, left, blurred * self._uniform(count, 0.0, r.blur))
-        along_x = _axis_operator(width, left, blurred * self._uniform(count, 0.0, r.blur))
+        resolution = 1.0 - self._chosen(count, r.resolution_probability) * (1.0 - self._uniform(count, *r.resolution))
+        along_y = _axis_operator(height, resolution, blurred * self._uniform(count, 0.0, r.blur))
+        along_x = _axis_operator(width, resolution, blurred * self._uniform(count, 0.0, r.blur))
         return _along_axes(x, along_y, along_x)
 
     def _noise(self, x: Any, count: Any) -> Any:
         r = self.distortions
-        contrast = ops.minimum(4.0 * ops.std(x, axis=(1, 2, 3), keepdims=True), 1.0)  # spares dim signs
+        contrast = ops.minimum(
+            4.0 * ops.std(x, axis=(1, 2, 3), keepdims=True), 1.0
+        )  # less noise for low-contrast pictures
         deviation = self._chosen(count, r.noise_probability) * self._uniform(count, 0.0, r.noise)
         return x + contrast * deviation[:, :, None, None] * random.normal(ops.shape(x), seed=self.seeds)
 
@@ -123,18 +127,18 @@ class Augment(keras.layers.Layer):
         saturation = self._uniform(count, *r.saturation)[:, :, None]
         tint = self._uniform(count, 1 - r.tint, 1 + r.tint, columns=3)[:, None, :]
         contrast = self._uniform(count, *r.contrast)[:, :, None]
-        # Saturation mixes a colour with its grey; with tint and contrast it is one matrix and one offset.
+        # Saturation, tint and contrast are all linear: one matrix and one offset.
         colours = (saturation * ops.eye(3) + (1 - saturation) / 3) * tint
         pixels = ops.reshape(x, (-1, height * width, 3))
         mean = ops.mean(ops.matmul(ops.mean(pixels, axis=1, keepdims=True), colours), axis=2, keepdims=True)
         pixels = ops.matmul(pixels, colours * contrast) + (1 - contrast) * mean
         x = ops.reshape(ops.clip(pixels, 1e-3, 1.0), (-1, height, width, 3))
         gamma = self._uniform(count, *r.gamma)[:, :, None, None]
-        x = ops.exp(gamma * ops.log(x))  # a power, in a seventh of the time that TensorFlow takes for one
+        x = ops.exp(gamma * ops.log(x))  # x ** gamma, seven times as fast as TensorFlow's pow
         return x * (self._uniform(count, *r.brightness)[:, :, None, None] * self._shadow(x, count))
 
     def _shadow(self, x: Any, count: Any) -> Any:
-        """Factors (batch, height, width, 1): a half-plane with a soft edge lies in shadow."""
+        """Return factors (batch, height, width, 1) that shade a half-plane with a soft edge."""
         r = self.distortions
         height, width = x.shape[1:3]
         grid_y, grid_x = (
@@ -146,7 +150,7 @@ class Augment(keras.layers.Layer):
         return ops.reshape(1.0 - depth * ops.sigmoid(distance * 12.0), (-1, height, width, 1))
 
     def _erase(self, x: Any, count: Any) -> Any:
-        """Put one rectangle of a random colour somewhere: leaves, posts, stickers."""
+        """Cover a random rectangle with a random colour, like leaves, posts or stickers."""
         r = self.distortions
         height, width = x.shape[1:3]
         grid_y, grid_x = (np.arange(n, dtype="float32")[None] / n for n in (height, width))
@@ -160,7 +164,7 @@ class Augment(keras.layers.Layer):
         return x + mask * (self._uniform(count, 0.0, 1.0, columns=3)[:, None, None, :] - x)
 
     def _compress(self, x: Any, count: Any) -> Any:
-        """Lose what JPEG loses, colours in full resolution: rounded cosine coefficients of blocks of 8 × 8 pixels."""
+        """Simulate JPEG compression without chroma subsampling: quantise cosine coefficients of 8 × 8 blocks."""
         r = self.distortions
         height, width = x.shape[1:3]
         quality = self._uniform(count, *r.jpeg)
@@ -168,7 +172,7 @@ class Augment(keras.layers.Layer):
         steps = np.stack([JPEG_LUMINANCE, JPEG_CHROMINANCE, JPEG_CHROMINANCE], axis=2) / 255
         steps = np.tile(steps, (-(-height // 8), -(-width // 8), 1))[None, :height, :width].astype("float32")
         steps = ops.maximum(steps * scale, 1 / 255)
-        # Colours and columns are one matrix for whole rows of pixels, so that nothing need be transposed.
+        # One matrix transforms columns and colours of whole rows of pixels, which avoids transposing.
         along_y, along_x = _cosines(height), np.kron(_cosines(width).T, RGB_TO_YCC.T)
         rows = ops.reshape(ops.clip(x, 0.0, 1.0) - 0.5, (-1, height, width * 3))
         coefficients = ops.reshape(ops.matmul(along_y, ops.matmul(rows, along_x)), (-1, height, width, 3))
@@ -179,7 +183,7 @@ class Augment(keras.layers.Layer):
 
 
 def _cosines(length: int) -> npt.NDArray[np.float32]:
-    """Return the cosine transform of blocks of 8, and of one shorter block at the end, as one orthogonal matrix."""
+    """Return the orthogonal matrix of the cosine transform of blocks of 8; the last block may be shorter."""
     matrix = np.zeros((length, length), np.float32)
     for start in range(0, length, 8):
         size = min(8, length - start)
@@ -191,7 +195,7 @@ def _cosines(length: int) -> npt.NDArray[np.float32]:
 
 
 def _along_axes(x: Any, along_y: Any, along_x: Any) -> Any:
-    """Apply a matrix for each picture along the rows and one along the columns of (n, height, width, 3)."""
+    """Apply one matrix per picture along the height and one along the width of (n, height, width, 3)."""
     height, width = x.shape[1:3]
     x = ops.matmul(along_y, ops.reshape(x, (-1, height, width * 3)))
     x = ops.transpose(ops.reshape(x, (-1, height, width, 3)), (0, 2, 1, 3))
@@ -200,9 +204,16 @@ def _along_axes(x: Any, along_y: Any, along_x: Any) -> Any:
 
 
 def _sample(x: Any, u: Any, v: Any, count: Any) -> Any:
-    """Bilinear samples in [0, 1] of uint8 pictures (batch, height, width, 3) at places (batch, height · width).
+    """Sample pictures bilinearly.
 
-    `u` are columns and `v` rows; outside the picture its border goes on.
+    Args:
+        x: pictures (batch, height, width, 3), uint8.
+        u: columns of the samples (batch, height · width); the border pixels extend outwards.
+        v: rows of the samples, with the shape of `u`.
+        count: number of pictures.
+
+    Returns:
+        Samples (batch, height, width, 3), float32 in [0, 1].
     """
     height, width = x.shape[1:3]
     u, v = ops.clip(u, 0.0, width - 1.001), ops.clip(v, 0.0, height - 1.001)
@@ -211,7 +222,7 @@ def _sample(x: Any, u: Any, v: Any, count: Any) -> Any:
     start = ops.cast(ops.arange(count), "int32")[:, None] * (height * width)
     index = start + ops.cast(row, "int32") * width + ops.cast(column, "int32")
     flat = ops.reshape(x, (-1, 3))
-    # All four neighbours side by side: to look up one row of twelve bytes is faster than four of three, or of floats.
+    # Put the four neighbours side by side: one lookup of twelve bytes is faster than four of three bytes or of floats.
     around = ops.concatenate([flat, *(ops.roll(flat, -offset, axis=0) for offset in (1, width, width + 1))], axis=1)
     neighbours = ops.split(ops.take(around, index, axis=0), 4, axis=2)
     upper_left, upper_right, lower_left, lower_right = (ops.cast(each, "float32") for each in neighbours)
@@ -220,20 +231,22 @@ def _sample(x: Any, u: Any, v: Any, count: Any) -> Any:
     return ops.reshape((upper + (lower - upper) * down) / 255.0, (-1, height, width, 3))
 
 
-def _axis_operator(length: int, left: Any, smear: Any) -> Any:
-    """Matrices (batch, length, length) that blur along an axis, drop resolution and bring the size back.
+def _axis_operator(length: int, resolution: Any, smear: Any) -> Any:
+    """Return matrices (batch, length, length) that blur along an axis, downsample and upsample again.
 
     Args:
-        length: of the axis in pixels.
-        left: share of the resolution that is left, (batch, 1) in (0, 1].
-        smear: length of a box blur as a fraction of the axis, (batch, 1) in [0, 1).
+        length: length of the axis in pixels.
+        resolution: remaining share of the resolution, (batch, 1) in (0, 1].
+        smear: length of the box blur as a fraction of the axis, (batch, 1) in [0, 1).
     """
     position = np.arange(length, dtype="float32")
-    left, smear = left[:, :, None], smear[:, :, None]
+    resolution, smear = resolution[:, :, None], smear[:, :, None]
     reach = smear * length / 2 + 0.5
     box = ops.clip(reach + 0.5 - ops.abs(position[None, :, None] - position[None, None, :]), 0.0, 1.0)
-    centers = (position[None, :, None] + 0.5) / left - 0.5  # of the coarse pixels; those past the end are not used
-    distance = ops.abs(centers - position[None, None, :]) * left
+    centers = (
+        position[None, :, None] + 0.5
+    ) / resolution - 0.5  # of the coarse pixels; those beyond the end are unused
+    distance = ops.abs(centers - position[None, None, :]) * resolution
     shrink = ops.maximum(1.0 - distance, 0.0)
     enlarge = ops.transpose(shrink, (0, 2, 1))
     return ops.matmul(_normalized(enlarge), ops.matmul(_normalized(shrink), _normalized(box)))

@@ -1,4 +1,4 @@
-"""Networks of others, for the comparison: those of keras.applications by name, and a plain one."""
+"""Reference networks for comparisons: a plain CNN and the networks of keras.applications."""
 
 import re
 from pathlib import Path
@@ -11,8 +11,8 @@ from keras import layers, ops
 from model.errors import TrainingError
 
 IMAGENET = "imagenet"
-LEAST_SIDE = {"InceptionV3": 75, "Xception": 71}  # px; 32 for the others
-SCALES = {  # what each takes, as keras.applications documents it
+MIN_SIDE = {"InceptionV3": 75, "Xception": 71}  # px, smallest input; 32 for the others
+SCALES = {  # expected input, according to the documentation of keras.applications
     "EfficientNetB0": "pixels",
     "EfficientNetV2B0": "pixels",
     "InceptionV3": "signed",
@@ -24,11 +24,11 @@ SCALES = {  # what each takes, as keras.applications documents it
     "VGG16": "caffe",
     "Xception": "signed",
 }
-RENAMED = {"Conv1_bn": "bn_Conv1"}  # a layer of MobileNetV2 in files of other versions of Keras
+RENAMED = {"Conv1_bn": "bn_Conv1"}  # a layer of MobileNetV2 in weight files of other Keras versions
 
 
 def plain_features(x: Any) -> Any:
-    """Two pairs of convolutions and a dense layer, the form that most first tries on this data set have.
+    """Build a plain baseline CNN: two pairs of convolutions and a dense layer.
 
     Args:
         x: pixels as a Keras tensor (batch, height, width, 3), float in [-1, 1].
@@ -44,44 +44,50 @@ def plain_features(x: Any) -> Any:
 
 
 def find_backbone(name: str) -> tuple[str, dict[str, float]]:
-    """Return the name and the options of the function that builds a network of keras.applications.
+    """Parse the name of a network of keras.applications.
+
+    Args:
+        name: a key of `SCALES`; a MobileNet may have a width multiplier after a colon: MobileNetV2:0.35.
+
+    Returns:
+        The name of the function that builds the network, and its keyword arguments.
 
     Raises:
-        TrainingError: no such network, or a width multiplier that is no positive number.
+        TrainingError: the network is unknown, or its width multiplier is invalid.
     """
     kind, colon, multiplier = name.partition(":")
     if kind not in SCALES:
-        raise TrainingError(f"there is no network {name!r}; known: residual:WIDTHS, plain, {', '.join(SCALES)}")
+        raise TrainingError(f"unknown network {name!r}; use one of residual:WIDTHS, plain, {', '.join(SCALES)}")
     if not colon:
         return kind, {}
     if not kind.startswith("MobileNet"):
         raise TrainingError(f"{name!r}: only MobileNets have a width multiplier")
     if not re.fullmatch(r"[0-9]*\.?[0-9]+", multiplier) or not float(multiplier):
-        raise TrainingError(f"{name!r}: the width multiplier after the colon is a positive number")
+        raise TrainingError(f"{name!r}: the width multiplier after the colon must be a positive number")
     return kind, {"alpha": float(multiplier)}
 
 
 def backbone_features(name: str, pixels: Any, weights: str) -> Any:
-    """Put a network of keras.applications, without its head, on pixels.
+    """Apply a network of keras.applications without its head.
 
     Args:
-        name: a key of `SCALES`; MobileNets take a width multiplier after a colon: MobileNetV2:0.35.
-        pixels: a Keras tensor (batch, height, width, 3) in [0, 255].
-        weights: "" for random ones, "imagenet" to download, or an HDF5 file.
+        name: name of the network, see `find_backbone`.
+        pixels: a Keras tensor (batch, height, width, 3) in [0, 255]; enlarged if it is too small for the network.
+        weights: "" for random weights, "imagenet" to download them, or the path of an HDF5 file.
 
     Returns:
         Features (batch, height / 32, width / 32, channels).
 
     Raises:
-        TrainingError: no such network, or weights that cannot be had or do not fit.
+        TrainingError: the network is unknown, or its weights cannot be loaded.
     """
     kind, options = find_backbone(name)
-    least = LEAST_SIDE.get(kind, 32)
-    if min(pixels.shape[1:3]) < least:
-        pixels = layers.Resizing(least, least, name="enlarge")(pixels)
+    side = MIN_SIDE.get(kind, 32)
+    if min(pixels.shape[1:3]) < side:
+        pixels = layers.Resizing(side, side, name="enlarge")(pixels)
     if SCALES[kind] == "signed":
         pixels = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(pixels)
-    elif SCALES[kind] == "caffe":  # blue first, and ImageNet's mean of each channel taken off
+    elif SCALES[kind] == "caffe":  # BGR order, minus the ImageNet mean of each channel
         pixels = layers.Rescaling(1.0, name="numbers")(pixels)
         mean = [103.939, 116.779, 123.68]
         pixels = layers.Normalization(mean=mean, variance=[1.0] * 3, name="scale")(ops.flip(pixels, axis=-1))
@@ -89,7 +95,7 @@ def backbone_features(name: str, pixels: Any, weights: str) -> Any:
         network = getattr(keras.applications, kind)(
             include_top=False, weights=IMAGENET if weights == IMAGENET else None, input_tensor=pixels, **options
         )
-    except Exception as error:  # Keras raises nothing narrower where a download fails
+    except Exception as error:  # a failed download raises a plain Exception in Keras
         raise TrainingError(f"{name} with weights {weights or 'random'}: {error}") from error
     if weights not in ("", IMAGENET):
         load_weights(network, Path(weights))
@@ -97,17 +103,17 @@ def backbone_features(name: str, pixels: Any, weights: str) -> Any:
 
 
 def load_weights(network: keras.Model, path: Path) -> None:
-    """Set the weights of a network from an HDF5 file, layer by layer by name, whatever the groups around them.
+    """Load the weights of a network from an HDF5 file by layer name, ignoring how the file nests its groups.
 
     Raises:
-        TrainingError: the file cannot be read, lacks a layer, or one has another shape.
+        TrainingError: the file cannot be read, or a weight is missing or has another shape.
     """
     found: dict[tuple[str, str], Any] = {}
 
     def collect(name: str, item: Any) -> None:
         if isinstance(item, h5py.Dataset):
             *_, layer, weight = name.split("/")
-            weight = weight.removesuffix(":0").removeprefix("depthwise_")  # as older versions of Keras say
+            weight = weight.removesuffix(":0").removeprefix("depthwise_")  # names in older Keras versions
             found[RENAMED.get(layer, layer), weight] = item[()]
 
     try:

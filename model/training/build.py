@@ -1,4 +1,4 @@
-"""From a data set to an artifact: prepare, train, evaluate, export."""
+"""Build an artifact from a data set: prepare, train, export, calibrate and evaluate."""
 
 import dataclasses
 import hashlib
@@ -38,12 +38,16 @@ from model.training.train import Trained, checkpoint_key, describe_settings, tra
 
 @dataclass(frozen=True)
 class Recipe:
-    """What an artifact is made by.
+    """How to build an artifact.
 
-    `preset` is what the settings are called; `command` is what a person would type to get this artifact, for the
-    card. `reference` is the card of a classifier that was trained by the same recipe and measured on held-out examples:
-    if it is given, this one is trained on all examples and takes its calibration and figures from there. `feedback` is
-    learnt from besides the examples, and never held out.
+    Attributes:
+        task: the task.
+        preset: name of the settings, for the card.
+        settings: the settings of the training.
+        command: command line that builds this artifact, for the card.
+        reference: card of a classifier with the same recipe that was evaluated on held-out examples. If given, the new
+            classifier is trained on all examples and copies the calibration and metrics of the reference.
+        feedback: additional training examples from users; never held out.
     """
 
     task: Task
@@ -58,27 +62,28 @@ def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, re
     """Train a classifier on a source and write it as an artifact.
 
     Args:
-        recipe: what is made.
-        source: where the examples come from.
-        store: holds the cache of decoded pictures and, until the artifact is written, the checkpoints.
-        folder: where the artifact goes; one that is there is replaced when the new one is complete.
-        reporter: is told what goes on.
+        recipe: how to build the artifact.
+        source: the examples.
+        store: folder for the cache of decoded pictures and, until the artifact is written, for checkpoints.
+        folder: folder of the artifact; an existing one is replaced once the new one is complete.
+        reporter: reports progress.
 
     Returns:
         The card of the new artifact.
 
     Raises:
-        DataError: the data cannot be read or divided.
-        ModelError: the measured classifier was made otherwise, or there is no good teacher.
-        OSError: the disk is full or cannot be written to.
+        DataError: the data cannot be read or split.
+        ModelError: the recipe differs from that of the reference, the teacher is missing or does not fit, or training
+            cannot start or continue.
+        OSError: the disk is full or not writable.
     """
     task, settings = recipe.task, recipe.settings
     for gap in describe_gaps(source, task):
         reporter.say(f"note: {gap}")
-    reporter.stage("prepare", f"preparing {len(source.examples):,} images of {source.files.location}")
+    reporter.stage("prepare", f"decoding {len(source.examples):,} pictures from {source.files.location}")
     examples = prepare(source, task, store / "cache", reporter.bar)
     if recipe.reference:
-        _check_same(recipe, recipe.reference, examples)
+        _check_reference(recipe, recipe.reference, examples)
         settings = dataclasses.replace(settings, validation=0.0)
     prepared = examples
     if recipe.feedback:
@@ -89,12 +94,12 @@ def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, re
     checkpoint = training_folder(store, task.name) / "checkpoints" / checkpoint_key(task, settings, prepared)
     trained = train(task, settings, prepared, checkpoint, reporter.train)
     reporter.stage("export", "converting to LiteRT with 8-bit weights")
-    lessons = prepared.subset(trained.training)
-    inference = to_litert(serving_network(trained.network, lessons.pixels, lessons.class_index))
-    card = _describe(recipe, settings, examples, prepared, trained, inference)
+    training_examples = prepared.subset(trained.training_rows)
+    inference = to_litert(serving_network(trained.network, training_examples.pixels, training_examples.class_index))
+    card = _build_card(recipe, settings, examples, prepared, trained, inference)
     if not recipe.reference:
-        held_out = prepared.subset(trained.validation)
-        reporter.stage("evaluate", f"evaluating on {len(held_out):,} images of {task.data.group}s held out")
+        held_out = prepared.subset(trained.validation_rows)
+        reporter.stage("evaluate", f"evaluating on {len(held_out):,} pictures of held-out {task.data.group}s")
         card = _calibrate_and_evaluate(card, task, inference, trained.network, held_out)
     card = write_artifact(folder, card, inference, trained.network.save)
     shutil.rmtree(checkpoint)
@@ -104,28 +109,30 @@ def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, re
 def _with_feedback(
     task: Task, examples: Prepared, feedback: Prepared, settings: Training, reporter: Reporter
 ) -> Prepared:
-    """Add feedback to the examples: signs behind them, the others as outliers if any are learnt.
+    """Append feedback to the examples: labelled pictures as examples, the others as outliers.
 
-    People may send pictures of the data set, even such that are held out; those are left out here.
+    Pictures that are also in the data set are ignored, because users may send held-out ones.
     """
     known = {_digest(pixels) for pixels in examples.pixels}
     new = np.array([_digest(pixels) not in known for pixels in feedback.pixels])
-    signs = feedback.subset(np.flatnonzero(new & (feedback.class_index != NO_CLASS)))
-    others = feedback.pixels[new & (feedback.class_index == NO_CLASS)]
+    labelled = feedback.subset(np.flatnonzero(new & (feedback.class_index != NO_CLASS)))
+    outliers = feedback.pixels[new & (feedback.class_index == NO_CLASS)]
     if not new.all():
-        reporter.say(f"note: {np.sum(~new):,} pictures of the feedback are in the data set too and not used again")
-    if len(others) and not settings.outliers:
-        reporter.say(f"note: {len(others):,} pictures of no sign are not used: this preset learns no outliers")
-        others = others[:0]
-    reporter.say(f"adding {len(signs):,} pictures of signs and {len(others):,} of no sign from the feedback")
+        reporter.say(f"note: ignoring {np.sum(~new):,} feedback pictures that are also in the data set")
+    if len(outliers) and not settings.outliers:
+        reporter.say(f"note: ignoring {len(outliers):,} outliers from feedback: this preset trains without outliers")
+        outliers = outliers[:0]
+    reporter.say(f"adding {len(labelled):,} labelled pictures and {len(outliers):,} outliers from feedback")
     return dataclasses.replace(
         examples,
-        pixels=np.concatenate([examples.pixels, signs.pixels]),
-        boxes=np.concatenate([examples.boxes, np.tile(np.array([task.data.default_box], np.float32), (len(signs), 1))]),
-        class_index=np.concatenate([examples.class_index, signs.class_index]),
-        groups=np.concatenate([examples.groups, np.char.add(f"{FEEDBACK}/", signs.groups)]),
+        pixels=np.concatenate([examples.pixels, labelled.pixels]),
+        boxes=np.concatenate(
+            [examples.boxes, np.tile(np.array([task.data.default_box], np.float32), (len(labelled), 1))]
+        ),
+        class_index=np.concatenate([examples.class_index, labelled.class_index]),
+        groups=np.concatenate([examples.groups, np.char.add(f"{FEEDBACK}/", labelled.groups)]),
         fingerprint=f"{examples.fingerprint} {feedback.fingerprint}",
-        outliers=others,
+        outliers=outliers,
     )
 
 
@@ -133,8 +140,12 @@ def _digest(pixels: npt.NDArray[np.uint8]) -> bytes:
     return hashlib.sha256(pixels.tobytes()).digest()
 
 
-def _check_same(recipe: Recipe, reference: Card, prepared: Prepared) -> None:
-    """See that figures may be taken over from a measured classifier: it differs only in what was held out."""
+def _check_reference(recipe: Recipe, reference: Card, prepared: Prepared) -> None:
+    """Check that the reference differs from the recipe only in its held-out groups.
+
+    Raises:
+        TrainingError: it differs in other ways, or held nothing out.
+    """
     theirs = reference.training["settings"]
     differing = differing_settings(describe_settings(recipe.settings), theirs, free=("validation",))
     same = {
@@ -150,13 +161,13 @@ def _check_same(recipe: Recipe, reference: Card, prepared: Prepared) -> None:
     }
     differing += [name for name, (one, other) in same.items() if one != other]
     if differing:
-        raise TrainingError(f"the figures of classifier {reference.version} cannot be taken over: {differing} differ")
+        raise TrainingError(f"classifier {reference.version} cannot be the reference: {differing} differ")
     if not theirs["validation"]:
-        raise TrainingError(f"classifier {reference.version} has no figures of its own: it held nothing out")
+        raise TrainingError(f"classifier {reference.version} cannot be the reference: it held nothing out")
 
 
 def _calibrate_and_evaluate(card: Card, task: Task, inference: bytes, network: keras.Model, held_out: Prepared) -> Card:
-    """Calibrate the classifier on held-out examples, measure it as it will serve, and write both into its card."""
+    """Return the card with calibration and metrics of the LiteRT model on the held-out examples."""
     classifier = Classifier(card, inference)
     truth = held_out.class_index
     scores = classifier.run(held_out.pixels)
@@ -189,7 +200,7 @@ def _calibrate_and_evaluate(card: Card, task: Task, inference: bytes, network: k
 def _cross_fitted_probability(
     logits: npt.NDArray[np.float32], truth: npt.NDArray[np.int64], groups: npt.NDArray[np.str_]
 ) -> npt.NDArray[np.float32]:
-    """Return the largest probabilities by temperatures that were chosen on the other half of the groups."""
+    """Return the largest probability of each example, with the temperature chosen on the other half of the groups."""
     _, number = np.unique(groups, return_inverse=True)
     half = np.random.default_rng(0).permutation(number.max() + 1)[number] % 2
     probability = np.empty(len(truth), np.float32)
@@ -199,12 +210,12 @@ def _cross_fitted_probability(
     return probability
 
 
-def _describe(
+def _build_card(
     recipe: Recipe, settings: Training, examples: Prepared, prepared: Prepared, trained: Trained, inference: bytes
 ) -> Card:
-    """Write down what the classifier is and how it was made, and what is taken over from a measured one.
+    """Return the card without evaluation; calibration and metrics are those of the reference, if there is one.
 
-    `prepared` are the examples, with the feedback behind them if there is any.
+    `prepared` contains the examples, followed by any feedback.
     """
     reference = recipe.reference
     return Card(
@@ -239,17 +250,19 @@ def _describe_data(
         "group": task.data.group,
         "groups": len(np.unique(examples.groups)),
         "excluded": sorted(task.data.excluded_groups),
-        "images_trained_on": len(trained.training) - added,
-        "images_held_out": len(trained.validation),
-        "groups_held_out": np.unique(examples.groups[trained.validation]).tolist(),
-        "split": f"{share} held out, one at least, seed {settings.seed}" if settings.validation else "all for training",
+        "images_trained_on": len(trained.training_rows) - added,
+        "images_held_out": len(trained.validation_rows),
+        "groups_held_out": np.unique(examples.groups[trained.validation_rows]).tolist(),
+        "split": f"{share} held out (at least one), seed {settings.seed}"
+        if settings.validation
+        else "all for training",
         **(_describe_feedback(recipe.feedback, added, prepared) if recipe.feedback else {}),
     }
 
 
-def _describe_feedback(feedback: Source, signs: int, prepared: Prepared) -> dict[str, Any]:
-    others = 0 if prepared.outliers is None else len(prepared.outliers)
-    return {FEEDBACK: {"images": signs, "images_of_no_sign": others, "fingerprint": feedback.fingerprint}}
+def _describe_feedback(feedback: Source, labelled: int, prepared: Prepared) -> dict[str, Any]:
+    outliers = 0 if prepared.outliers is None else len(prepared.outliers)
+    return {FEEDBACK: {"images": labelled, "images_of_no_sign": outliers, "fingerprint": feedback.fingerprint}}
 
 
 def _describe_training(recipe: Recipe, settings: Training, trained: Trained) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""A training half done, in a folder per epoch that is whole or not there."""
+"""Checkpoints of a training run, one folder per epoch, written atomically."""
 
 import json
 import shutil
@@ -14,16 +14,22 @@ STATE_FILE, VARIABLES_FILE = "state.json", "variables.npz"
 
 
 def save_checkpoint(folder: Path, model: keras.Model, epoch: int, state: dict[str, Any]) -> None:
-    """Keep all variables of a compiled model and its optimizer, and a state in JSON types, in place of earlier ones.
+    """Save all variables of a compiled model and its optimizer, replacing earlier checkpoints.
+
+    Args:
+        folder: folder of the run's checkpoints; created if necessary.
+        model: the compiled model.
+        epoch: number of finished epochs.
+        state: other state to save, in JSON types.
 
     Raises:
-        OSError: the disk is full or not writable; the checkpoint before is still there.
+        OSError: the disk is full or not writable; the earlier checkpoint is unchanged.
     """
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / ".new"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
-    # Arrays and not Keras' HDF5, whose library may crash where the disk is full.
+    # Not Keras' HDF5 format: the HDF5 library may crash if the disk is full.
     arrays = {str(number): keras.ops.convert_to_numpy(v) for number, v in enumerate(_variables(model))}
     with (temporary / VARIABLES_FILE).open("wb") as file:
         np.savez(file, **arrays)
@@ -35,10 +41,13 @@ def save_checkpoint(folder: Path, model: keras.Model, epoch: int, state: dict[st
 
 
 def load_checkpoint(folder: Path, model: keras.Model) -> dict[str, Any] | None:
-    """Bring a compiled model and its optimizer to where they were, and return the state; None if there is none.
+    """Restore the variables of a compiled model and its optimizer from the last checkpoint.
+
+    Returns:
+        The saved state, or None if there is no checkpoint.
 
     Raises:
-        TrainingError: the checkpoint cannot be read or is of another network; the message names it.
+        TrainingError: the checkpoint is damaged or belongs to another network.
     """
     epochs = _epochs(folder)
     if not epochs:
@@ -53,7 +62,7 @@ def load_checkpoint(folder: Path, model: keras.Model) -> dict[str, Any] | None:
             for number, variable in enumerate(variables):
                 variable.assign(arrays[str(number)])
     except (OSError, ValueError, KeyError) as error:
-        raise TrainingError(f"{path}: cannot go on from this checkpoint: {error}; remove it to start anew") from error
+        raise TrainingError(f"{path}: cannot resume from this checkpoint: {error}; remove it to start over") from error
     return state
 
 
@@ -62,5 +71,5 @@ def _epochs(folder: Path) -> list[Path]:
 
 
 def _variables(model: keras.Model) -> list[Any]:
-    model.optimizer.build(model.trainable_variables)  # does nothing if it is built
+    model.optimizer.build(model.trainable_variables)  # no effect if already built
     return [*model.trainable_variables, *model.non_trainable_variables, *model.optimizer.variables]

@@ -1,10 +1,10 @@
-"""Train several networks on the same groups with the same budget, and tabulate their figures.
+"""Train several networks on the same groups with the same budget and compare them in a table.
 
-`python -m model.training.compare --data PATH NETWORK…` takes networks as NAME[:SIZE][=WEIGHTS], for example
-residual:16,32,64,128, plain, MobileNetV2:0.35=FILE or ResNet50=imagenet. Each becomes an artifact in the output folder,
-on which `python -m model.evaluation` works. Networks that are already there are not trained again, and an interrupted
-training continues. The table has a row for every network in the folder, including those of earlier commands; therefore
-all must have the same data and budget, and a command that asks for others is refused.
+Usage: `python -m model.training.compare --data PATH NETWORK…`. A network is NAME[:SIZE][=WEIGHTS], for example
+residual:16,32,64,128, plain, MobileNetV2:0.35=FILE or ResNet50=imagenet. Each one becomes an artifact in the output
+folder, which `python -m model.evaluation` can read. Existing artifacts are not trained again, and an interrupted
+training resumes. The table has a row for every network in the folder, including those of earlier commands, so all of
+them must have the same data and budget; other requests are rejected.
 """
 
 import argparse
@@ -21,14 +21,14 @@ from data.source import STORE, Source, find_source, open_source
 from data.task import DEFAULT_TASK, Task, load_task
 from data.training_settings import PLAIN, RESIDUAL, Training
 from model.artifact import CARD_FILE
-from model.command import run, whole_number_from
+from model.command import integer_at_least, run
 from model.errors import TrainingError
 from model.evaluation.leaderboard import (
     COMPARISON,
     RANDOM,
     Row,
     differing_settings,
-    name_network,
+    name_entry,
     read_cards,
     read_comparison,
     render_table,
@@ -42,21 +42,25 @@ NETWORKS = ("residual:32,64,128,256", "residual:16,32,64,128", "plain", "MobileN
 
 
 def parse_network(text: str, settings: Training) -> Training:
-    """Return the settings for a network as it is named on the command line.
+    """Return the settings for a network.
+
+    Args:
+        text: the network as NAME[:SIZE][=WEIGHTS].
+        settings: the budget and all other settings.
 
     Raises:
-        TrainingError: the widths are no numbers, or the network cannot begin with the weights.
+        TrainingError: the widths are invalid, the file of weights is missing, or the network takes no weights.
     """
     name, _, weights = text.partition("=")
     kind, colon, sizes = name.partition(":")
     if kind in (RESIDUAL, PLAIN) and weights:
-        raise TrainingError(f"{text!r}: only networks of keras.applications can begin with weights")
+        raise TrainingError(f"{text!r}: only networks of keras.applications accept initial weights")
     if weights and weights != "imagenet" and not Path(weights).is_file():
-        raise TrainingError(f"{text!r}: there is no file {weights}")
+        raise TrainingError(f"{text!r}: file {weights} does not exist")
     if kind == RESIDUAL and colon:
         widths = sizes.split(",")
         if not all(re.fullmatch("[1-9][0-9]*", width) for width in widths):
-            raise TrainingError(f"{text!r}: the widths of a residual network are whole numbers with commas between")
+            raise TrainingError(f"{text!r}: the widths of a residual network must be comma-separated positive integers")
         return dataclasses.replace(settings, network=RESIDUAL, weights="", widths=tuple(map(int, widths)))
     return dataclasses.replace(settings, network=name, weights=weights)
 
@@ -70,33 +74,35 @@ def compare(
     store: Path,
     command: str,
 ) -> list[Row]:
-    """Train every network with each of the settings, which differ in their seed.
+    """Train every network once with each of the settings, which differ in their seed.
 
-    Nothing is trained before all networks are known to be possible. The table is written after each training.
+    All networks are built once before the first training, to find mistakes early. The table is written after each
+    training.
 
     Args:
-        task, source: what to learn, and from which examples.
-        networks: as on the command line.
+        task: the task.
+        source: the examples.
+        networks: the networks as NAME[:SIZE][=WEIGHTS].
         settings: the budget, once for each seed.
-        output: folder for the artifacts and the table; what it holds already stays, and is in the table too.
+        output: folder for the artifacts and the table; existing artifacts are kept and included in the table.
         store: see `model.training.build.build_artifact`.
-        command: what a person would type, for the cards; the seed and the network are added to it.
+        command: start of the command recorded in the cards; the seed and the network are appended.
 
     Returns:
-        A row for each network in the folder.
+        A row for each entry in the folder.
 
     Raises:
         DataError: see `model.training.build.build_artifact`.
-        ArtifactError: the folder holds an artifact that is damaged or of another format.
-        TrainingError: a network is not possible, or the folder holds one that was trained otherwise.
-        OSError: the output cannot be written.
+        ArtifactError: the folder contains an artifact that is damaged or in an unsupported format.
+        TrainingError: a network cannot be built, or the folder contains one with other data or settings.
+        OSError: the output folder is not writable.
     """
     trainings = [parse_network(network, each) for network in networks for each in settings]
     wanted: dict[Path, Training] = {}
     for each in trainings:
         if wanted.setdefault(output / _folder_name(each), each) != each:
             raise TrainingError(
-                f"two files of weights for {each.network} have the same name; rename one: {each.weights}"
+                f"two weight files for {each.network} have the same name; rename one of them: {each.weights}"
             )
     from model.training.network import build_network  # Keras takes seconds to import
     from model.training.train import describe_settings
@@ -104,19 +110,19 @@ def compare(
     for each in trainings:
         build_network(task.input_size, len(task.labels), each)
     for folder, card in read_cards(output).items():
-        theirs = card.training["settings"]
+        found = card.training["settings"]
         if folder in wanted:
-            differing = differing_settings(describe_settings(wanted[folder]), theirs, free=())
+            differing = differing_settings(describe_settings(wanted[folder]), found, free=())
         else:
-            differing = differing_settings(describe_settings(trainings[0]), theirs)
+            differing = differing_settings(describe_settings(trainings[0]), found)
         if card.data["fingerprint"] != source.fingerprint:
             differing = ["data", *differing]
         if differing:
             raise TrainingError(
-                f"{folder} holds a network that was trained otherwise ({', '.join(differing)}); remove it or choose "
+                f"{folder} was trained with different settings ({', '.join(differing)}); remove it or choose "
                 "another --output"
             )
-    # Each training has functions of its own, which TensorFlow takes for one that it must trace again and again.
+    # TensorFlow warns about repeated retracing, because each training creates new functions.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     missing = {folder: each for folder, each in wanted.items() if not (folder / CARD_FILE).exists()}
     for folder, each in missing.items():
@@ -126,7 +132,7 @@ def compare(
 
 
 def _folder_name(settings: Training) -> str:
-    name, weights = name_network(dataclasses.asdict(settings))
+    name, weights = name_entry(dataclasses.asdict(settings))
     name = name if weights == RANDOM else f"{name}-{weights}"
     return f"{re.sub(r'[^A-Za-z0-9.,]+', '-', name)}-seed{settings.seed}"
 
@@ -134,18 +140,18 @@ def _folder_name(settings: Training) -> str:
 def _train(task: Task, source: Source, settings: Training, folder: Path, store: Path, command: str) -> None:
     from model.training.build import Recipe, build_artifact
 
-    name, weights = name_network(dataclasses.asdict(settings))
+    name, weights = name_entry(dataclasses.asdict(settings))
     file = "" if weights == RANDOM else "=imagenet" if weights == "imagenet" else "=FILE"
     work = training_folder(store, task.name)
     with training_lock(work):
         reporter = Reporter(work)
         reporter.say(f"{name}, seed {settings.seed}")
-        typed = f"{command} --seeds {settings.seed} --data PATH {name}{file}"
-        build_artifact(Recipe(task, "comparison", settings, typed), source, store, folder, reporter)
+        full_command = f"{command} --seeds {settings.seed} --data PATH {name}{file}"
+        build_artifact(Recipe(task, "comparison", settings, full_command), source, store, folder, reporter)
 
 
 def _write_table(output: Path) -> list[Row]:
-    rows = [summarise(network) for network in read_comparison(output)]
+    rows = [summarise(entry) for entry in read_comparison(output)]
     (output / TABLE_FILE).write_text(json.dumps([dataclasses.asdict(row) for row in rows], indent=1) + "\n")
     return rows
 
@@ -153,24 +159,37 @@ def _write_table(output: Path) -> list[Row]:
 def main(arguments: list[str]) -> int:
     """Run the command; return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m model.training.compare", description=__doc__)
-    parser.add_argument("networks", nargs="*", default=NETWORKS, help=f"(default: {' '.join(NETWORKS)})")
-    parser.add_argument("--data", type=Path, help="folder or archive (default: the data set in data/store)")
+    parser.add_argument(
+        "networks", nargs="*", default=NETWORKS, help=f"NAME[:SIZE][=WEIGHTS] (default: {' '.join(NETWORKS)})"
+    )
+    parser.add_argument("--data", type=Path, help="folder or archive of the data set (default: the one in data/store)")
     parser.add_argument("--task", default=DEFAULT_TASK, help="a folder in data/tasks (default: %(default)s)")
-    parser.add_argument("--preset", default="cpu", help="what else a training needs to know (default: %(default)s)")
     parser.add_argument(
-        "--epochs", type=whole_number_from(1), default=10, help="of each training (default: %(default)s)"
+        "--preset", default="cpu", help="preset of the task file for all other settings (default: %(default)s)"
     )
     parser.add_argument(
-        "--frames", type=whole_number_from(0), default=6, help="of each track, 0 for all (default: %(default)s)"
+        "--epochs", type=integer_at_least(1), default=10, help="epochs of each training (default: %(default)s)"
     )
-    parser.add_argument("--batch-size", type=whole_number_from(1), default=64, help="(default: %(default)s)")
     parser.add_argument(
-        "--seeds", type=whole_number_from(0), nargs="+", default=[0], help="each holds out other tracks (default: 0)"
+        "--frames",
+        type=integer_at_least(0),
+        default=6,
+        help="training pictures of each group, 0 for all (default: %(default)s)",
     )
-    parser.add_argument("--output", type=Path, default=COMPARISON, help="(default: data/store/comparison)")
-    parser.add_argument("--store", type=Path, default=STORE, help="where decoded pictures are kept")
+    parser.add_argument(
+        "--batch-size", type=integer_at_least(1), default=64, help="examples per step (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--seeds", type=integer_at_least(0), nargs="+", default=[0], help="each holds out other groups (default: 0)"
+    )
+    parser.add_argument(
+        "--output", type=Path, default=COMPARISON, help="folder for the artifacts (default: data/store/comparison)"
+    )
+    parser.add_argument(
+        "--store", type=Path, default=STORE, help="folder for data, caches and checkpoints (default: data/store)"
+    )
     options = parser.parse_args(arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # only errors: what TensorFlow says otherwise is for its makers
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hide TensorFlow's info logs and warnings
 
     def work() -> int:
         task = load_task(options.task)

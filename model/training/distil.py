@@ -1,4 +1,4 @@
-"""Learning from a larger network's answers besides the labels (Hinton et al. 2015)."""
+"""Knowledge distillation: learn from a teacher network in addition to the labels (Hinton et al. 2015)."""
 
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -11,63 +11,69 @@ from data.task import Task
 from model.artifact import NETWORK_FILE, read_artifact
 from model.errors import TrainingError
 
-SOFTNESS = 2.0  # the temperature at which teacher and student are compared
+TEMPERATURE = 2.0  # divisor of both teacher and student logits
 
 
 def load_teacher(folder: str, task: Task, origin: str, held_out: Collection[str]) -> keras.Model:
-    """Load the network of an artifact for learning from it.
+    """Load the network of an artifact as a frozen teacher.
 
     Args:
-        folder: the artifact.
-        task: the student's.
-        origin: of the data that the student learns from; held_out: the groups of it that it is measured on.
+        folder: folder of the artifact.
+        task: the student's task.
+        origin: name of the student's data set.
+        held_out: groups of that data set that the student is evaluated on.
 
     Raises:
-        ArtifactError: there is no good artifact.
-        TrainingError: the teacher is not for this task, or has seen examples that the student is measured on.
+        ArtifactError: the artifact is missing or damaged.
+        TrainingError: the teacher's input or output does not fit the task, or it was trained on held-out groups.
     """
     card, _ = read_artifact(Path(folder))
     if card.data["name"] == origin and set(held_out) - set(card.data["groups_held_out"]):
         raise TrainingError(
-            f"{folder}: this teacher has seen examples that are held out here; it must hold them out too"
+            f"{folder}: this teacher was trained on groups that are held out here; use one that held them out too"
         )
     teacher = keras.models.load_model(Path(folder, NETWORK_FILE))
     shapes = teacher.input_shape[1:], teacher.output_shape[1:]
     expected = (*task.input_size, 3), (len(task.labels),)
     if shapes != expected:
         raise TrainingError(
-            f"{folder}: maps {shapes[0]} to {shapes[1]}; this task needs {expected[0]} to {expected[1]}"
+            f"{folder}: maps {shapes[0]} to {shapes[1]}, but this task needs {expected[0]} to {expected[1]}"
         )
     for layer in teacher.layers:
         if isinstance(layer, keras.layers.Dropout | keras.layers.SpatialDropout2D):
-            layer.rate = 0.0  # a model inside another takes over `training` from it, whatever it is called with
+            layer.rate = 0.0  # a nested model inherits `training=True` and would apply dropout
     teacher.trainable = False
     teacher.name = "teacher"
     return teacher
 
 
-def distilled(loss: Callable[[Any, Any], Any], share: float) -> Callable[[Any, Any], Any]:
-    """Return a loss over the student's and the teacher's logits side by side, (batch, 2 · classes).
+def distillation_loss(loss: Callable[[Any, Any], Any], share: float) -> Callable[[Any, Any], Any]:
+    """Return a loss that combines the labels and the teacher.
 
     Args:
-        loss: of the student's logits against the labels, shape (batch,): Keras weighs the sum for each example.
-        share: of the teacher in the whole, in [0, 1].
+        loss: compares the student's logits with the labels and returns one value per example, shape (batch,), so that
+            sample weights apply to the combined loss.
+        share: weight of the teacher, in [0, 1].
+
+    Returns:
+        A loss function of the one-hot labels and of the concatenated logits of student and teacher, shape
+        (batch, 2 · classes).
     """
 
-    def both(truth: Any, logits: Any) -> Any:
+    def combined(truth: Any, logits: Any) -> Any:
         student, teacher = ops.split(ops.cast(logits, "float32"), 2, axis=1)
         soft = keras.losses.categorical_crossentropy(
-            ops.softmax(teacher / SOFTNESS), student / SOFTNESS, from_logits=True
+            ops.softmax(teacher / TEMPERATURE), student / TEMPERATURE, from_logits=True
         )
-        return (1 - share) * loss(truth, student) + share * SOFTNESS**2 * soft
+        return (1 - share) * loss(truth, student) + share * TEMPERATURE**2 * soft
 
-    return both
+    return combined
 
 
 def student_accuracy() -> keras.metrics.Metric:
-    """Return the accuracy of the student, the first half of the logits."""
+    """Return a metric for the accuracy of the student, whose logits are the first half."""
 
-    def right(truth: Any, logits: Any) -> Any:
+    def correct(truth: Any, logits: Any) -> Any:
         return keras.metrics.categorical_accuracy(truth, ops.split(logits, 2, axis=1)[0])
 
-    return keras.metrics.MeanMetricWrapper(right, name="accuracy")
+    return keras.metrics.MeanMetricWrapper(correct, name="accuracy")

@@ -1,6 +1,6 @@
-"""From a serving network (`model.training.inference_graph`) to the LiteRT model.
+"""Convert a serving network (`model.training.inference_graph`) to LiteRT.
 
-`python -m model.training.export NETWORK.keras MODEL.tflite` does the same for a saved network.
+`python -m model.training.export NETWORK.keras MODEL.tflite` converts a saved network.
 """
 
 import os
@@ -17,20 +17,20 @@ ROOT = Path(__file__).parents[2]
 
 
 def to_litert(network: keras.Model) -> bytes:
-    """Convert a network for inference, one picture at a time, with 8-bit weights.
+    """Convert a network to LiteRT with 8-bit weights and a batch size of 1.
 
-    Weights are quantised per channel, activations at run time ("dynamic range"). The converter takes networks of
-    the TensorFlow backend; under another one the conversion is done by a process with TensorFlow.
+    Weights are quantised per channel ahead of time, activations at run time (dynamic-range quantisation). The converter
+    requires the TensorFlow backend of Keras; with another backend it runs in a subprocess.
 
     Args:
-        network: uint8 (batch, height, width, 3) → a dictionary of outputs.
+        network: maps pixels (batch, height, width, 3), uint8, to a dictionary of outputs.
 
     Returns:
-        The bytes of a LiteRT file with the signature `serving_default`: pixels (1, height, width, 3), uint8 → the
-        same outputs, float32.
+        The content of a LiteRT file. Its signature `serving_default` maps `pixels`, shape (1, height, width, 3),
+        uint8, to the same outputs as float32.
 
     Raises:
-        TrainingError: the process with TensorFlow failed.
+        TrainingError: the subprocess failed.
     """
     if keras.backend.backend() == "tensorflow":
         return _convert(network)
@@ -39,16 +39,16 @@ def to_litert(network: keras.Model) -> bytes:
         network.save(source)
         command = [sys.executable, "-m", "model.training.export", str(source), str(target)]
         environment = {**os.environ, "KERAS_BACKEND": "tensorflow"}
-        result = subprocess.run(  # noqa: S603 — no shell, our own words only
+        result = subprocess.run(  # noqa: S603 — no shell; fixed arguments
             command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
         )
         if result.returncode:
-            raise TrainingError(f"the network could not be converted: {result.stderr}")
+            raise TrainingError(f"conversion to LiteRT failed: {result.stderr}")
         return target.read_bytes()
 
 
 def _convert(network: keras.Model) -> bytes:
-    import tensorflow as tf  # only here: the rest of the training runs on any backend of Keras
+    import tensorflow as tf  # imported here because training itself runs on any Keras backend
 
     pixels = keras.Input(batch_shape=(1, *network.input_shape[1:]), dtype="uint8", name="pixels")
     single = keras.Model(pixels, network(pixels))

@@ -1,36 +1,37 @@
-"""The network as it serves: logits, and in the same pass what doubt and explanations need."""
+"""The network for inference: logits, similarity to the training examples and class maps in one pass."""
 
 import keras
 import numpy as np
 import numpy.typing as npt
 from keras import layers, ops
 
-from data.split import take_some_of_each
+from data.split import sample_evenly
 
-PER_CLASS = 200  # examples that a prototype is the mean of, at most
+PER_CLASS = 200  # largest number of examples averaged for a prototype
 
 
 def serving_network(
     network: keras.Model, pixels: npt.NDArray[np.uint8], class_index: npt.NDArray[np.int64]
 ) -> keras.Model:
-    """Add to a trained network's logits the similarity of a picture to what it was trained on, and its class maps.
+    """Add the outputs for outlier detection and explanations to a trained network.
 
-    The similarity is the largest cosine between the picture's embedding and one prototype for each class, the mean
-    direction of its training examples, both seen from the mean of all embeddings.
+    The similarity is the largest cosine between the picture's embedding and the class prototypes. A prototype is the
+    mean direction of a class's training examples; all embeddings are centred on their overall mean first.
 
     Args:
-        network: one of `model.training.network`.
-        pixels: training examples (n, height, width, 3), uint8, as they are; class_index: shape (n,).
+        network: a network of `model.training.network`.
+        pixels: undistorted training examples, shape (n, height, width, 3), uint8 in [0, 255].
+        class_index: their classes, shape (n,).
 
     Returns:
-        A model from pixels to a dictionary: `logits` (batch, classes), `similarity` (batch,) in [-1, 1] and, if the
-        network has maps, `class_maps` (batch, rows, columns, classes), whose means over space are the logits.
+        A model that maps pixels to a dictionary: `logits` (batch, classes), `similarity` (batch,) in [-1, 1] and, if
+        the network has class maps, `class_maps` (batch, rows, columns, classes), whose spatial means are the logits.
     """
     features = network.get_layer("features").output
     if len(features.shape) == 4:
         features = layers.GlobalAveragePooling2D(dtype="float32", name="embedding")(features)
     embed = keras.Model(network.inputs, features)
-    rows = take_some_of_each(np.arange(len(class_index)), class_index, PER_CLASS)
+    rows = sample_evenly(np.arange(len(class_index)), class_index, PER_CLASS)
     embedding = embed.predict(pixels[rows], batch_size=256, verbose=0).astype(np.float32)
     mean = embedding.mean(axis=0)
     direction = _unit(embedding - mean)

@@ -1,4 +1,4 @@
-"""The classifier's network: uint8 pixels in, logits out, scaling inside."""
+"""The classifier's network: maps uint8 pixels to logits and includes the scaling of pixels."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,28 +10,29 @@ from keras import layers
 from data.training_settings import PLAIN, RESIDUAL, Training
 from model.training.backbones import backbone_features, plain_features
 
-NETWORK = "network"  # name of the model
+NETWORK = "network"  # name of the Keras model
 EMBEDDING = 128  # channels of the features before the last layer
 
 
 def build_network(input_size: tuple[int, int], class_count: int, settings: Training) -> keras.Model:
-    """Build the network that the settings name.
+    """Build the network named in the settings.
 
-    The head maps the features of each place linearly to the classes and averages over space, so that a logit is the
-    mean of its class activation map (Zhou et al. 2016) and the map costs nothing more. Its layer `features` is the
-    embedding, in space; a network without that layer ("plain") has its features in a vector and no maps.
+    The head is a 1 × 1 convolution followed by global average pooling, so that a logit is the mean of its class
+    activation map (Zhou et al. 2016) and the maps are available at no extra cost. The layer `features` is the
+    embedding: one vector for each position, except for the network "plain", which has a single vector and no class
+    maps.
 
     Args:
         input_size: (height, width) in pixels.
         class_count: number of logits.
-        settings: give `network`, `weights`, `widths` and `dropout`.
+        settings: uses `network`, `weights`, `widths` and `dropout`.
 
     Returns:
-        A flat functional model: uint8 or float (batch, height, width, 3) in [0, 255] → logits (batch, class_count),
-        float32.
+        A functional model that maps pixels (batch, height, width, 3), uint8 or float in [0, 255], to logits
+        (batch, class_count), float32.
 
     Raises:
-        TrainingError: no such network, or its weights cannot be had.
+        TrainingError: the network is unknown, or its weights cannot be loaded.
     """
     pixels = keras.Input((*input_size, 3), dtype="uint8", name="pixels")
     if settings.network == PLAIN:
@@ -51,15 +52,15 @@ def build_network(input_size: tuple[int, int], class_count: int, settings: Train
 def residual_features(x: Any, widths: Sequence[int]) -> Any:
     """Build a residual network (He et al. 2016) for small pictures.
 
-    A 5 × 5 convolution halves the picture; each further width is a stage at half the size of the one before, with
-    one residual block of two 3 × 3 convolutions (the first stage keeps its size).
+    The stem is a 5 × 5 convolution with stride 2. Each stage is one residual block of two 3 × 3 convolutions; every
+    stage but the first halves the size.
 
     Args:
         x: pixels as a Keras tensor (batch, height, width, 3), float in [-1, 1].
         widths: channels of the stem and of each stage.
 
     Returns:
-        Features (batch, rows, columns, `EMBEDDING`), not negative.
+        Features (batch, rows, columns, `EMBEDDING`), float, not negative.
     """
     x = _convolution(x, widths[0], kernel=5, strides=2, name="stem")
     x = layers.ReLU(name="stem_relu")(x)
@@ -70,7 +71,7 @@ def residual_features(x: Any, widths: Sequence[int]) -> Any:
 
 
 def multiply_adds(network: keras.Model) -> int:
-    """Return the multiplications of one inference in convolutions and dense layers, without those of normalisation."""
+    """Return the number of multiply-adds of one inference in the convolutional and dense layers."""
     total = 0
     for layer in network.layers:
         kernels = [weight for weight in layer.weights if "kernel" in weight.name]

@@ -1,4 +1,4 @@
-"""Reports a training run to a person on standard error, and to the service through the state file."""
+"""Report the progress of a training run on standard error and, for the service, in the state file."""
 
 import sys
 import time
@@ -15,9 +15,9 @@ WRITE_INTERVAL_S = 1.0
 
 
 class Reporter:
-    """Tells a person on standard error and the service through a file.
+    """Shows progress on standard error and writes the state file.
 
-    On a terminal there are bars with the time left, elsewhere one line per stage and epoch.
+    A terminal shows progress bars with the remaining time; otherwise there is one line per stage and epoch.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -25,25 +25,25 @@ class Reporter:
         self._terminal = sys.stderr.isatty()
         self._bar: Any = None
         self._history: tuple[FinishedEpoch, ...] = ()
-        self._told = -1
+        self._reported_epoch = -1
         self._written_at = 0.0
 
     def stage(self, stage: Stage, text: str) -> None:
-        """Begin a stage; `text` is for the person."""
+        """Begin a stage and print a line."""
         self.say(text)
-        write_state(self._folder, TrainingState(stage, history=self._history))  # what comes after the epochs shows them
+        write_state(self._folder, TrainingState(stage, history=self._history))  # later stages keep the epochs
 
     def say(self, text: str) -> None:
-        """Show a line to the person."""
+        """Print a line without disturbing the progress bar."""
         tqdm.write(text, file=sys.stderr)
 
     def bar(self, items: Iterable[Item], total: int) -> Iterable[Item]:
-        """Show a bar while `items` are worked through."""
-        bar: Iterable[Item] = tqdm(items, total=total, disable=not self._terminal, leave=False, unit=" images")
+        """Yield `items` while showing a progress bar; `total` is their number."""
+        bar: Iterable[Item] = tqdm(items, total=total, disable=not self._terminal, leave=False, unit=" pictures")
         return bar
 
     def train(self, state: TrainingState, part: float) -> None:
-        """Show the state of the training; `part` is the share of the current epoch that is done, in [0, 1)."""
+        """Report the state of the training; `part` is the finished share of the current epoch, in [0, 1)."""
         epoch, epochs = state.epoch or 0, state.epochs or 0
         figures = _figures(state)
         self._history = state.history
@@ -60,9 +60,9 @@ class Reporter:
             self._bar.update(0)
             if epoch == epochs:
                 self._bar.close()
-        elif epoch != self._told and part == 0:
+        elif epoch != self._reported_epoch and part == 0:
             self.say(f"epoch {epoch}/{epochs} {figures}")
-            self._told = epoch
+            self._reported_epoch = epoch
 
 
 def _figures(state: TrainingState) -> str:

@@ -1,4 +1,4 @@
-"""Train a network on prepared examples; it may be stopped, and goes on from its last epoch."""
+"""Train a network on prepared examples; an interrupted training resumes after its last complete epoch."""
 
 import dataclasses
 import hashlib
@@ -15,34 +15,38 @@ import numpy.typing as npt
 
 from data.images import DECODER_VERSION
 from data.prepare import Prepared
-from data.split import split_by_group, take_some_of_each
+from data.split import sample_evenly, split_by_group
 from data.task import Task
 from data.training_settings import Training
 from model.artifact import read_artifact
 from model.progress import FinishedEpoch, TrainingState
 from model.training.augment import Augment
 from model.training.checkpoint import load_checkpoint, save_checkpoint
-from model.training.distil import distilled, load_teacher, student_accuracy
+from model.training.distil import distillation_loss, load_teacher, student_accuracy
 from model.training.network import NETWORK, build_network
 from model.training.training_set import TrainingSet
 
-Report = Callable[[TrainingState, float], None]  # the state, and the share of the current epoch that is done
+ProgressCallback = Callable[[TrainingState, float], None]  # gets the state and the finished share of the current epoch
 
-AVERAGED = 0.15  # share of all steps that the mean of the weights may span
-STATISTICS_BATCHES = 60  # that the statistics of batch normalisation are taken from, or an epoch if that is shorter
+AVERAGED = 0.15  # largest time constant of the moving average of the weights, as a share of all steps
+STATISTICS_BATCHES = 60  # for estimating the statistics of batch normalisation; at most one epoch
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained network in float32, the examples it saw and those it never saw, and what the training cost.
+    """The result of a training.
 
-    `training` and `validation` hold indices into the prepared examples; `duration_s` is wall time, over all runs
-    where the training was stopped and continued.
+    Attributes:
+        network: the trained network, in float32.
+        training_rows: indices of the training examples among the prepared ones, shape (n,).
+        validation_rows: indices of the held-out examples, shape (m,).
+        precision: Keras dtype policy of the training.
+        duration_s: wall time of all epochs, including those before an interruption.
     """
 
     network: keras.Model
-    training: npt.NDArray[np.int64]
-    validation: npt.NDArray[np.int64]
+    training_rows: npt.NDArray[np.int64]
+    validation_rows: npt.NDArray[np.int64]
     precision: str
     duration_s: float
 
@@ -52,27 +56,27 @@ def train(
     settings: Training,
     prepared: Prepared,
     checkpoint: Path,
-    report: Report = lambda _state, _part: None,
+    on_progress: ProgressCallback = lambda _state, _part: None,
 ) -> Trained:
-    """Train on all groups but those held out for validation, if any are.
-
-    A stopped training goes on after its last whole epoch. `report` is called after each batch and each epoch.
+    """Train a network on all groups except those held out for validation.
 
     Args:
-        task: gives the input size and the classes.
-        settings: one of the task's presets.
-        prepared: pixels of the task's input size.
-        checkpoint: where the training is kept between epochs; the caller removes it when the result is safe.
-        report: called with the state of the training.
+        task: the task; determines the input size, the classes and the distortions.
+        settings: the settings of the training, usually a preset.
+        prepared: the examples, in the task's input size.
+        checkpoint: folder for checkpoints. If it contains one, training resumes from there. The caller removes it
+            after saving the result.
+        on_progress: called after each batch and each epoch with the state and the finished share of the current epoch.
 
     Raises:
-        SplitError: a class has one group only.
-        TrainingError: the checkpoint cannot be read.
+        SplitError: a class has only one group.
+        ArtifactError: the teacher is missing or damaged.
+        TrainingError: the checkpoint cannot be read, or the network or the teacher does not fit.
         OSError: the checkpoint cannot be written.
     """
     precision = choose_precision()
     keras.utils.set_random_seed(settings.seed)
-    training_rows, validation_rows = divide(prepared, settings)
+    training_rows, validation_rows = split_rows(prepared, settings)
     training = TrainingSet.of_examples(task, prepared, training_rows, settings.class_balance)
     training = training.with_outliers(task, prepared.class_index[training_rows], settings, prepared.outliers)
     held_out = None
@@ -85,7 +89,7 @@ def train(
         groups = np.unique(prepared.groups[validation_rows]).tolist()
         teacher = load_teacher(settings.teacher, task, prepared.origin, groups)
     model, augment = compile_model(task, settings, precision, steps, teacher)
-    monitor = _Monitor(report, settings, steps, augment, checkpoint)
+    monitor = _Monitor(on_progress, settings, steps, augment, checkpoint)
     finished = monitor.resume(model)
     model.fit(
         training.inputs,
@@ -106,25 +110,25 @@ def train(
     return Trained(network, training_rows, validation_rows, precision, monitor.duration_s)
 
 
-def divide(prepared: Prepared, settings: Training) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the rows of the training and of the validation examples, as every training with these settings has them.
+def split_rows(prepared: Prepared, settings: Training) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the indices of the training and validation examples; they depend only on the arguments.
 
     Raises:
-        SplitError: a class has one group only.
+        SplitError: a class has only one group.
     """
     training, validation = np.arange(len(prepared)), np.empty(0, np.int64)
     if settings.validation:
         training, validation = split_by_group(prepared.class_index, prepared.groups, settings.validation, settings.seed)
     if settings.frames:
-        training = take_some_of_each(training, prepared.groups[training], settings.frames)
+        training = sample_evenly(training, prepared.groups[training], settings.frames)
     return training, validation
 
 
 def choose_precision() -> str:
-    """Return the Keras dtype policy that trains fastest here.
+    """Return the Keras dtype policy that trains fastest on this machine.
 
-    Processors with bfloat16 arithmetic train the same network 2.4 times as fast in it (measured on two cores with
-    AVX512-BF16, TensorFlow 2.21); others would emulate it slowly.
+    CPUs with bfloat16 instructions train 2.4 times as fast with mixed precision (benchmarked on two cores with
+    AVX512-BF16 and TensorFlow 2.21); others would emulate it slowly.
     """
     if keras.backend.backend() == "jax":
         import jax
@@ -141,17 +145,18 @@ def _network(task: Task, settings: Training) -> keras.Model:
 def compile_model(
     task: Task, settings: Training, precision: str, steps: int, teacher: keras.Model | None = None
 ) -> tuple[keras.Model, Augment]:
-    """Put distortions, network, loss and optimizer together.
+    """Build and compile the training model: augmentation, network, loss and optimizer.
 
     Args:
-        task, settings: what to build.
-        precision: a Keras dtype policy; it stays set.
-        steps: of one epoch, for the schedule of the learning rate.
-        teacher: a network to learn from too.
+        task: the task.
+        settings: the settings of the training.
+        precision: the Keras dtype policy; set globally.
+        steps: number of steps per epoch, for the learning-rate schedule.
+        teacher: a network for distillation.
 
     Returns:
-        A model that is ready to fit and its distortions. It maps pixels and boxes to logits (batch, classes), and with
-        a teacher to the student's and the teacher's side by side, (batch, 2 · classes).
+        The compiled model and its augmentation layer. The model maps pixels and boxes to logits (batch, classes); with
+        a teacher, to the concatenated logits of student and teacher, (batch, 2 · classes).
     """
     keras.mixed_precision.set_dtype_policy(precision)
     pixels = keras.Input((*task.input_size, 3), dtype="uint8", name="pixels")
@@ -167,7 +172,7 @@ def compile_model(
     accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
     if teacher:
         outputs = keras.ops.concatenate([outputs, teacher(seen)], axis=1)
-        loss, accuracy = distilled(loss, settings.distillation), student_accuracy()
+        loss, accuracy = distillation_loss(loss, settings.distillation), student_accuracy()
     model = keras.Model([pixels, boxes], outputs)
     total = settings.epochs * steps
     warmup = round(settings.warmup * total)
@@ -177,7 +182,7 @@ def compile_model(
         ),
         weight_decay=settings.weight_decay,
         use_ema=True,
-        # In a short training the mean must not reach back to the random weights of its beginning.
+        # In a short training the average must not include the initial weights.
         ema_momentum=min(settings.ema_momentum, 1 - 1 / max(1.0, AVERAGED * total)),
     )
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
@@ -186,10 +191,10 @@ def compile_model(
 
 
 def describe_settings(settings: Training) -> dict[str, Any]:
-    """Return the settings in JSON types, with files named by what is in them and not by where they are.
+    """Return the settings in JSON types, with a teacher's version and a file's digest instead of paths.
 
     Raises:
-        ArtifactError: there is no good teacher.
+        ArtifactError: the teacher is missing or damaged.
         OSError: the file of weights cannot be read.
     """
     table = dataclasses.asdict(settings)
@@ -202,7 +207,15 @@ def describe_settings(settings: Training) -> dict[str, Any]:
 
 
 def checkpoint_key(task: Task, settings: Training, prepared: Prepared) -> str:
-    """Return a name for a training by all that decides its result: one that was begun otherwise is not continued."""
+    """Return a digest of everything that determines the result, so that only an identical training resumes.
+
+    Returns:
+        16 hexadecimal digits, used as the name of the checkpoint folder.
+
+    Raises:
+        ArtifactError: the teacher is missing or damaged.
+        OSError: the file of weights cannot be read.
+    """
     extension = task.load_extension()
     facts = [
         describe_settings(settings),
@@ -218,14 +231,14 @@ def checkpoint_key(task: Task, settings: Training, prepared: Prepared) -> str:
 def _estimate_batch_statistics(
     model: keras.Model, inputs: dict[str, npt.NDArray[Any]], batch_size: int, seed: int
 ) -> None:
-    """Replace the moving statistics of batch normalisation by those of the averaged weights (Izmailov 2018)."""
+    """Re-estimate the statistics of batch normalisation for the averaged weights (Izmailov et al. 2018)."""
     batches = min(STATISTICS_BATCHES, -(-len(inputs["pixels"]) // batch_size))
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in layers]
     rng = np.random.default_rng(seed)
     for batch in range(batches):
         for layer in layers:
-            layer.momentum = 1 - 1 / (batch + 1)  # so that the moving value is the mean over the batches
+            layer.momentum = 1 - 1 / (batch + 1)  # makes the moving average the mean over the batches
         rows = rng.integers(0, len(inputs["pixels"]), batch_size)
         model([inputs["pixels"][rows], inputs["boxes"][rows]], training=True)
     for layer, momentum in zip(layers, momenta, strict=True):
@@ -233,11 +246,13 @@ def _estimate_batch_statistics(
 
 
 class _Monitor(keras.callbacks.Callback):
-    """Keeps a checkpoint of each epoch, reports, and weakens the augmentation near the end."""
+    """Saves a checkpoint after each epoch, reports progress, and weakens the augmentation near the end."""
 
-    def __init__(self, report: Report, settings: Training, steps: int, augment: Augment, checkpoint: Path) -> None:
+    def __init__(
+        self, on_progress: ProgressCallback, settings: Training, steps: int, augment: Augment, checkpoint: Path
+    ) -> None:
         super().__init__()
-        self._report, self._settings, self._steps, self._augment = report, settings, steps, augment
+        self._on_progress, self._settings, self._steps, self._augment = on_progress, settings, steps, augment
         self._checkpoint = checkpoint
         self._history: list[dict[str, float]] = []
 
@@ -246,7 +261,7 @@ class _Monitor(keras.callbacks.Callback):
         return sum(epoch["duration_s"] for epoch in self._history)
 
     def resume(self, model: keras.Model) -> int:
-        """Go on from the checkpoint, if there is one; return the number of finished epochs."""
+        """Resume from the checkpoint, if there is one; return the number of finished epochs."""
         state = load_checkpoint(self._checkpoint, model)
         self._history = state["history"] if state else []
         return len(self._history)
@@ -258,13 +273,13 @@ class _Monitor(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         if batch + 1 < self._steps:
-            self._tell((batch + 1) / self._steps)
+            self._report_progress((batch + 1) / self._steps)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         figures = {name: float(value) for name, value in (logs or {}).items()}
         self._history.append({"duration_s": time.monotonic() - self._began, **figures})
         save_checkpoint(self._checkpoint, self.model, epoch + 1, {"history": self._history})
-        self._tell(0.0)  # when the checkpoint is safe: who stops the training now loses nothing
+        self._report_progress(0.0)  # only after the checkpoint is saved: stopping now loses nothing
 
     def _finished(self) -> tuple[FinishedEpoch, ...]:
         finished = []
@@ -275,7 +290,7 @@ class _Monitor(keras.callbacks.Callback):
             finished.append(epoch)
         return tuple(finished)
 
-    def _tell(self, part: float) -> None:
+    def _report_progress(self, part: float) -> None:
         elapsed = self.duration_s + (time.monotonic() - self._began if part else 0.0)
         done = len(self._history) + part
         history = self._finished()
@@ -288,4 +303,4 @@ class _Monitor(keras.callbacks.Callback):
             remaining_s=elapsed / done * (self._settings.epochs - done) if done else None,
             history=history,
         )
-        self._report(state, part)
+        self._on_progress(state, part)

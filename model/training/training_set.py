@@ -1,4 +1,4 @@
-"""What a network learns from: examples, and outliers that teach it doubt."""
+"""The training set: examples with one-hot targets and outliers with uniform targets."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +19,8 @@ class TrainingSet:
     Attributes:
         pixels: shape (n, height, width, 3), uint8 in [0, 255].
         boxes: shape (n, 4), float32: left, top, right, bottom as fractions of the picture.
-        targets: shape (n, classes), float32, each row summing to 1.
-        weights: shape (n,), float32, of each example in the loss.
+        targets: class probabilities, shape (n, classes), float32; the sum of each row is 1.
+        weights: weight of each picture in the loss, shape (n,), float32.
     """
 
     pixels: npt.NDArray[np.uint8]
@@ -35,12 +35,13 @@ class TrainingSet:
 
     @classmethod
     def of_examples(cls, task: Task, prepared: Prepared, rows: npt.NDArray[np.int64], power: float) -> "TrainingSet":
-        """Take some examples, with one-hot targets.
+        """Select examples and give them one-hot targets.
 
         Args:
-            task: gives the number of classes.
-            prepared: all examples; rows: indices of those to take, shape (n,).
-            power: an example of a class with m examples is weighted in proportion to m to this power.
+            task: the task; determines the number of classes.
+            prepared: all examples.
+            rows: indices of the examples to select, shape (n,).
+            power: an example of a class with m examples has a weight proportional to m to this power.
         """
         class_index = prepared.class_index[rows]
         weights = np.bincount(class_index, minlength=len(task.labels))[class_index].astype(np.float32) ** power
@@ -56,15 +57,19 @@ class TrainingSet:
         task: Task,
         class_index: npt.NDArray[np.int64],
         settings: Training,
-        found: npt.NDArray[np.uint8] | None,
+        given: npt.NDArray[np.uint8] | None,
     ) -> "TrainingSet":
-        """Add outliers with a flat target (Hendrycks et al. 2019), and what the task draws of its classes.
+        """Add outliers with uniform targets (Hendrycks et al. 2019) and the examples that the task draws.
 
         Args:
-            task: says which outliers can be made.
-            class_index: of these examples, shape (n,).
-            settings: give the share of outliers and the seed.
-            found: outliers that need not be made, such as feedback, shape (m, height, width, 3), uint8.
+            task: determines which outliers can be generated.
+            class_index: classes of these examples, shape (n,).
+            settings: determines the share of generated outliers and the seed.
+            given: outliers from other sources, such as feedback, shape (m, height, width, 3), uint8. Unused if the
+                settings have no outliers.
+
+        Returns:
+            These examples followed by the outliers and the drawn examples.
         """
         count = round(settings.outliers * len(self.pixels))
         if not count:
@@ -82,10 +87,10 @@ class TrainingSet:
             )
             outliers, drawn, classes = [added.outliers], added.pixels, added.class_index
         outliers.append(make_outliers(task, self.pixels, class_index, count - sum(map(len, outliers)), settings.seed))
-        if found is not None:
-            outliers.append(found)
-        flat = np.full((sum(map(len, outliers)), len(task.labels)), 1 / len(task.labels), np.float32)
-        targets = np.concatenate([self.targets, flat, np.eye(len(task.labels), dtype=np.float32)[classes]])
+        if given is not None:
+            outliers.append(given)
+        uniform = np.full((sum(map(len, outliers)), len(task.labels)), 1 / len(task.labels), np.float32)
+        targets = np.concatenate([self.targets, uniform, np.eye(len(task.labels), dtype=np.float32)[classes]])
         more = len(targets) - len(self.targets)
         return TrainingSet(
             pixels=np.concatenate([self.pixels, *outliers, drawn]),

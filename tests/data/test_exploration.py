@@ -155,9 +155,9 @@ def test_the_share_between_tracks_tells_alike_frames_from_alike_tracks(
 def test_what_was_measured_on_another_source_is_refused(make: Make) -> None:
     fewer = exploration.read_contents(make(Picture(0, 0, 0), Picture(1, 0, 0)))
     source = make(Picture(0, 0, 0), Picture(0, 0, 1), Picture(1, 0, 0))
-    with pytest.raises(ValueError, match="3 values"):
+    with pytest.raises(ValueError, match="expected 3 values"):
         exploration.share_between_tracks(source, fewer.brightness)
-    with pytest.raises(ValueError, match="3 examples"):
+    with pytest.raises(ValueError, match="expected contents of 3 examples"):
         exploration.choose_by_brightness(source, fewer, 2)
     with pytest.raises(ValueError, match="zip"):
         exploration.find_duplicates(source, fewer)

@@ -175,21 +175,21 @@ def test_pictures_of_the_contest_are_not_taken_for_the_official_test_set(
 def test_official_test_table_without_classes_is_not_the_truth(official_test: Path, tmp_path: Path, task: Task) -> None:
     folder = copied(official_test, tmp_path)
     (folder / "GT-final_test.csv").unlink()
-    with pytest.raises(SourceError, match=r"00000\.ppm: no table tells the class"):
+    with pytest.raises(SourceError, match=r"00000\.ppm: the class of this picture is unknown"):
         open_labelled(folder, task)
 
 
 def test_missing_picture_of_a_test_set_is_named(official_test: Path, tmp_path: Path, task: Task) -> None:
     folder = copied(official_test, tmp_path)
     (folder / "GTSRB/Final_Test/Images/00007.ppm").unlink()
-    with pytest.raises(SourceError, match=r"Images/00007\.ppm: named in the table, but not there"):
+    with pytest.raises(SourceError, match=r"Images/00007\.ppm: listed in the table, but missing"):
         open_labelled(folder, task)
 
 
 def test_a_table_without_rows_is_an_error(kaggle_with_test: Path, tmp_path: Path, task: Task) -> None:
     table = tmp_path / "Test.csv"
     table.write_text((kaggle_with_test / "Test.csv").read_text().splitlines()[0])
-    with pytest.raises(SourceError, match="names no pictures"):
+    with pytest.raises(SourceError, match="lists no pictures"):
         open_labelled(tmp_path, task)
 
 
@@ -306,7 +306,7 @@ def test_missing_class_is_named(kaggle: Path, tmp_path: Path, task: Task) -> Non
 def test_missing_file_is_named(kaggle: Path, tmp_path: Path, task: Task) -> None:
     folder = copied(kaggle, tmp_path)
     (folder / "Train/14/00014_00001_00000.png").unlink()
-    with pytest.raises(SourceError, match=r"00014_00001_00000\.png: named in the table, but not there"):
+    with pytest.raises(SourceError, match=r"00014_00001_00000\.png: listed in the table, but missing"):
         open_source(folder, task)
 
 
@@ -317,7 +317,7 @@ def test_missing_file_is_named(kaggle: Path, tmp_path: Path, task: Task) -> None
         (",14,Train/14/00014_00000", ",99,Train/14/00014_00000", r"classes \[99\]"),
         (",14,Train/14/00014_00000", ",x,Train/14/00014_00000", "invalid literal"),
         ("00014_00000_00000.png", "0" * 200_000, "field larger than field limit"),
-        ("00014_00000_00000.png", "photo.png", "'photo.png' is no CCCCC_TTTTT_FFFFF name"),
+        ("00014_00000_00000.png", "photo.png", "'photo.png' does not have the form CCCCC_TTTTT_FFFFF"),
     ],
 )
 def test_mistake_in_a_table_is_named_with_its_line(

@@ -1,4 +1,4 @@
-"""Clients that keep count: every request that was sent is answered, refused or lost."""
+"""Load generators that count what became of every request: answered, refused or lost."""
 
 import asyncio
 import threading
@@ -14,22 +14,25 @@ ANSWER_S = 30.0  # a request without an answer after so long is lost
 
 @dataclass
 class Tally:
-    """What became of the requests of a load: `statuses` counts answers, `latencies_s` are those of the answers 200.
+    """What became of the requests of a load.
 
-    A connection that the server closes before a request on it has any answer is a matter of course of HTTP: clients
-    try again once, on a new one, since a prediction changes nothing (RFC 9110, section 9.2.2). `retried` counts these,
-    `lost` those that had no answer then either, `refused` those that could not connect.
+    `statuses` counts answers; `latencies_s` has those of the answers 200, `refusals_s` those of the answers 429.
+
+    In HTTP, a server may close a connection before it answers a request on it. Clients then retry once on a new
+    connection, because predictions are idempotent (RFC 9110, section 9.2.2). `retried` counts these requests, `lost`
+    those without an answer to the retry, `refused` those that could not connect.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
     latencies_s: list[float] = field(default_factory=list)
+    refusals_s: list[float] = field(default_factory=list)
     retried: int = 0
     lost: int = 0
     refused: int = 0
 
     @property
     def sent(self) -> int:
-        """Requests that reached the server, each counted once."""
+        """Number of requests that reached the server, each counted once."""
         return sum(self.statuses.values()) + self.lost
 
 
@@ -42,9 +45,9 @@ def message(url: str, payload: bytes, path: str = "/predict_traffic_sign") -> by
 
 @contextmanager
 def load(url: str, payloads: Sequence[bytes], connections: int, pause_s: float = 0.0) -> Iterator[Tally]:
-    """Send requests from a thread as long as the block lasts, each connection one after the other.
+    """Send requests from a thread for the duration of the block, on each connection one after the other.
 
-    When the block ends every connection sees its last request answered, so that nothing is lost by stopping.
+    At the end of the block, every connection waits for its last answer, so that stopping loses nothing.
     """
     tally, stop = Tally(), threading.Event()
     messages = [message(url, payload) for payload in payloads]
@@ -85,8 +88,8 @@ async def _client(
                 line = None
             if status:
                 tally.statuses[status] += 1
-                if status == 200:
-                    tally.latencies_s.append(time.perf_counter() - began)
+                if status in (200, 429):
+                    (tally.latencies_s if status == 200 else tally.refusals_s).append(time.perf_counter() - began)
                 break
             if attempt == 1:
                 tally.retried += 1

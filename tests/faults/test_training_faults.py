@@ -33,8 +33,8 @@ def stage(folder: Path) -> str:
     return str(json.loads(text)["stage"])
 
 
-def test_a_training_that_is_killed_goes_on(ledger: Ledger, tmp_path: Path) -> None:
-    """Killed while it prepares, trains and exports; started anew each time, it ends with a classifier."""
+def test_killed_training_resumes(ledger: Ledger, tmp_path: Path) -> None:
+    """Killed while preparing, training and exporting, and restarted each time, it produces a classifier."""
     killed: list[str] = []
 
     def kill() -> None:
@@ -60,11 +60,13 @@ def test_a_training_that_is_killed_goes_on(ledger: Ledger, tmp_path: Path) -> No
     assert killed == ["prepare", "train", "export"]
     card, _ = read_artifact(tmp_path / "artifact")
     assert card.training["preset"] == "quick"
-    ledger.append(("trainer killed in three stages", Tally(), "went on from its checkpoint and made the classifier"))
+    ledger.append(
+        ("trainer killed in three stages", Tally(), "resumed from its checkpoint and produced the classifier")
+    )
 
 
-def test_a_disk_that_takes_no_more_is_one_message_and_no_half_artifact(ledger: Ledger, tmp_path: Path) -> None:
-    """No file may grow beyond 200 kB, as if the disk were full there; later there is room again."""
+def test_full_disk_is_one_message_and_no_partial_artifact(ledger: Ledger, tmp_path: Path) -> None:
+    """No file may grow beyond 200 kB, as if the disk were full; the next attempt has room."""
     result = subprocess.run(
         command(tmp_path),
         cwd=ROOT,
@@ -80,4 +82,4 @@ def test_a_disk_that_takes_no_more_is_one_message_and_no_half_artifact(ledger: L
     again = subprocess.run(command(tmp_path), cwd=ROOT, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     read_artifact(tmp_path / "artifact")
-    ledger.append(("disk full while writing", Tally(), "one message, no half artifact; the next try succeeds"))
+    ledger.append(("disk full while writing", Tally(), "one message, no partial artifact; the next attempt succeeds"))

@@ -1,12 +1,10 @@
-"""Temperature, limits and verdicts."""
+"""Temperature, verdict thresholds and verdicts."""
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
-from data.task import Task
 from model.calibrate import Calibration, choose_calibration, choose_temperature, energy_score, softmax
-from model.evaluation.accuracy import measure_accuracy
 from model.evaluation.metrics import expected_calibration_error
 
 Arrays = tuple[npt.NDArray[np.float32], npt.NDArray[np.float64], npt.NDArray[np.int64]]
@@ -22,13 +20,13 @@ def answers() -> Arrays:
     return logits, rng.uniform(0, 1, 20_000), truth
 
 
-def test_temperature_undoes_what_made_the_logits_too_sure(answers: Arrays) -> None:
+def test_temperature_corrects_overconfident_and_underconfident_logits(answers: Arrays) -> None:
     logits, _, truth = answers
     for factor in (0.4, 1.0, 3.0):
         assert choose_temperature(logits * factor, truth) == pytest.approx(factor, rel=0.05)
 
 
-def test_calibrated_probabilities_come_true(answers: Arrays) -> None:
+def test_calibrated_probabilities_match_the_accuracy(answers: Arrays) -> None:
     logits, similarity, truth = answers
     calibration = choose_calibration(choose_temperature(logits * 3, truth), logits * 3, similarity, truth)
     probability = calibration.probabilities(logits * 3)
@@ -37,15 +35,15 @@ def test_calibrated_probabilities_come_true(answers: Arrays) -> None:
     assert expected_calibration_error(softmax(logits * 3).max(axis=1), correct) > 0.02
 
 
-def test_one_per_cent_of_real_signs_is_not_recognised(answers: Arrays) -> None:
+def test_one_per_cent_of_in_class_examples_is_not_recognised(answers: Arrays) -> None:
     logits, similarity, truth = answers
     calibration = choose_calibration(1.0, logits, similarity, truth)
-    known = (energy_score(logits) >= calibration.energy) & (similarity >= calibration.similarity)
-    assert np.mean(known) == pytest.approx(0.99, abs=0.001)
+    recognised = (energy_score(logits) >= calibration.energy) & (similarity >= calibration.similarity)
+    assert np.mean(recognised) == pytest.approx(0.99, abs=0.001)
     assert np.mean(similarity >= calibration.similarity) == pytest.approx(0.998, abs=0.0005)
 
 
-def test_confident_answers_are_wrong_once_in_a_thousand_at_most(answers: Arrays) -> None:
+def test_at_most_one_confident_prediction_in_a_thousand_is_wrong(answers: Arrays) -> None:
     logits, similarity, truth = answers
     calibration = choose_calibration(1.0, logits, similarity, truth)
     confident = softmax(logits).max(axis=1) >= calibration.confident
@@ -53,7 +51,7 @@ def test_confident_answers_are_wrong_once_in_a_thousand_at_most(answers: Arrays)
     assert confident.any()
 
 
-def test_some_right_answers_are_unsure_however_good_the_classifier(answers: Arrays) -> None:
+def test_five_per_cent_are_unsure_even_without_errors(answers: Arrays) -> None:
     logits, similarity, _ = answers
     calibration = choose_calibration(1.0, logits, similarity, logits.argmax(axis=1))
     assert np.mean(softmax(logits).max(axis=1) >= calibration.confident) == pytest.approx(0.95, abs=0.001)
@@ -65,13 +63,13 @@ def test_a_classifier_that_is_always_wrong_is_never_confident(answers: Arrays) -
     assert calibration.verdict(1.0, np.inf, 1.0) == "unsure"
 
 
-def test_few_examples_give_limits_that_are_numbers(answers: Arrays) -> None:
+def test_thresholds_from_few_examples_are_finite(answers: Arrays) -> None:
     logits, similarity, truth = answers
     calibration = choose_calibration(1.0, logits[:20], similarity[:20], truth[:20])
     assert np.isfinite([calibration.energy, calibration.similarity, calibration.confident]).all()
 
 
-def test_first_answer_being_wrong_does_not_make_confident_ones_wrong_too_often() -> None:
+def test_an_error_at_the_highest_probability_does_not_raise_the_confident_error_rate() -> None:
     logits = np.stack([np.linspace(1, 8, 1000), np.zeros(1000)], axis=1).astype(np.float32)
     truth = np.zeros(1000, np.int64)
     truth[-1] = 1
@@ -80,7 +78,7 @@ def test_first_answer_being_wrong_does_not_make_confident_ones_wrong_too_often()
     assert np.sum(truth[confident]) <= 0.001 * np.sum(confident)
 
 
-def test_answers_of_equal_probability_share_their_verdict() -> None:
+def test_predictions_of_equal_probability_have_the_same_verdict() -> None:
     logits = np.stack([np.full(1000, 60), np.zeros(1000)], axis=1).astype(np.float32)
     truth = np.zeros(1000, np.int64)
     truth[-10:] = 1
@@ -98,7 +96,7 @@ def test_answers_of_equal_probability_share_their_verdict() -> None:
         (0.99, 4.0, 0.1, "not_recognised"),
     ],
 )
-def test_verdict_follows_the_limits(probability: float, energy: float, similarity: float, verdict: str) -> None:
+def test_verdict_depends_on_the_thresholds(probability: float, energy: float, similarity: float, verdict: str) -> None:
     calibration = Calibration(temperature=1.0, energy=3.0, similarity=0.2, confident=0.9)
     assert calibration.verdict(probability, energy, similarity) == verdict
 
@@ -107,24 +105,3 @@ def test_softmax_and_energy_of_large_logits_are_finite() -> None:
     logits = np.array([[1e4, 0.0], [0.0, 0.0]], np.float32)
     assert np.allclose(softmax(logits), np.array([[1.0, 0.0], [0.5, 0.5]]))
     assert np.allclose(energy_score(logits), [1e4, np.log(2)])
-
-
-def test_interval_is_wider_when_errors_share_a_track(task: Task) -> None:
-    """Thirty errors on one sign say less than thirty on thirty signs."""
-    truth = np.zeros(3000, np.int64)
-    groups = np.repeat(np.arange(100).astype(str), 30)
-    together, apart = truth.copy(), truth.copy()
-    together[:30] = 1
-    apart[::100] = 1
-    width = [
-        np.diff(measure_accuracy(predicted, truth, groups, task.labels).interval)[0] for predicted in (together, apart)
-    ]
-    assert width[0] > 2 * width[1]
-
-
-def test_evaluation_counts_errors_by_class(task: Task) -> None:
-    truth = np.array([0, 0, 1, 2])
-    evaluation = measure_accuracy(np.array([0, 1, 1, 2]), truth, np.array(["a", "a", "b", "c"]), task.labels)
-    assert (evaluation.examples, evaluation.groups, evaluation.errors, evaluation.accuracy) == (4, 3, 1, 0.75)
-    assert evaluation.per_class[0] == {"class_index": 0, "examples": 2, "errors": 1}
-    assert evaluation.interval[0] <= 0.75 <= evaluation.interval[1]

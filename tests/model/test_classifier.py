@@ -1,4 +1,4 @@
-"""The shipped artifact, and what happens to damaged ones."""
+"""The shipped classifier, and reading and writing of artifacts."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ def artifact(tmp_path: Path) -> Path:
     return Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
 
 
-def test_shipped_classifier_is_trained_on_photographs_and_says_how(task: Task) -> None:
+def test_shipped_classifier_is_trained_on_photographs_and_states_how(task: Task) -> None:
     card = read_artifact(SHIPPED)[0]
     held_out = card.metrics["held_out"]
     assert card.trained_on == "photographs"
@@ -41,7 +41,7 @@ def test_shipped_classifier_is_trained_on_photographs_and_says_how(task: Task) -
 
 
 @pytest.mark.parametrize(("name", "class_index"), [(name, sample[0]) for name, sample in SAMPLES.items()])
-def test_shipped_classifier_knows_the_samples_of_the_page(classifier: Classifier, name: str, class_index: int) -> None:
+def test_shipped_classifier_recognises_the_page_samples(classifier: Classifier, name: str, class_index: int) -> None:
     [prediction] = classifier.predict([(ROOT / "ui" / "static" / "samples" / f"{name}.png").read_bytes()])
     assert prediction.class_index == class_index
 
@@ -55,31 +55,31 @@ def test_prediction_lists_the_most_probable_classes_first(classifier: Classifier
     assert prediction.probabilities.sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_signs_are_more_like_what_was_learnt_than_noise_is(classifier: Classifier) -> None:
+def test_signs_have_higher_similarity_and_energy_than_noise(classifier: Classifier) -> None:
     signs = np.stack([np.asarray(drawing(index, size=48)) for index in range(43)])
     noise = np.random.default_rng(0).integers(0, 256, signs.shape).astype(np.uint8)
     assert np.median(classifier.run(signs).similarity) > classifier.run(noise).similarity.max()
     assert np.median(classifier.run(signs).energy) > classifier.run(noise).energy.max()
 
 
-def test_pictures_of_another_size_are_refused(classifier: Classifier) -> None:
-    with pytest.raises(ValueError, match="a picture of"):
+def test_pictures_of_another_size_are_rejected(classifier: Classifier) -> None:
+    with pytest.raises(ValueError, match="the picture must have shape"):
         classifier.run(np.zeros((1, 96, 96, 3), np.uint8))
 
 
-def test_several_pictures_are_answered_in_order(classifier: Classifier) -> None:
+def test_predictions_are_in_the_order_of_the_pictures(classifier: Classifier) -> None:
     payloads = [encoded(drawing(class_index)) for class_index in (14, 13, 12)]
     together = [prediction.class_index for prediction in classifier.predict(payloads)]
     assert together == [classifier.predict([payload])[0].class_index for payload in payloads]
     assert classifier.predict([]) == []
 
 
-def test_unreadable_picture_raises(classifier: Classifier) -> None:
+def test_unreadable_picture_raises_an_error(classifier: Classifier) -> None:
     with pytest.raises(ImageError):
         classifier.predict([b"no picture"])
 
 
-def test_threads_get_the_answers_they_would_get_alone(classifier: Classifier) -> None:
+def test_concurrent_predictions_equal_sequential_ones(classifier: Classifier) -> None:
     payloads = list(awkward_pictures().values()) * 10
     alone = [classifier.predict([payload])[0].probabilities for payload in payloads]
     with ThreadPoolExecutor(4) as pool:
@@ -87,7 +87,7 @@ def test_threads_get_the_answers_they_would_get_alone(classifier: Classifier) ->
     assert np.array_equal(alone, together)
 
 
-def test_serving_imports_neither_tensorflow_nor_keras() -> None:
+def test_serving_imports_neither_tensorflow_nor_keras_nor_scikit_learn() -> None:
     code = (
         "import sys; from service.settings import Settings; from service.app import create_app;"
         "create_app(Settings());"
@@ -97,7 +97,7 @@ def test_serving_imports_neither_tensorflow_nor_keras() -> None:
     assert result.stdout.strip() == "[]"
 
 
-def test_failing_to_write_a_new_artifact_leaves_the_old_one(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_artifact_survives_a_failed_write(artifact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     card, inference = read_artifact(artifact)
 
     def no_space(_: Path) -> None:
@@ -119,27 +119,27 @@ def test_failing_to_write_a_new_artifact_leaves_the_old_one(artifact: Path, monk
     assert list(artifact.parent.iterdir()) == [artifact]
 
 
-def test_new_artifact_takes_the_place_of_the_old_one(artifact: Path) -> None:
+def test_new_artifact_replaces_the_old_one(artifact: Path) -> None:
     card, inference = read_artifact(artifact)
     written = write_artifact(artifact, card, inference, lambda path: path.write_bytes(b"network"))
     assert read_artifact(artifact) == (written, inference)
     assert list(artifact.parent.iterdir()) == [artifact]
 
 
-def test_missing_artifact_is_said(tmp_path: Path) -> None:
+def test_missing_artifact_is_reported(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="there is no classifier"):
         Classifier.load(tmp_path)
 
 
-def test_damaged_model_is_refused_by_its_digest(artifact: Path) -> None:
+def test_damaged_model_is_detected_by_its_digest(artifact: Path) -> None:
     content = bytearray((artifact / INFERENCE_FILE).read_bytes())
     content[1000] ^= 1
     (artifact / INFERENCE_FILE).write_bytes(content)
-    with pytest.raises(ArtifactError, match=r"model\.tflite: is damaged"):
+    with pytest.raises(ArtifactError, match=r"model\.tflite is damaged"):
         Classifier.load(artifact)
 
 
-def test_missing_model_is_named(artifact: Path) -> None:
+def test_missing_model_file_is_named(artifact: Path) -> None:
     (artifact / INFERENCE_FILE).unlink()
     with pytest.raises(ArtifactError, match=r"model\.tflite: cannot be read"):
         Classifier.load(artifact)
@@ -148,16 +148,16 @@ def test_missing_model_is_named(artifact: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"format_version": 99}, "format 99 is not known"),
+        ({"format_version": 99}, "unknown format 99"),
         ({"decoder_version": 99}, "decoder 99"),
-        ({"labels": []}, "the card says"),
-        ({"calibration": {}}, "not a complete card"),
-        ({"surprise": 1}, "not a complete card"),
-        ({"files": {}}, "not a complete card"),
-        ({"metrics": {}}, "not a complete card"),
+        ({"labels": []}, "the card expects"),
+        ({"calibration": {}}, "incomplete card"),
+        ({"surprise": 1}, "incomplete card"),
+        ({"files": {}}, "incomplete card"),
+        ({"metrics": {}}, "incomplete card"),
     ],
 )
-def test_card_that_does_not_fit_is_refused(artifact: Path, change: dict[str, object], reason: str) -> None:
+def test_unsupported_or_incomplete_card_is_rejected(artifact: Path, change: dict[str, object], reason: str) -> None:
     card = json.loads((artifact / CARD_FILE).read_text())
     (artifact / CARD_FILE).write_text(json.dumps(card | change))
     with pytest.raises(ArtifactError, match=reason):
@@ -165,7 +165,7 @@ def test_card_that_does_not_fit_is_refused(artifact: Path, change: dict[str, obj
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}"])
-def test_card_that_is_no_card_is_refused(artifact: Path, text: str) -> None:
+def test_file_that_is_not_a_card_is_rejected(artifact: Path, text: str) -> None:
     (artifact / CARD_FILE).write_text(text)
-    with pytest.raises(ArtifactError, match=r"card\.json: (cannot be read|format)"):
+    with pytest.raises(ArtifactError, match=r"card\.json: (cannot be read|unknown format)"):
         Classifier.load(artifact)

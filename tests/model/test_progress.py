@@ -1,4 +1,4 @@
-"""Progress and the lock, as several processes see them."""
+"""The state file and the training lock, as other processes see them."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,18 +23,18 @@ HISTORY = (
 
 
 @pytest.mark.parametrize("history", [(), HISTORY])
-def test_progress_is_read_as_it_was_written(tmp_path: Path, history: tuple[FinishedEpoch, ...]) -> None:
-    progress = TrainingState("train", epoch=2, epochs=30, loss=0.5, history=history)
-    write_state(tmp_path, progress)
-    assert read_state(tmp_path) == progress
+def test_state_is_read_as_it_was_written(tmp_path: Path, history: tuple[FinishedEpoch, ...]) -> None:
+    state = TrainingState("train", epoch=2, epochs=30, loss=0.5, history=history)
+    write_state(tmp_path, state)
+    assert read_state(tmp_path) == state
 
 
-def test_answers_have_a_list_of_epochs_or_none() -> None:
+def test_json_contains_only_fields_with_a_value() -> None:
     assert TrainingState("train", history=HISTORY).to_json() == {"stage": "train", "history": list(HISTORY)}
     assert TrainingState("prepare").to_json() == {"stage": "prepare"}
 
 
-def test_epochs_stay_to_be_seen_in_the_stages_after_the_training(tmp_path: Path) -> None:
+def test_stages_after_training_keep_the_history(tmp_path: Path) -> None:
     reporter = Reporter(tmp_path)
     reporter.train(TrainingState("train", epoch=2, epochs=2, history=HISTORY), part=0.0)
     reporter.stage("evaluate", "evaluating")
@@ -44,21 +44,21 @@ def test_epochs_stay_to_be_seen_in_the_stages_after_the_training(tmp_path: Path)
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "5", '{"stage": "train", "colour": "red"}', '{"stage": "train", "history": 5}']
 )
-def test_damaged_progress_is_no_progress(tmp_path: Path, text: str) -> None:
+def test_damaged_state_file_is_ignored(tmp_path: Path, text: str) -> None:
     (tmp_path / "progress.json").write_text(text)
     assert read_state(tmp_path) is None
 
 
-def test_one_at_a_time_may_train_and_others_see_it(tmp_path: Path) -> None:
+def test_lock_is_exclusive_and_visible(tmp_path: Path) -> None:
     assert not is_training(tmp_path)
     with training_lock(tmp_path):
         assert is_training(tmp_path)
         with pytest.raises(BusyError), training_lock(tmp_path):
-            pytest.fail("two trainings at once")
+            pytest.fail("two processes hold the lock")
     assert not is_training(tmp_path)
 
 
-def test_asking_does_not_look_like_training(tmp_path: Path) -> None:
+def test_concurrent_checks_do_not_look_like_training(tmp_path: Path) -> None:
     with training_lock(tmp_path):
         pass
     with ThreadPoolExecutor(8) as pool:

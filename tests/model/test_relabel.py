@@ -1,4 +1,4 @@
-"""An artifact gets the labels of its task's file without training."""
+"""`python -m model.relabel` updates labels without retraining; cards of older formats are converted."""
 
 import json
 import shutil
@@ -16,11 +16,11 @@ from model.classifier import Classifier
 from model.errors import ArtifactError
 from tests.conftest import ROOT, SHIPPED, drawing, encoded
 
-NEWER = ("description_de", "ends", "ends_de")  # than format 2
+SINCE_FORMAT_3 = ("description_de", "ends", "ends_de")
 
 
 def as_format_3(card: dict[str, Any]) -> None:
-    """Turn a card into one of the format before facts, in which they were fields of the labels."""
+    """Convert a card to format 3, in which facts were fields of the labels."""
     card["format_version"] = 3
     del card["facts"]
     card["labels"] = [{**label, **label.pop("facts")} for label in card["labels"]]
@@ -30,7 +30,7 @@ def as_format_3(card: dict[str, Any]) -> None:
 
 @pytest.fixture(params=[2, 3])
 def artifact(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """An artifact in an older format, with a mistake in a label."""
+    """An artifact in an older format with a wrong label description."""
     folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
 
     def age(card: dict[str, Any]) -> None:
@@ -39,7 +39,7 @@ def artifact(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         if request.param == 2:
             card["format_version"] = 2
             for label in card["labels"]:
-                for name in NEWER:
+                for name in SINCE_FORMAT_3:
                     del label[name]
 
     change_card(folder, age)
@@ -61,7 +61,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_cards_of_the_format_before_facts_are_still_read(tmp_path: Path, task: Task) -> None:
+def test_cards_of_format_3_are_still_read(tmp_path: Path, task: Task) -> None:
     folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
     change_card(folder, as_format_3)
     (old, inference), (new, _) = read_artifact(folder), read_artifact(SHIPPED)
@@ -75,7 +75,7 @@ def test_cards_of_the_format_before_facts_are_still_read(tmp_path: Path, task: T
     assert answers[0] == answers[1]
 
 
-def test_cards_before_facts_are_read_without_their_task(tmp_path: Path) -> None:
+def test_cards_of_format_3_are_read_even_if_their_task_is_unknown(tmp_path: Path) -> None:
     folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
     change_card(folder, as_format_3)
     change_card(folder, lambda card: card.update(task="dinosaurs"))
@@ -85,12 +85,12 @@ def test_cards_before_facts_are_read_without_their_task(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("artifact", [2], indirect=True)
-def test_artifact_of_an_unreadable_format_says_how_it_is_brought_up_to_date(artifact: Path) -> None:
+def test_error_about_an_old_format_names_the_command_that_converts_it(artifact: Path) -> None:
     with pytest.raises(ArtifactError, match=f"python -m model.relabel {artifact}"):
         read_artifact(artifact)
 
 
-def test_relabelled_artifact_is_the_same_but_for_its_labels(artifact: Path, task: Task) -> None:
+def test_relabelling_changes_only_the_labels(artifact: Path, task: Task) -> None:
     before = contents(artifact)
     result = relabel(artifact)
     assert result.returncode == 0, result.stderr
@@ -115,14 +115,14 @@ def test_relabelling_again_changes_nothing(artifact: Path) -> None:
         (lambda card: card["labels"].pop(), "42 classes, but the task has 43"),
         (lambda card: card["labels"][14].update(name="Halt"), "'Halt' is now 'Stop'"),
         (lambda card: card["labels"].reverse(), "'End of no passing by vehicles over 3.5 metric tons' is now 'Speed"),
-        (lambda card: card["labels"][14].pop("name"), "is not a complete card: KeyError: 'name'"),
-        (lambda card: card.pop("metrics"), "is not a complete card: KeyError: 'metrics'"),
+        (lambda card: card["labels"][14].pop("name"), "incomplete card: KeyError: 'name'"),
+        (lambda card: card.pop("metrics"), "incomplete card: KeyError: 'metrics'"),
         (lambda card: card.update(task="dinosaurs"), "there is no task 'dinosaurs'"),
-        (lambda card: card.update(format_version=1), "format 1 is not known"),
-        (lambda card: card["files"].update({"model.tflite": "0" * 64}), "model.tflite: is damaged"),
+        (lambda card: card.update(format_version=1), "unknown format 1"),
+        (lambda card: card["files"].update({"model.tflite": "0" * 64}), "model.tflite is damaged"),
     ],
 )
-def test_artifact_that_cannot_be_relabelled_is_left_as_it_is(
+def test_artifact_that_cannot_be_relabelled_is_unchanged(
     artifact: Path, change: Callable[[dict[str, Any]], object], reason: str
 ) -> None:
     change_card(artifact, change)
@@ -134,7 +134,7 @@ def test_artifact_that_cannot_be_relabelled_is_left_as_it_is(
     assert contents(artifact) == before
 
 
-def test_command_says_how_it_is_used() -> None:
+def test_command_without_arguments_prints_its_usage() -> None:
     result = relabel()
     assert result.returncode == 2
     assert result.stderr == "usage: python -m model.relabel ARTIFACT\n"

@@ -21,7 +21,7 @@ def stop(tmp_path: Path) -> Path:
     return tmp_path / "stop.png"
 
 
-def test_answer_is_one_line_for_each_picture(stop: Path) -> None:
+def test_one_line_per_picture(stop: Path) -> None:
     result = predict(stop, stop)
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
@@ -29,7 +29,7 @@ def test_answer_is_one_line_for_each_picture(stop: Path) -> None:
     assert lines[0].startswith(f"{stop}: Stop (")
 
 
-def test_json_is_what_the_service_answers(stop: Path) -> None:
+def test_json_is_the_answer_of_the_service(stop: Path) -> None:
     answer = json.loads(predict("--json", "--explain", "--top-k", 3, stop).stdout)
     assert answer["file"] == str(stop)
     assert answer["class_index"] == 14
@@ -37,7 +37,7 @@ def test_json_is_what_the_service_answers(stop: Path) -> None:
     assert len(answer["heatmap"]) == 6
 
 
-def test_picture_that_fails_is_told_and_the_others_are_answered(stop: Path, tmp_path: Path) -> None:
+def test_picture_that_fails_is_reported_and_the_others_are_answered(stop: Path, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     result = predict(tmp_path / "text.png", tmp_path / "missing.png", stop)
     assert result.returncode == 1

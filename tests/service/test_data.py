@@ -1,4 +1,4 @@
-"""The data set, asked of a real gunicorn."""
+"""The routes about the data set, in a real gunicorn."""
 
 import base64
 import os
@@ -32,7 +32,7 @@ CONTRACT = yaml.safe_load(OPENAPI_FILE.read_text(encoding="utf-8"))
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three drawings of each class, which stand for a data set that the user put there."""
+    """Three drawings per class, in place of a data set that a user put there."""
     folder = tmp_path_factory.mktemp("store") / "photographs"
     write_drawn(folder, 3, seed=0)
     (folder / "ORIGIN").unlink()
@@ -41,7 +41,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def shown(photographs: Path) -> Iterator[str]:
-    """The address of a service that has this data set in its store, and keys."""
+    """The URL of a service with this data set in its store, and with API keys."""
     with start_service(store=photographs.parent, api_keys="secret") as url:
         yield url
 
@@ -51,7 +51,7 @@ def validate(answer: object, path: str) -> None:
     jsonschema.validate(answer, {**content["application/json"]["schema"], "components": CONTRACT["components"]})
 
 
-def test_the_data_set_is_told_in_numbers(shown: str, photographs: Path, task: Task) -> None:
+def test_data_set_is_described_in_figures(shown: str, photographs: Path, task: Task) -> None:
     answer = requests.get(f"{shown}/data", timeout=30).json()
     validate(answer, "/data")
     source = open_source(photographs, task)
@@ -70,7 +70,7 @@ def test_the_data_set_is_told_in_numbers(shown: str, photographs: Path, task: Ta
     assert answer["frames_per_track"] == {"edges": [1, 2], "counts": [129]}
 
 
-def test_pictures_of_a_class_are_shown(shown: str, photographs: Path, task: Task) -> None:
+def test_pictures_of_a_class_are_returned(shown: str, photographs: Path, task: Task) -> None:
     answer = requests.get(f"{shown}/data/14", timeout=30).json()
     validate(answer, "/data/{class_index}")
     source = open_source(photographs, task)
@@ -86,9 +86,9 @@ def test_pictures_of_a_class_are_shown(shown: str, photographs: Path, task: Task
 
 
 @pytest.mark.parametrize("count", ["0", "49", "-1", "many", "", "1.0", "²", "9" * 3000])
-def test_wrong_count_is_refused(shown: str, count: str) -> None:
+def test_invalid_count_is_rejected(shown: str, count: str) -> None:
     response = requests.get(f"{shown}/data/14?count={count}", timeout=30)
-    assert_problem(response, 400, "bad_request", "count must be a whole number from 1 to 48")
+    assert_problem(response, 400, "bad_request", "count must be an integer from 1 to 48")
 
 
 @pytest.mark.parametrize("class_index", ["43", "9" * 3000, "-1", "stop"])
@@ -96,7 +96,7 @@ def test_unknown_class_is_not_found(shown: str, class_index: str) -> None:
     assert_problem(requests.get(f"{shown}/data/{class_index}", timeout=30), 404, "not_found", "")
 
 
-def test_without_a_data_set_three_ways_to_get_one_are_told(service: str) -> None:
+def test_missing_data_set_is_a_problem_that_names_three_ways_to_get_one(service: str) -> None:
     for path in ("/data", "/data/14"):
         response = requests.get(service + path, timeout=30)
         assert_problem(response, 404, "no_data", "Ways to get one")
@@ -104,14 +104,14 @@ def test_without_a_data_set_three_ways_to_get_one_are_told(service: str) -> None
             assert way in response.json()["detail"]
 
 
-def test_a_data_set_that_comes_later_is_found(tmp_path: Path, photographs: Path) -> None:
+def test_data_set_added_later_is_found(tmp_path: Path, photographs: Path) -> None:
     with start_service(store=tmp_path) as url:
         assert requests.get(f"{url}/data", timeout=30).status_code == 404
         shutil.copytree(photographs, tmp_path / "photographs")
         assert requests.get(f"{url}/data", timeout=30).json()["examples"] == 129
 
 
-def test_the_data_set_may_be_named(tmp_path: Path) -> None:
+def test_data_set_can_be_configured(tmp_path: Path) -> None:
     write_drawn(tmp_path / "elsewhere", 1, seed=0)
     with start_service(store=tmp_path / "store", data=tmp_path / "elsewhere") as url:
         answer = requests.get(f"{url}/data", timeout=30).json()
@@ -125,13 +125,13 @@ def test_the_data_set_may_be_named(tmp_path: Path) -> None:
         assert_problem(requests.get(f"{url}/data", timeout=30), 404, "no_data", "there is no such folder")
 
 
-def test_the_first_start_trains_on_the_data_set_that_is_named(tmp_path: Path) -> None:
-    assert "--data" not in training_command(Settings(store=tmp_path))
-    command = training_command(Settings(store=tmp_path, data=tmp_path / "elsewhere"))
+def test_first_start_trains_on_the_configured_data_set(tmp_path: Path) -> None:
+    assert "--data" not in training_command(Settings(store=tmp_path), "traffic_sign")
+    command = training_command(Settings(store=tmp_path, data=tmp_path / "elsewhere"), "traffic_sign")
     assert command[command.index("--data") + 1] == str(tmp_path / "elsewhere")
 
 
-def test_tables_that_take_long_keep_nobody_waiting(tmp_path: Path) -> None:
+def test_slow_tables_do_not_block_other_requests(tmp_path: Path) -> None:
     """An archive that is a pipe cannot be opened for reading before somebody opens it for writing."""
     os.mkfifo(tmp_path / "slow.zip")
     with start_service(store=tmp_path) as url, ThreadPoolExecutor() as client:

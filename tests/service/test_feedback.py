@@ -1,4 +1,4 @@
-"""Pictures that people name, sent to a real gunicorn with a store of its own."""
+"""Feedback, sent to a real gunicorn with a store of its own."""
 
 import base64
 import hashlib
@@ -34,13 +34,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def kept(store: Path) -> Path:
-    """Where the service of this module keeps pictures."""
+    """The feedback folder of the service of this module."""
     return feedback_folder(store, "traffic_sign")
 
 
 @pytest.fixture(scope="module")
 def keeper(store: Path) -> Iterator[str]:
-    """The address of a service that keeps pictures; two workers, so that they meet."""
+    """The URL of a service with two workers that keeps pictures."""
     with start_service(store=store, workers=2) as url:
         yield url
 
@@ -51,7 +51,7 @@ def post(url: str, payload: bytes = STOP, query: str = "class_index=14", **heade
 
 
 def files(folder: Path) -> list[str]:
-    """Return the pictures in a folder, and whatever else is not the lock."""
+    """Return all files in a folder except the lock."""
     found = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return sorted(name for name in found if name != ".lock")
 
@@ -79,7 +79,7 @@ def test_every_way_of_sending_keeps_the_same_bytes(
     assert [name for name in files(kept) if name.endswith(NAME)] == [f"00014/{NAME}"]
 
 
-def test_a_picture_that_is_named_anew_moves(keeper: str, kept: Path) -> None:
+def test_picture_that_is_relabelled_moves(keeper: str, kept: Path) -> None:
     payload = encoded(drawing(seed=3))
     for query, folder, class_index in (
         ("class_index=14", "00014", 14),
@@ -93,7 +93,7 @@ def test_a_picture_that_is_named_anew_moves(keeper: str, kept: Path) -> None:
         assert [name for name in files(kept) if name.endswith(answer["stored"].split("/")[1])] == [answer["stored"]]
 
 
-def test_a_picture_that_many_name_at_once_ends_in_one_class(keeper: str, kept: Path) -> None:
+def test_picture_labelled_by_many_at_once_ends_up_in_one_class(keeper: str, kept: Path) -> None:
     payload = encoded(drawing(seed=4))
     with ThreadPoolExecutor(8) as clients:
         answers = list(clients.map(lambda index: post(keeper, payload, f"class_index={index}"), [*range(8)] * 4))
@@ -102,7 +102,7 @@ def test_a_picture_that_many_name_at_once_ends_in_one_class(keeper: str, kept: P
     assert len([path for path in files(kept) if path.endswith(name)]) == 1
 
 
-def test_only_the_box_is_kept_and_nothing_of_it_is_lost(keeper: str, kept: Path) -> None:
+def test_only_the_box_is_kept_without_loss(keeper: str, kept: Path) -> None:
     for payload in awkward_pictures().values():
         answer = post(keeper, payload, "class_index=3&box=10,8,60,70")
         assert answer.status_code == 201, answer.text
@@ -111,7 +111,7 @@ def test_only_the_box_is_kept_and_nothing_of_it_is_lost(keeper: str, kept: Path)
         assert np.array_equal(decode(part, (48, 48)), decode(payload, (48, 48), (10, 8, 60, 70)))
 
 
-def test_what_is_kept_can_be_read_as_folders_of_classes(task: Task, tmp_path: Path) -> None:
+def test_kept_pictures_can_be_read_as_class_folders(task: Task, tmp_path: Path) -> None:
     with start_service(store=tmp_path) as url:
         for index, payload in enumerate(awkward_pictures().values()):
             assert post(url, payload, f"class_index={index}").status_code == 201
@@ -123,7 +123,7 @@ def test_what_is_kept_can_be_read_as_folders_of_classes(task: Task, tmp_path: Pa
 @pytest.mark.parametrize(
     ("query", "reason"),
     [
-        ("", "class_index must be a whole number from 0 to 42, or none, not ''"),
+        ("", "class_index must be an integer from 0 to 42, or none, not ''"),
         ("class_index=43", "from 0 to 42"),
         ("class_index=-1", "from 0 to 42"),
         ("class_index=../none", "from 0 to 42"),
@@ -134,13 +134,13 @@ def test_what_is_kept_can_be_read_as_folders_of_classes(task: Task, tmp_path: Pa
         ("class_index=14&box=0,0,97,96", "does not lie inside the picture of 96 × 96 pixels"),
     ],
 )
-def test_wrong_feedback_is_refused_and_nothing_is_kept(keeper: str, store: Path, query: str, reason: str) -> None:
+def test_invalid_feedback_is_rejected_and_nothing_is_kept(keeper: str, store: Path, query: str, reason: str) -> None:
     before = files(store)
     assert_problem(post(keeper, encoded(drawing(seed=5)), query), 400, "bad_request", reason)
     assert files(store) == before
 
 
-def test_what_cannot_be_trained_on_is_refused(keeper: str, store: Path) -> None:
+def test_pictures_that_training_cannot_use_are_rejected(keeper: str, store: Path) -> None:
     before = files(store)
     assert_problem(post(keeper, b"no picture"), 422, "unreadable_image", "not a picture")
     assert_problem(post(keeper, STOP[:500]), 422, "unreadable_image", "damaged")
@@ -149,7 +149,7 @@ def test_what_cannot_be_trained_on_is_refused(keeper: str, store: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (2700, 2700, 3), np.uint8)
     large = encoded(Image.fromarray(noise), "JPEG", quality=80)
     query = "class_index=14&box=0,0,2700,2700"
-    assert_problem(post(keeper, large, query), 413, "too_large", "Without loss this part has")
+    assert_problem(post(keeper, large, query), 413, "too_large", "The lossless crop has")
     url = b'{"url": "http://example.org/a.png"}'
     refused = post(keeper, url, **{"Content-Type": "application/json"})
     assert_problem(refused, 400, "bad_request", 'must be {"image": "<base64>"}.')
@@ -157,7 +157,7 @@ def test_what_cannot_be_trained_on_is_refused(keeper: str, store: Path) -> None:
     assert files(store) == before
 
 
-def test_pages_of_other_origins_leave_nothing_unless_they_may(keeper: str, store: Path, tmp_path: Path) -> None:
+def test_other_origins_can_only_send_feedback_if_allowed(keeper: str, store: Path, tmp_path: Path) -> None:
     before, payload, page = files(store), encoded(drawing(seed=6)), "https://page.example"
     assert_problem(post(keeper, payload, Origin=page), 403, "foreign_page", page)
     for origin in ("null", "http://[", "http://[::1", "http://a]"):
@@ -170,7 +170,7 @@ def test_pages_of_other_origins_leave_nothing_unless_they_may(keeper: str, store
         assert post(url, payload, Origin=page).status_code == 201
 
 
-def test_feedback_is_guarded_and_counted_as_predictions_are(tmp_path: Path) -> None:
+def test_feedback_needs_a_key_and_counts_towards_the_rate_limit(tmp_path: Path) -> None:
     with start_service(store=tmp_path, api_keys="secret", rate_limit="2/hour") as url:
         assert_problem(post(url), 401, "unauthorised", "X-API-Key")
         assert [post(url, STOP, **{"X-API-Key": "secret"}).status_code for _ in range(3)] == [201, 201, 429]
@@ -180,7 +180,7 @@ def test_feedback_is_guarded_and_counted_as_predictions_are(tmp_path: Path) -> N
         assert series in samples
 
 
-def test_no_feedback_is_taken_where_it_is_switched_off(tmp_path: Path) -> None:
+def test_feedback_can_be_disabled(tmp_path: Path) -> None:
     with start_service(store=tmp_path, feedback="false") as url:
         assert_problem(post(url), 501, "not_implemented", "SERVICE_FEEDBACK")
     assert files(tmp_path) == []
@@ -191,13 +191,13 @@ def test_feedback_needs_the_labels_of_a_classifier(tmp_path: Path) -> None:
         assert_problem(post(url), 503, "not_ready", "no classifier")
 
 
-def test_a_disk_that_refuses_is_a_problem(tmp_path: Path) -> None:
+def test_disk_error_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "feedback").write_text("in the way")
     with start_service(store=tmp_path) as url:
-        assert_problem(post(url), 507, "storage_full", "The disk does not take the picture: ")
+        assert_problem(post(url), 507, "storage_full", "The picture could not be saved: ")
 
 
-def test_as_many_pictures_are_kept_as_may_be(tmp_path: Path) -> None:
+def test_storage_quota_is_enforced(tmp_path: Path) -> None:
     folder = feedback_folder(tmp_path, "traffic_sign")
     stored = folder / keep(folder, STOP, ".png", 14)
     filler = folder / "00001" / "filler"

@@ -1,4 +1,4 @@
-"""Fetching by URL, from servers on loopback; names are resolved by a table, and nothing leaves this machine."""
+"""Fetching by URL from servers on loopback, with a stub resolver; nothing leaves this machine."""
 
 import asyncio
 import base64
@@ -25,8 +25,7 @@ from service.app import create_app
 from service.asgi import Service
 from service.fetch import Address, Fetcher, is_public, resolve
 from service.gate import MAX_FETCHES
-from service.metrics import Metrics
-from service.payloads import MAX_ADDRESS_BYTES
+from service.payloads import MAX_URL_BODY_BYTES
 from service.problems import Problem
 from service.settings import Settings
 from tests.conftest import drawing, encoded, start_service
@@ -157,7 +156,7 @@ def test_picture_is_fetched_from_its_host_by_the_checked_address(port: int) -> N
     assert FETCHER.fetch(f"http://outside:{port}/host") == f"outside:{port}".encode()
 
 
-def test_https_is_fetched_only_from_whom_a_trusted_certificate_names(
+def test_https_needs_a_trusted_certificate_for_the_host(
     tls_port: tuple[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port, certificate = tls_port
@@ -168,24 +167,24 @@ def test_https_is_fetched_only_from_whom_a_trusted_certificate_names(
     assert "cannot be reached" in refusal(f"https://namesake:{port}/sign.png").detail
 
 
-def test_three_redirects_are_followed_and_no_more(port: int) -> None:
+def test_at_most_three_redirects_are_followed(port: int) -> None:
     assert FETCHER.fetch(f"http://outside:{port}/hop2") == STOP
-    assert "more than 3" in refusal(f"http://outside:{port}/hop3").detail
+    assert "limit 3" in refusal(f"http://outside:{port}/hop3").detail
 
 
 @pytest.mark.parametrize("path", ["inward", "file"])
-def test_redirects_inward_are_refused(port: int, path: str) -> None:
+def test_redirects_to_private_addresses_are_rejected(port: int, path: str) -> None:
     assert refusal(f"http://outside:{port}/{path}").kind == "url_refused"
 
 
-def test_host_with_any_address_that_is_not_public_is_refused(port: int) -> None:
+def test_host_with_a_private_address_is_rejected(port: int) -> None:
     for host in ("inside", "both"):
         problem = refusal(f"http://{host}:{port}/sign.png")
         assert (problem.kind, problem.detail) == ("url_refused", f"{host} is not a public address.")
 
 
-def test_name_that_changes_its_mind_gains_nothing(port: int) -> None:
-    """A name that is public when it is checked and private when it is asked again is asked once only."""
+def test_dns_rebinding_does_not_work(port: int) -> None:
+    """A host name that is public when checked and private afterwards is resolved only once."""
     answers = [["127.0.0.1"], [STRANGER]]
     fetcher = Fetcher(resolve=lambda *_: answers.pop(0), allowed=on_loopback, ports=None)
     assert fetcher.fetch(f"http://rebinding:{port}/sign.png") == STOP
@@ -201,7 +200,7 @@ def test_name_that_changes_its_mind_gains_nothing(port: int) -> None:
         *("http://outside/\r\nHost: inside", f"http://outside/{'a' * 3000}", "javascript:alert(1)"),
     ],
 )
-def test_what_is_no_address_of_a_picture_is_refused(url: str) -> None:
+def test_invalid_urls_are_rejected(url: str) -> None:
     assert refusal(url).kind == "url_refused"
 
 
@@ -215,47 +214,47 @@ def test_what_is_no_address_of_a_picture_is_refused(url: str) -> None:
         *("[fe80::1]", "[fd00::1]", "[ff02::1]", "[::7f00:1]"),
     ],
 )
-def test_every_spelling_of_an_address_inside_is_refused(host: str) -> None:
-    """By the resolver of this machine, which knows decimal, octal and hexadecimal; addresses need no network."""
+def test_every_spelling_of_a_private_address_is_rejected(host: str) -> None:
+    """Uses the resolver of this machine, which knows decimal, octal and hexadecimal; addresses need no network."""
     problem = refusal(f"http://{host}/latest/meta-data/", Fetcher(resolve=resolve))
     assert problem.kind in {"url_refused", "url_failed"}
-    assert problem.detail.endswith(("is not a public address.", f"There is no host {host.strip('[]')}."))
+    assert problem.detail.endswith(("is not a public address.", f"The host {host.strip('[]')} was not found."))
 
 
-def test_public_addresses_are_public_wrapped_or_not() -> None:
+def test_public_addresses_are_public_even_if_embedded() -> None:
     for text in ("8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::"):
         assert is_public(ipaddress.ip_address(text)), text
 
 
-def test_only_the_ports_of_the_web_are_fetched_from(port: int) -> None:
+def test_only_the_ports_of_http_are_allowed(port: int) -> None:
     fetcher = Fetcher(resolve=stub, allowed=on_loopback)
-    assert "Only the ports [80, 443]" in refusal(f"http://outside:{port}/sign.png", fetcher).detail
+    assert "use one of [80, 443]" in refusal(f"http://outside:{port}/sign.png", fetcher).detail
 
 
 @pytest.mark.parametrize(
     ("path", "kind", "reason"),
     [
         ("missing", "url_failed", "status 404"),
-        ("nowhere", "url_failed", "no URL"),
-        ("bomb", "url_failed", "compressed"),
-        ("cut", "url_failed", "before the end"),
+        ("nowhere", "url_failed", "not a valid URL"),
+        ("bomb", "url_failed", "content encoding"),
+        ("cut", "url_failed", "before the image was complete"),
         ("endless", "too_large", f"{MAX_BYTES:,} bytes"),
-        ("slow", "url_failed", "longer than 1 s"),
+        ("slow", "url_failed", "timed out (limit 1 s)"),
     ],
 )
-def test_bad_answers_are_refused(port: int, path: str, kind: str, reason: str) -> None:
+def test_invalid_answers_are_problems(port: int, path: str, kind: str, reason: str) -> None:
     problem = refusal(f"http://outside:{port}/{path}", HASTY if path == "slow" else FETCHER)
     assert problem.kind == kind
     assert reason in problem.detail
 
 
-def test_proxies_of_the_environment_are_not_used(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_in_the_environment_are_ignored(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setitem(os.environ, name, "http://127.0.0.1:9")
     assert FETCHER.fetch(f"http://outside:{port}/sign.png") == STOP
 
 
-def test_service_refuses_to_reach_inside(port: int) -> None:
+def test_service_does_not_fetch_from_private_addresses(port: int) -> None:
     with start_service(allow_urls="true") as service:
         for url in (f"http://127.0.0.1:{port}/sign.png", "http://localhost/", "http://169.254.169.254/"):
             answer = requests.post(
@@ -288,12 +287,11 @@ async def ask(service: Service, body: bytes) -> tuple[int, dict[str, Any]]:
     return messages[0]["status"], json.loads(messages[1]["body"])
 
 
-def test_hosts_that_never_answer_keep_nobody_else_waiting(port: int) -> None:
-    """As many as may be fetched from at a time; then pictures that are sent are answered, and further addresses not."""
+def test_hosts_that_never_answer_do_not_block_other_requests(port: int) -> None:
+    """While all fetches are in progress, pictures that are sent are answered, and further URLs are rejected."""
 
     async def rush() -> None:
-        settings, metrics = Settings(allow_urls=True), Metrics()
-        service = Service(create_app(settings, metrics), settings, metrics, FETCHER)
+        service = Service(create_app(Settings(allow_urls=True)), FETCHER)
         slow = json.dumps({"url": f"http://outside:{port}/slow"}).encode()
         waiting = [asyncio.create_task(ask(service, slow)) for _ in range(MAX_FETCHES)]
         await asyncio.sleep(0)  # all of them have begun
@@ -309,9 +307,9 @@ def test_hosts_that_never_answer_keep_nobody_else_waiting(port: int) -> None:
         Pictures.released.clear()
         status, answer = await ask(service, json.dumps({"url": f"http://outside:{port}/sign.png"}).encode())
         assert (status, answer["class_index"]) == (200, 14)
-        padded = json.dumps({"url": f"http://outside:{port}/sign.png", "more": " " * MAX_ADDRESS_BYTES}).encode()
+        padded = json.dumps({"url": f"http://outside:{port}/sign.png", "more": " " * MAX_URL_BODY_BYTES}).encode()
         status, answer = await ask(service, padded)
         assert (status, answer["type"].rpartition(":")[2]) == (400, "bad_request")
 
-    with ThreadPoolExecutor(1) as thread:  # a browser of other tests may have its event loop in this one
+    with ThreadPoolExecutor(1) as thread:  # a browser of other tests may run its event loop in this one
         thread.submit(lambda: asyncio.run(rush())).result()

@@ -1,4 +1,4 @@
-"""What every request meets before it is answered, asked of a real gunicorn."""
+"""What happens to every request before it is answered, in a real gunicorn."""
 
 import contextlib
 import json
@@ -23,8 +23,8 @@ QUERIES = (
 RAW = {"Content-Type": "image/png"}
 
 
-def test_contract_holds_whatever_is_sent(service: str) -> None:
-    """Schemathesis makes requests from the contract, good ones and bad ones."""
+def test_contract_holds_for_generated_requests(service: str) -> None:
+    """Schemathesis generates valid and invalid requests from the contract."""
     program = str(Path(sys.executable).with_name("schemathesis"))
     options = ["--max-examples", "40", "--generation-deterministic", "--no-color"]
     result = subprocess.run(
@@ -38,7 +38,7 @@ def test_contract_holds_whatever_is_sent(service: str) -> None:
 
 
 def both_ways(service: str, query: str, payload: bytes) -> tuple[requests.Response, requests.Response]:
-    """Send a picture raw, which is answered natively, and in a form, which Flask answers."""
+    """Send a picture raw, which the event loop answers, and in a form, which Flask answers."""
     url = f"{service}/predict_traffic_sign{query}"
     raw = requests.post(url, data=payload, headers=RAW, timeout=30)
     return raw, requests.post(url, files={"image": ("a", payload)}, timeout=30)
@@ -57,7 +57,7 @@ def test_raw_pictures_are_answered_as_flask_does(service: str, query: str, paylo
     assert ("Server-Timing" in raw.headers) == ("Server-Timing" in form.headers) == raw.ok
 
 
-def test_answers_tell_how_long_each_stage_took_and_not_what_serves(service: str) -> None:
+def test_answers_have_stage_timings_and_no_server_header(service: str) -> None:
     for response in both_ways(service, "", STOP):
         stages = dict(stage.split(";dur=") for stage in response.headers["Server-Timing"].split(", "))
         assert list(stages) == ["decode", "infer", "encode"]
@@ -65,7 +65,7 @@ def test_answers_tell_how_long_each_stage_took_and_not_what_serves(service: str)
         assert "Server" not in response.headers
 
 
-def test_a_client_may_not_ask_more_often_than_the_rate() -> None:
+def test_rate_limit_per_client() -> None:
     with start_service(rate_limit="5/hour") as service:
         url = f"{service}/predict_traffic_sign"
         statuses = [requests.post(url, data=STOP, headers=RAW, timeout=5).status_code for _ in range(7)]
@@ -79,7 +79,7 @@ def test_a_client_may_not_ask_more_often_than_the_rate() -> None:
         assert 'sign_requests_total{route="/predict_traffic_sign",status="429"} 3.0' in samples
 
 
-def test_the_rate_is_of_each_key_where_there_are_keys() -> None:
+def test_rate_limit_per_key() -> None:
     def status(key: str) -> int:
         headers = {**RAW, "X-API-Key": key}
         return requests.post(f"{service}/predict_traffic_sign", data=STOP, headers=headers, timeout=5).status_code
@@ -88,7 +88,7 @@ def test_the_rate_is_of_each_key_where_there_are_keys() -> None:
         assert [status(key) for key in ("one", "one", "one", "two", "three")] == [200, 200, 429, 200, 401]
 
 
-def test_pages_of_other_origins_may_read_only_what_they_are_allowed_to(service: str) -> None:
+def test_other_origins_can_only_read_answers_if_allowed(service: str) -> None:
     def post(url: str, origin: str) -> requests.Response:
         headers = {**RAW, "Origin": origin}
         return requests.post(f"{url}/predict_traffic_sign", data=STOP, headers=headers, timeout=5)
@@ -107,7 +107,7 @@ def test_pages_of_other_origins_may_read_only_what_they_are_allowed_to(service: 
         assert "X-API-Key" in preflight.headers["Access-Control-Allow-Headers"]
 
 
-def test_the_log_is_json_with_the_id_of_the_request(capfd: pytest.CaptureFixture[str]) -> None:
+def test_log_is_json_with_the_request_id(capfd: pytest.CaptureFixture[str]) -> None:
     with start_service(log_requests="true") as service:
         headers = {**RAW, "X-Request-ID": "order-66"}
         requests.post(f"{service}/predict_traffic_sign", data=STOP, headers=headers, timeout=5)
@@ -118,7 +118,22 @@ def test_the_log_is_json_with_the_id_of_the_request(capfd: pytest.CaptureFixture
     assert any("Listening at" in line["message"] for line in lines)
 
 
-def test_the_documentation_needs_nothing_from_elsewhere(service: str) -> None:
+def test_library_warnings_about_photos_are_log_lines(capfd: pytest.CaptureFixture[str]) -> None:
+    cut_exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x02"
+    photo = encoded(drawing(), "JPEG", exif=cut_exif)
+    with start_service() as service:
+        answer = requests.post(
+            f"{service}/predict_traffic_sign", data=photo, headers={"Content-Type": "image/jpeg"}, timeout=5
+        )
+        assert answer.status_code == 200
+    lines = [line for line in capfd.readouterr().err.splitlines() if "EXIF" in line]
+    [warning] = map(json.loads, lines)
+    assert (warning["level"], warning["logger"]) == ("warning", "py.warnings")
+    assert warning["message"].startswith("UserWarning: Corrupt EXIF data.")
+    assert "\n" not in warning["message"]
+
+
+def test_documentation_loads_nothing_from_other_hosts(service: str) -> None:
     page = requests.get(f"{service}/docs/", timeout=5)
     assert page.status_code == 200
     assert "swagger-ui-bundle.js" in page.text
@@ -143,7 +158,7 @@ def test_the_documentation_needs_nothing_from_elsewhere(service: str) -> None:
         ({"rate_limit": "1/minute", "rate_limit_storage": "paper://"}, "SERVICE_RATE_LIMIT_STORAGE"),
     ],
 )
-def test_wrong_settings_are_one_message(settings: dict[str, str], reason: str) -> None:
+def test_invalid_setting_is_one_message(settings: dict[str, str], reason: str) -> None:
     result = run_service(**settings)
     assert result.returncode != 0
     assert f"error: {reason}" in result.stderr
@@ -151,7 +166,7 @@ def test_wrong_settings_are_one_message(settings: dict[str, str], reason: str) -
 
 
 def raw(service: str, *pieces: bytes) -> bytes:
-    """Send bytes as they are and return the head of the answer."""
+    """Send raw bytes and return the head of the answer."""
     parts = urllib.parse.urlsplit(service)
     with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as connection:
         for piece in pieces:
@@ -174,7 +189,7 @@ SPELLINGS = (
 
 
 @pytest.mark.parametrize("path", SPELLINGS)
-def test_no_other_spelling_of_an_address_passes_by_the_key(path: str) -> None:
+def test_other_spellings_of_a_path_do_not_bypass_the_key(path: str) -> None:
     with start_service(api_keys="secret", rate_limit="1000/hour") as service:
         head = f"POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: {len(STOP)}\r\n\r\n"
         assert raw(service, head.encode() + STOP).startswith((b"HTTP/1.1 401", b"HTTP/1.1 404"))
@@ -194,7 +209,7 @@ def test_no_other_spelling_of_an_address_passes_by_the_key(path: str) -> None:
         ),
     ],
 )
-def test_what_is_no_proper_request_is_a_problem_too(service: str, request_bytes: bytes, status: int) -> None:
+def test_invalid_http_is_a_problem_too(service: str, request_bytes: bytes, status: int) -> None:
     head, _, body = raw(service, request_bytes).partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode())
     assert b"application/problem+json" in head
@@ -203,17 +218,17 @@ def test_what_is_no_proper_request_is_a_problem_too(service: str, request_bytes:
 
 
 @pytest.mark.parametrize("request_line", [b"GET http://a/healthz HTTP/1.1\r\nHost: a", b"GET /healthz HTTP/1.0"])
-def test_old_requests_and_those_for_proxies_are_answered(service: str, request_line: bytes) -> None:
+def test_http_1_0_and_proxy_requests_are_answered(service: str, request_line: bytes) -> None:
     assert b" 200 OK" in raw(service, request_line + b"\r\n\r\n")[:15]
 
 
-def test_a_body_in_pieces_and_without_a_length_is_a_picture_too(service: str) -> None:
+def test_chunked_body_is_accepted(service: str) -> None:
     pieces = (STOP[start : start + 1000] for start in range(0, len(STOP), 1000))
     url = f"{service}/predict_traffic_sign"
     assert requests.post(url, data=pieces, headers=RAW, timeout=10).json()["class_index"] == 14
 
 
-def test_a_head_request_has_no_body_and_a_websocket_no_answer(service: str) -> None:
+def test_head_response_has_no_body_and_websockets_are_rejected(service: str) -> None:
     answer = requests.head(f"{service}/nowhere", timeout=5)
     assert (answer.status_code, answer.content) == (404, b"")
     upgrade = b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -221,8 +236,8 @@ def test_a_head_request_has_no_body_and_a_websocket_no_answer(service: str) -> N
     assert raw(service, upgrade + version).startswith(b"HTTP/1.1 403")
 
 
-def test_clients_that_do_not_read_keep_nobody_waiting() -> None:
-    """Some ask for large answers, through each of the ways to be answered, and read nothing."""
+def test_clients_that_do_not_read_do_not_block_others() -> None:
+    """Some clients request large answers of each kind and read nothing."""
     body, kind = requests.models.RequestEncodingMixin._encode_files([("image", ("a", STOP))] * 200, {})  # type: ignore[attr-defined]
     post = f"POST /predict_traffic_sign/batch?top_k=43&explain=true HTTP/1.1\r\nHost: a\r\nContent-Type: {kind}\r\n"
     batch = f"{post}Content-Length: {len(body)}\r\n\r\n".encode() + body
@@ -240,7 +255,7 @@ def test_clients_that_do_not_read_keep_nobody_waiting() -> None:
         assert requests.post(f"{service}/predict_traffic_sign", data=STOP, headers=RAW, timeout=5).status_code == 200
 
 
-def test_unfinished_bodies_do_not_keep_small_ones_out(service: str) -> None:
+def test_unfinished_large_bodies_do_not_block_small_ones(service: str) -> None:
     head = (
         b"POST /predict_traffic_sign HTTP/1.1\r\nHost: a\r\nContent-Type: image/png\r\nContent-Length: 27000000\r\n\r\n"
     )
@@ -249,6 +264,6 @@ def test_unfinished_bodies_do_not_keep_small_ones_out(service: str) -> None:
         for _ in range(11):  # 286 MB, more than is held
             connection = stack.enter_context(socket.create_connection((parts.hostname or "", parts.port or 0)))
             connection.settimeout(5)
-            with contextlib.suppress(OSError):  # refused ones are closed
+            with contextlib.suppress(OSError):  # rejected ones are closed
                 connection.sendall(head + bytes(26_000_000))
         assert requests.post(f"{service}/predict_traffic_sign", data=STOP, headers=RAW, timeout=10).status_code == 200

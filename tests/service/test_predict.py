@@ -1,4 +1,4 @@
-"""The prediction route, asked over HTTP from a real gunicorn."""
+"""The prediction routes of a real gunicorn."""
 
 import base64
 import io
@@ -69,19 +69,19 @@ def test_every_way_of_sending_gives_the_same_answer(service: str, send: Callable
     assert send(service).json() == post(service, STOP).json()
 
 
-def test_top_k_says_how_many_alternatives(service: str) -> None:
+def test_top_k_is_the_number_of_alternatives(service: str) -> None:
     assert len(post(service, STOP, query="?top_k=2").json()["alternatives"]) == 2
     everything = post(service, STOP, query="?top_k=43").json()["alternatives"]
     assert sum(alternative["probability"] for alternative in everything) == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("top_k", ["0", "44", "-1", "five", "", "2.0", "²", "9" * 3000])
-def test_wrong_top_k_is_refused(service: str, top_k: str) -> None:
+def test_invalid_top_k_is_rejected(service: str, top_k: str) -> None:
     assert_problem(post(service, STOP, query=f"?top_k={top_k}"), 400, "bad_request", "top_k")
 
 
 class Awkward:
-    """The awkward pictures as the files of a source."""
+    """The awkward pictures as files of a data source."""
 
     location = SHIPPED
     pictures = awkward_pictures()
@@ -121,7 +121,7 @@ def test_preparation_classifier_and_http_see_the_same_pixels(
     ],
     ids=["text", "truncated", "1 × 1", "400 megapixels"],
 )
-def test_unreadable_picture_is_refused_with_a_sentence(service: str, payload: bytes, reason: str) -> None:
+def test_unreadable_picture_is_rejected_with_a_reason(service: str, payload: bytes, reason: str) -> None:
     with pytest.raises(ImageError):
         decode(payload, (48, 48))
     response = post(service, payload)
@@ -131,7 +131,7 @@ def test_unreadable_picture_is_refused_with_a_sentence(service: str, payload: by
     assert detail[-1] == "."
 
 
-def test_nothing_sent_is_said(service: str) -> None:
+def test_missing_picture_is_a_problem(service: str) -> None:
     assert_problem(post(service, b""), 400, "nothing_sent", "0 bytes")
     assert_problem(post(service, b"", None), 400, "nothing_sent", "no body")
     form = requests.post(f"{service}/predict_traffic_sign", files={"photo": ("s.png", STOP)}, timeout=30)
@@ -139,23 +139,23 @@ def test_nothing_sent_is_said(service: str) -> None:
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "image/svg+xml", "application/x-www-form-urlencoded"])
-def test_other_types_are_refused(service: str, content_type: str | None) -> None:
+def test_other_content_types_are_rejected(service: str, content_type: str | None) -> None:
     assert_problem(post(service, STOP, content_type), 415, "unsupported_type", "image/png")
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"image": 5}', '{"image": "a", "url": "b"}', '{"image": "ä"}'])
-def test_wrong_json_is_refused(service: str, body: str) -> None:
+def test_invalid_json_is_rejected(service: str, body: str) -> None:
     response = post(service, body.encode(), "application/json")
     assert response.status_code == 400
     assert response.headers["Content-Type"] == "application/problem+json"
 
 
-def test_deeply_nested_json_is_refused(service: str) -> None:
+def test_deeply_nested_json_is_rejected(service: str) -> None:
     assert_problem(post(service, b"[" * 200_000, "application/json"), 400, "bad_request", "nested")
 
 
-def test_explanation_points_at_the_sign(service: str) -> None:
-    """A stop sign in the left half of a wide picture: so is what speaks for it."""
+def test_heat_map_points_at_the_sign(service: str) -> None:
+    """The stop sign is in the left half of a wide picture, and so is the evidence for it."""
     with Image.open(io.BytesIO(STOP)) as sign:
         wide = Image.new("RGB", (sign.width * 2, sign.height), (128, 128, 128))
         wide.paste(sign, (0, 0))
@@ -169,7 +169,7 @@ def test_explanation_points_at_the_sign(service: str) -> None:
 
 
 def test_only_the_box_is_classified(service: str) -> None:
-    """Two signs side by side; each is found where it is, and nothing of the other one counts."""
+    """Two signs side by side; each box gives the answer for its sign alone."""
     wide = Image.new("RGB", (200, 96))
     wide.paste(drawing(14), (0, 0))
     wide.paste(drawing(17), (100, 0))
@@ -180,7 +180,7 @@ def test_only_the_box_is_classified(service: str) -> None:
         assert requests.post(f"{service}/predict_traffic_sign?box={box}", files=form, timeout=30).json() == alone
 
 
-def test_box_is_of_the_upright_picture(service: str) -> None:
+def test_box_refers_to_the_upright_picture(service: str) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter
     tall = Image.new("RGB", (96, 1200))
@@ -199,12 +199,12 @@ def test_box_is_of_the_upright_picture(service: str) -> None:
         ("0,0,²,96", "left,top,right,bottom"),
         (f"0,0,{'9' * 3000},96", "left,top,right,bottom"),
         ("0,0,97,96", "does not lie inside the picture of 96 × 96 pixels"),
-        ("50,0,50,96", "wants left < right and top < bottom"),
+        ("50,0,50,96", "is empty: left must be < right and top must be < bottom"),
         ("0,0,999999999,96", "does not lie inside the picture of 96 × 96 pixels"),
-        ("10,10,17,96", "of the picture of 96 × 96 pixels; each side must have 8 at least"),
+        ("10,10,17,96", "in the picture of 96 × 96 pixels is too small; each side must have at least 8"),
     ],
 )
-def test_wrong_box_is_refused(service: str, box: str, reason: str) -> None:
+def test_invalid_box_is_rejected(service: str, box: str, reason: str) -> None:
     assert_problem(post(service, STOP, query=f"?box={box}"), 400, "bad_request", reason)
 
 
@@ -222,8 +222,8 @@ def test_thumbnail_is_what_the_classifier_saw(service: str) -> None:
     assert "thumbnail" not in post(service, STOP).json()
 
 
-def test_batch_takes_no_box(service: str) -> None:
-    assert_problem(batch(service, [("s.png", STOP)], "?box=0,0,96,96"), 400, "bad_request", "not offered for a batch")
+def test_box_is_not_supported_for_batches(service: str) -> None:
+    assert_problem(batch(service, [("s.png", STOP)], "?box=0,0,96,96"), 400, "bad_request", "not supported for batches")
 
 
 def batch(service: str, pictures: list[tuple[str, bytes]], query: str = "") -> requests.Response:
@@ -231,7 +231,7 @@ def batch(service: str, pictures: list[tuple[str, bytes]], query: str = "") -> r
     return requests.post(f"{service}/predict_traffic_sign/batch{query}", files=files, timeout=60)
 
 
-def test_batch_is_answered_in_order_and_failures_harm_nobody(service: str) -> None:
+def test_batch_is_answered_in_order_and_failures_do_not_affect_the_others(service: str) -> None:
     pictures = [(f"{index}.png", encoded(drawing(index))) for index in (14, 17, 12)]
     sent = [pictures[0], ("text.png", b"no picture"), *pictures[1:], ("empty.png", b"")]
     results = batch(service, sent, "?top_k=2&explain=true").json()["results"]
@@ -242,7 +242,7 @@ def test_batch_is_answered_in_order_and_failures_harm_nobody(service: str) -> No
     assert predictions == alone
 
 
-def test_batches_beyond_the_limits_are_refused(service: str) -> None:
+def test_batches_beyond_the_limits_are_rejected(service: str) -> None:
     assert len(batch(service, [("s.png", STOP)] * MAX_BATCH).json()["results"]) == MAX_BATCH
     assert_problem(batch(service, [("s.png", STOP)] * (MAX_BATCH + 1)), 413, "too_large", f"{MAX_BATCH} pictures")
     large = [("s.png", bytes(MAX_BYTES))] * (MAX_BATCH_BYTES // MAX_BYTES + 1)
@@ -258,24 +258,24 @@ def test_batches_beyond_the_limits_are_refused(service: str) -> None:
     assert_problem(requests.post(url, files={"photo": STOP}, timeout=5), 400, "nothing_sent", "`image`")
 
 
-def test_urls_are_not_fetched_unless_that_is_allowed(service: str) -> None:
+def test_urls_are_not_fetched_by_default(service: str) -> None:
     body = json.dumps({"url": "http://example.org/sign.png"}).encode()
     assert_problem(post(service, body, "application/json"), 501, "not_implemented", "URL")
 
 
 @pytest.mark.parametrize("name", ["explain", "thumbnail"])
-def test_a_switch_is_true_or_false(service: str, name: str) -> None:
+def test_flag_is_true_or_false(service: str, name: str) -> None:
     assert_problem(post(service, STOP, query=f"?{name}=maybe"), 400, "bad_request", f"{name} must be true or false")
     assert post(service, STOP, query=f"?{name}=false").status_code == 200
 
 
-def test_too_large_bodies_are_refused_and_the_service_goes_on(service: str) -> None:
+def test_too_large_bodies_are_rejected_and_the_service_continues(service: str) -> None:
     for size in (MAX_BYTES + 1, 100_000_000):
         assert_problem(post(service, bytes(size)), 413, "too_large", f"{MAX_BYTES:,} bytes")
     assert post(service, STOP).json()["class_index"] == 14
 
 
-def test_endless_body_without_a_length_is_refused(service: str) -> None:
+def test_endless_body_without_a_length_is_rejected(service: str) -> None:
     chunks = (bytes(1_000_000) for _ in range(MAX_BODY_BYTES // 1_000_000 + 5))
     response = requests.post(
         f"{service}/predict_traffic_sign", data=chunks, headers={"Content-Type": "image/png"}, timeout=30
@@ -283,7 +283,7 @@ def test_endless_body_without_a_length_is_refused(service: str) -> None:
     assert_problem(response, 413, "too_large", "bytes")
 
 
-def test_whatever_is_sent_the_service_goes_on(service: str) -> None:
+def test_service_survives_damaged_pictures(service: str) -> None:
     rng = np.random.default_rng(0)
     for picture in awkward_pictures().values():
         damaged = bytearray(picture)

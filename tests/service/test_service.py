@@ -1,10 +1,11 @@
-"""The other routes, the contract, the settings, and how the service starts."""
+"""The other routes, the contract, the settings, and startup."""
 
 import dataclasses
 import os
 import re
 import shutil
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def test_contract_is_valid_openapi_and_served(service: str) -> None:
     assert requests.get(f"{service}/openapi.json", timeout=5).json() == CONTRACT
 
 
-def test_every_route_is_in_the_contract_and_back() -> None:
+def test_routes_and_contract_match() -> None:
     rules = create_app(read_settings({})).url_map.iter_rules()
     routes = {(rule.rule, method) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
     described = {(path, method.upper()) for path, methods in CONTRACT["paths"].items() for method in methods}
@@ -47,7 +48,24 @@ def test_every_status_of_a_problem_is_in_the_contract() -> None:
     assert {kind.status for kind in KINDS.values()} - {404, 405, 414, 431, 500} <= described
 
 
-def test_readiness_says_what_is_served_and_what_is_switched_on(service: str) -> None:
+def problems_in(value: Any) -> Iterator[dict[str, Any]]:
+    """Yield every example of a problem in the contract."""
+    if isinstance(value, dict):
+        if str(value.get("type")).startswith("urn:"):
+            yield value
+        for each in value.values():
+            yield from problems_in(each)
+
+
+def test_examples_of_problems_have_their_status_and_title() -> None:
+    examples = list(problems_in(CONTRACT["components"]["responses"]))
+    assert len(examples) > 10
+    for example in examples:
+        kind = KINDS[example["type"].rpartition(":")[2]]
+        assert (example["status"], example["title"]) == (kind.status, kind.title)
+
+
+def test_readyz_names_the_classifier_and_the_enabled_features(service: str) -> None:
     answer = requests.get(f"{service}/readyz", timeout=5).json()
     assert answer == {
         "status": "ready",
@@ -60,7 +78,7 @@ def test_readiness_says_what_is_served_and_what_is_switched_on(service: str) -> 
         assert requests.get(f"{other}/readyz", timeout=5).json()["offers"] == ["urls"]
 
 
-def test_answer_carries_the_id_of_the_request(service: str) -> None:
+def test_answer_has_the_request_id(service: str) -> None:
     ours = requests.get(f"{service}/healthz", headers={"X-Request-ID": "order-66"}, timeout=5)
     assert ours.headers["X-Request-ID"] == "order-66"
     for sent in ("", "a b", "x" * 200):
@@ -68,14 +86,14 @@ def test_answer_carries_the_id_of_the_request(service: str) -> None:
         assert re.fullmatch("[0-9a-f]{32}", made)
 
 
-def test_batch_is_what_the_contract_says(service: str) -> None:
+def test_batch_matches_the_contract(service: str) -> None:
     files = [*FILES, ("image", ("text.png", b"no picture"))]
     answer = requests.post(f"{service}/predict_traffic_sign/batch", files=files, timeout=5).json()
     content = CONTRACT["paths"]["/predict_traffic_sign/batch"]["post"]["responses"]["200"]["content"]
     jsonschema.validate(answer, {**content["application/json"]["schema"], "components": CONTRACT["components"]})
 
 
-def test_predictions_need_a_key_where_there_are_keys() -> None:
+def test_predictions_need_a_key_if_keys_are_set() -> None:
     def status(route: str, key: str | None) -> int:
         headers = {} if key is None else {"X-API-Key": key}
         return requests.post(service + route, files=FILES, headers=headers, timeout=5).status_code
@@ -90,7 +108,7 @@ def test_predictions_need_a_key_where_there_are_keys() -> None:
             Client(service, 5.0).predict(STOP)
 
 
-def test_new_artifact_is_taken_into_use_without_a_failed_request_and_a_bad_one_is_not(
+def test_new_artifact_is_loaded_without_a_failed_request_and_a_damaged_one_is_not(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
@@ -104,7 +122,9 @@ def test_new_artifact_is_taken_into_use_without_a_failed_request_and_a_bad_one_i
 
     with start_service(artifact=folder, workers=2) as service:
         client, log = Client(service, 5.0), Log(service, capfd)
-        wait_until(lambda: "sign_workers_ready 2.0" in requests.get(f"{service}/metrics", timeout=5).text)
+        wait_until(
+            lambda: 'sign_workers_ready{task="traffic_sign"} 2.0' in requests.get(f"{service}/metrics", timeout=5).text
+        )
         for version in ("second", "third"):
             replace(version)
             log.wait_for_both(f"classifier {version} is in use now")
@@ -118,7 +138,7 @@ def test_new_artifact_is_taken_into_use_without_a_failed_request_and_a_bad_one_i
         assert requests.get(f"{service}/readyz", timeout=5).json()["version"] == "third"
 
 
-def test_answers_cannot_be_taken_for_pages(service: str) -> None:
+def test_browsers_do_not_treat_answers_as_pages(service: str) -> None:
     for path in ("/healthz", "/nowhere"):
         headers = requests.get(service + path, timeout=5).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
@@ -137,7 +157,7 @@ def test_answers_cannot_be_taken_for_pages(service: str) -> None:
         ("GET", "/readyz", None),
     ],
 )
-def test_answers_are_what_the_contract_says(service: str, method: str, path: str, payload: bytes | None) -> None:
+def test_answers_match_the_contract(service: str, method: str, path: str, payload: bytes | None) -> None:
     headers = {"Content-Type": "application/octet-stream"}
     response = requests.request(method, service + path, data=payload, headers=headers, timeout=5)
     described = CONTRACT["paths"][path.partition("?")[0]][method.lower()]["responses"][str(response.status_code)]
@@ -147,7 +167,7 @@ def test_answers_are_what_the_contract_says(service: str, method: str, path: str
     jsonschema.validate(response.json(), {**schema, "components": CONTRACT["components"]})
 
 
-def test_card_and_labels_are_shown(service: str) -> None:
+def test_card_and_labels(service: str) -> None:
     card = requests.get(f"{service}/model", timeout=5).json()
     assert card["version"] == read_artifact(SHIPPED)[0].version
     labels = requests.get(f"{service}/model/labels", timeout=5).json()
@@ -155,7 +175,7 @@ def test_card_and_labels_are_shown(service: str) -> None:
     assert labels[14]["name_de"] == "Halt. Vorfahrt gewähren"
 
 
-def test_unknown_address_and_method_are_problems(service: str) -> None:
+def test_unknown_path_and_method_are_problems(service: str) -> None:
     missing = requests.get(f"{service}/nothing", timeout=5)
     assert (missing.status_code, missing.headers["Content-Type"]) == (404, "application/problem+json")
     wrong = requests.get(f"{service}/predict_traffic_sign", timeout=5)
@@ -180,7 +200,7 @@ def test_readme_lists_every_setting_with_its_default(settings: Any, prefix: str)
         ("ui", PageSettings, "UI_", set()),
     ],
 )
-def test_compose_passes_every_setting_on_that_a_container_does_not_fix(
+def test_compose_passes_on_every_setting_that_the_image_does_not_fix(
     container: str, settings: Any, prefix: str, fixed: set[str]
 ) -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yaml").read_text(encoding="utf-8"))
@@ -196,12 +216,12 @@ def test_compose_passes_every_setting_on_that_a_container_does_not_fix(
         ({"SERVICE_WORKERS": "0"}, "SERVICE_WORKERS: .*greater"),
     ],
 )
-def test_mistakes_in_the_settings_are_named(environment: dict[str, str], reason: str) -> None:
+def test_invalid_settings_are_named(environment: dict[str, str], reason: str) -> None:
     with pytest.raises(SettingsError, match=reason):
         read_settings(environment)
 
 
-def test_settings_come_from_the_given_variables_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_come_only_from_the_given_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVICE_PORT", "4321")
     assert read_settings({}).port == 9696
     assert read_settings({"SERVICE_PORT": "4322"}).port == 4322
@@ -210,7 +230,7 @@ def test_settings_come_from_the_given_variables_only(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("quota", "cores"), [("max 100000", None), ("100000 100000", 1), ("20000 100000", 1), ("", None)]
 )
-def test_no_more_workers_than_the_container_may_use(quota: str, cores: int | None, tmp_path: Path) -> None:
+def test_usable_cores_respect_the_quota_of_the_container(quota: str, cores: int | None, tmp_path: Path) -> None:
     file = tmp_path / "cpu.max"
     if quota:
         file.write_text(f"{quota}\n")
@@ -233,7 +253,7 @@ def test_damaged_artifact_is_one_message(tmp_path: Path) -> None:
     (folder / "model.tflite").write_bytes(b"damaged")
     result = run_service(artifact=folder, port=free_port())
     assert result.returncode != 0
-    assert "model.tflite: is damaged" in result.stderr
+    assert "model.tflite is damaged" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -243,7 +263,7 @@ def test_unknown_setting_is_one_message() -> None:
     assert result.stderr.strip().startswith("error: unknown settings: SERVICE_COLOUR")
 
 
-def test_service_without_classifier_tells_the_progress_and_serves_when_it_is_there(tmp_path: Path) -> None:
+def test_service_without_classifier_reports_progress_and_serves_when_it_appears(tmp_path: Path) -> None:
     artifact, training = tmp_path / "artifact", training_folder(tmp_path, "traffic_sign")
     with start_service(status=503, artifact=artifact, store=tmp_path, train="false") as url:
         refused = requests.post(
@@ -269,7 +289,7 @@ def test_service_without_classifier_tells_the_progress_and_serves_when_it_is_the
         assert answer.json()["class_index"] == 14
 
 
-def test_first_start_without_data_says_what_is_missing(tmp_path: Path) -> None:
+def test_first_start_without_data_reports_what_is_missing(tmp_path: Path) -> None:
     with start_service(status=503, artifact=tmp_path / "artifact", store=tmp_path) as url:
         wait_until(lambda: "failed" in requests.get(f"{url}/readyz", timeout=5).json()["detail"])
         detail = requests.get(f"{url}/readyz", timeout=5).json()["detail"]
@@ -277,11 +297,11 @@ def test_first_start_without_data_says_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_first_start_trains_in_a_process_of_its_own(tmp_path: Path) -> None:
-    """The store holds a small data set; the service trains on it and tells how far it is."""
+    """The store has a small data set; the service trains on it and reports its progress."""
     from data.tasks.traffic_sign.drawing.render import write_drawn
 
     write_drawn(tmp_path / "photographs", 4, seed=0)
-    (tmp_path / "photographs" / "ORIGIN").unlink()  # stands for a data set that the user put there
+    (tmp_path / "photographs" / "ORIGIN").unlink()  # as if a user had put it there
     stages: set[str | None] = set()
 
     def training_began() -> bool:

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Make sure the base image of this repository's Dockerfiles exists locally.
+# Ensure that the base image of this repository's Dockerfiles exists locally.
 #
-# Where no image registry can be reached, a stand-in is made from Debian's
-# archive (as root): bookworm's Python is a 3.11 too, if an older patch release.
-# The stand-in holds the package index settings and the certificates of the
-# machine it was made on, so use it for tests and never push it.
+# If no image registry is reachable, build a substitute from Debian's archive
+# (requires root): bookworm also has Python 3.11, with an older patch release.
+# The substitute contains the package index settings and certificates of the
+# build machine, so use it only for tests and never push it.
 set -euo pipefail
 
 suite=bookworm
@@ -23,7 +23,7 @@ if timeout 60 docker pull --quiet "$image" >&2; then
     exit 0
 fi
 if [ "$(id -u)" -ne 0 ]; then
-    say "$image cannot be pulled, and making it with debootstrap needs root"
+    say "$image cannot be pulled; run as root to build it with debootstrap"
     exit 1
 fi
 
@@ -33,32 +33,32 @@ if ! command -v debootstrap >/dev/null; then
 fi
 
 root=$(mktemp -d)
-# debootstrap mounts /proc in there; never follow a mount that a failed run left.
+# debootstrap mounts /proc there; do not delete through a mount left by a failed run.
 trap 'rm -rf --one-file-system "$root"' EXIT
-# mktemp makes the directory private, but it becomes / for the image's users.
+# mktemp creates a private directory, but it becomes / for all users of the image.
 chmod 0755 "$root"
 
-# One "deb URI SUITE COMPONENT" line per source. Asking apt, rather than reading
-# its files, covers both formats that /etc/apt/sources.list* can have.
+# One "deb URI SUITE COMPONENT" line per source. Querying apt instead of reading
+# its files works with both formats of /etc/apt/sources.list*.
 # shellcheck disable=SC2016  # apt expands these, not the shell
 sources=$(apt-get indextargets --format 'deb $(REPO_URI) $(RELEASE) $(COMPONENT)' \
     'Origin: Debian' 'Created-By: Packages' 2>/dev/null |
     awk -v suite="$suite" 'index($3, suite) == 1' || true)
 mirror=$(awk -v suite="$suite" '$3 == suite { print $2; exit }' <<<"$sources")
 
-say "making $image with debootstrap"
+say "building $image with debootstrap"
 debootstrap --variant=minbase \
     --include=ca-certificates,netbase,python3,python3-pip,python3-venv,tzdata \
     "$suite" "$root" ${mirror:+"$mirror"} >&2
 
-# The real image has its Python in /usr/local and lets pip install beside it.
+# The real image has Python in /usr/local and allows pip to install packages.
 ln -s /usr/bin/python3 "$root/usr/local/bin/python3"
 ln -s /usr/bin/python3 "$root/usr/local/bin/python"
 rm -f "$root"/usr/lib/python3*/EXTERNALLY-MANAGED
 
-# The network may be reachable only through a proxy with a certificate of its
-# own. Installing local certificates as such keeps them when a later package
-# installation regenerates the bundle; a bundle that was edited is copied over.
+# The network may only be reachable through a proxy with its own certificate.
+# Local certificates are installed separately, so that they survive when a
+# package installation regenerates the bundle; an edited bundle is copied.
 copy_certificates() {
     if compgen -G "$local_cas/*.crt" >/dev/null; then
         cp "$local_cas"/*.crt "$root$local_cas/"
@@ -82,21 +82,21 @@ pip_setting() {
 }
 {
     echo '[global]'
-    # A pip that was upgraded from the index brings its own list of authorities.
+    # An upgraded pip has its own list of certificate authorities.
     echo "cert = $ca_bundle"
     for key in index-url extra-index-url trusted-host proxy timeout default-timeout; do
-        # Directories of this machine do not exist in the image.
+        # Skip local directories, which do not exist in the image.
         values=$(pip_setting "$key" | tr -s '[:space:]' '\n' |
             grep -v -e '^$' -e '^/' -e '^file:' | paste -sd ' ' || true)
         if [ -n "$values" ]; then echo "$key = $values"; fi
     done
 } >"$root/etc/pip.conf"
 
-# debootstrap knows one suite only; security fixes come from another.
+# debootstrap installs from a single suite; security fixes are in another.
 chroot "$root" apt-get update >&2
 chroot "$root" apt-get upgrade --yes >&2
 chroot "$root" apt-get clean
-# The upgrade may have regenerated the bundle, and a new Python has the marker.
+# The upgrade may have regenerated the bundle and restored EXTERNALLY-MANAGED.
 copy_certificates
 rm -f "$root"/usr/lib/python3*/EXTERNALLY-MANAGED
 rm -rf "$root"/var/lib/apt/lists/* "$root"/var/log/*.log \
@@ -105,5 +105,5 @@ rm -rf "$root"/var/lib/apt/lists/* "$root"/var/log/*.log \
 tar -C "$root" --numeric-owner -c . | docker import \
     --change 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8' \
     --change 'CMD ["python3"]' \
-    --message 'stand-in made with debootstrap' - "$image" >&2
-say "$image made"
+    --message 'substitute built with debootstrap' - "$image" >&2
+say "$image built"

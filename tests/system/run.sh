@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Build both images, start them with compose, and predict from inside the page's container. Needs root and Debian's
-# Docker packages only where no engine runs; removes what it starts.
+# Build the images, start them with Compose and predict from the page's container. Requires root and Debian's Docker
+# packages only if no Docker engine is running. Containers, volumes and the engine are removed at the end.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 engine=$(mktemp -d)
-# Other ports than the usual ones, which may be taken; the classic builder, since BuildKit is not everywhere.
+# The default ports may be in use. The classic builder works even where BuildKit is not installed.
 export COMPOSE_PROJECT_NAME=traffic-sign-test SERVICE_PORT=19696 PAGE_PORT=18501 DOCKER_BUILDKIT=0
 state=$(tests/system/start_engine.sh "$engine")
-compose=(docker compose) # the plugin, or the program that was before it
+compose=(docker compose) # the plugin, or the older standalone program
 docker compose version > /dev/null 2>&1 || compose=(docker-compose)
 cleanup() {
     "${compose[@]}" down --volumes --remove-orphans --timeout 5 || true
@@ -24,9 +24,9 @@ trap cleanup EXIT
 tests/system/make_base_image.sh
 "${compose[@]}" build
 docker build --file Dockerfile.service --target slim --tag traffic-sign-service:slim .
-"${compose[@]}" up --detach # the page starts when the service is healthy
+"${compose[@]}" up --detach # the page starts once the service is healthy
 
-echo "--- the page's container predicts through its own client"
+echo "--- predict with the client in the page's container"
 "${compose[@]}" exec -T ui python - << 'PYTHON'
 from pathlib import Path
 from ui.client import Client
@@ -35,7 +35,7 @@ print(prediction.class_name, prediction.verdict, round(prediction.probability, 4
 assert prediction.class_index == 14, prediction
 PYTHON
 
-echo "--- both run without privileges on a read-only file system"
+echo "--- both containers run unprivileged on a read-only file system"
 for container in service ui; do
     "${compose[@]}" exec -T "$container" python - << 'PYTHON'
 import os
@@ -45,19 +45,19 @@ try:
 except OSError as error:
     print("uid", os.getuid(), error.strerror)
 else:
-    raise SystemExit("the root file system can be written to")
+    raise SystemExit("the root file system is writable")
 PYTHON
 done
 
-echo "--- the page's image imports nothing of the model, the slim service has no TensorFlow"
+echo "--- the page's image contains no model code, the slim service image no TensorFlow"
 "${compose[@]}" exec -T ui python -c 'import importlib.util as u; assert not any(map(u.find_spec, ("model", "data", "flask", "tensorflow")))'
 docker run --rm traffic-sign-service:slim python -c 'import importlib.util as u; assert u.find_spec("ai_edge_litert") and not u.find_spec("tensorflow")'
 "${compose[@]}" exec -T service python -c 'import importlib.util as u; assert u.find_spec("tensorflow")'
 
-echo "--- the service's container trains, on drawn signs"
+echo "--- train on drawn signs in the service's container"
 "${compose[@]}" exec -T service python init.py --data drawn --preset quick --artifact data/store/quick
 
-echo "--- the page is healthy"
+echo "--- wait until the page is healthy"
 until [ "$(docker inspect --format '{{.State.Health.Status}}' "$("${compose[@]}" ps -q ui)")" = healthy ]; do
     [ "$(docker inspect --format '{{.State.Status}}' "$("${compose[@]}" ps -q ui)")" = running ]
     sleep 1

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Make sure a Docker engine answers, starting one where none runs.
+# Ensure that a Docker engine is running; start one if necessary.
 #
 # Usage: start_engine.sh DIR
 #
-# Prints "running" when an engine already answered, or "started" when this
-# script started one (as root). The caller then stops it with
+# Prints "running" if an engine was already running, or "started" if this
+# script started one (requires root). The caller then stops it with
 #     kill "$(cat DIR/docker.pid)"
-# DIR holds that engine's data and its log, dockerd.log.
+# DIR contains the data and the log (dockerd.log) of that engine.
 set -euo pipefail
 
 say() { echo "start_engine: $*" >&2; }
@@ -21,7 +21,7 @@ if answers; then
     exit 0
 fi
 if [ "$(id -u)" -ne 0 ]; then
-    say "no Docker engine answers, and starting one needs root"
+    say "no Docker engine is running; run as root to start one"
     exit 1
 fi
 
@@ -36,7 +36,7 @@ if [ ${#packages[@]} -gt 0 ]; then
     DEBIAN_FRONTEND=noninteractive \
         apt-get install --yes --no-install-recommends "${packages[@]}" >&2
 fi
-# Where an init system runs, the package has started the engine by itself.
+# With an init system, installing the package has started the engine.
 if answers; then
     echo running
     exit 0
@@ -46,9 +46,9 @@ mkdir -p "$1"
 dir=$(cd "$1" && pwd)
 log=$dir/dockerd.log
 
-# Its own session, so that an interrupt meant for the caller does not stop it
-# halfway; no inherited output, so that a caller reading ours sees its end. The
-# engine picks the storage driver that DIR's file system can take.
+# A separate session protects the engine from interrupts of the caller. Redirected
+# output lets a caller that reads ours see end-of-file. The engine itself chooses
+# a storage driver that works on DIR's file system.
 setsid dockerd --data-root "$dir/data" --pidfile "$dir/docker.pid" \
     </dev/null >"$log" 2>&1 &
 engine=$!
@@ -58,7 +58,7 @@ until answers; do
     if ! kill -0 "$engine" 2>/dev/null || [ "$SECONDS" -ge "$deadline" ]; then
         kill "$engine" 2>/dev/null || true
         tail -n 20 "$log" >&2
-        say "the engine did not come up; its log is $log"
+        say "the engine did not start; see $log"
         exit 1
     fi
     sleep 0.5

@@ -1,1 +1,1 @@
-"""German traffic signs: what only this task needs."""
+"""The task of German traffic signs: labels, settings and drawings."""

@@ -1,4 +1,4 @@
-"""What this task adds in code: drawings of its signs, and outliers among signs."""
+"""Extension of this task: drawings of its signs, and drawn outliers."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from data.extension import Boxes, DrawnExamples, Indices, Pixels, TaskExtension
+from data.extension import Boxes, DrawnExamples, Indices, TaskExtension
+from data.images import Pixels
 from data.tasks.traffic_sign.drawing import other_signs, plates, render
 from data.tasks.traffic_sign.outliers import draw_numbers, draw_other_signs, draw_scenes, draw_signs
 
@@ -16,15 +17,15 @@ class TrafficSigns:
 
     @property
     def version(self) -> list[Any]:
-        """Versions of the drawings, and the signs that are drawn as outliers."""
+        """Versions of the drawing code, and the names of the signs drawn as outliers."""
         return [render.DRAWING_VERSION, plates.VERSION, other_signs.TRAINING, other_signs.TESTING]
 
     def draw_label(self, class_index: int, side: int) -> Pixels:
-        """Draw a sign frontally on a transparent ground."""
+        """Draw a sign seen from the front on a transparent background."""
         return np.asarray(render.draw_sign(class_index, side))
 
     def draw_example(self, class_index: int, seed: int, side: int) -> Pixels:
-        """Draw a sign as a camera may see it."""
+        """Draw a sign as in a photo."""
         return np.asarray(render.draw_example(class_index, np.random.default_rng(seed), side)[0])
 
     def write_examples(self, folder: Path, per_class: int, seed: int) -> None:
@@ -42,10 +43,12 @@ class TrafficSigns:
         *,
         everything: bool,
     ) -> DrawnExamples:
-        """Draw other signs, other numbers and empty scenes, and signs of the classes drawn in the same ways."""
+        """Draw other signs, other numbers and empty scenes, and the 43 signs in the same styles."""
         names = other_signs.TRAINING + other_signs.TESTING if everything else other_signs.TRAINING
         rng = np.random.default_rng(seed)
-        drawn, written = (plates.choose_numbers(share, rng, testing=everything) for share in (3 * count // 20,) * 2)
+        drawn, written = (
+            plates.choose_numbers(share, rng, include_testing=everything) for share in (3 * count // 20,) * 2
+        )
         outliers = [
             draw_other_signs(size, names, count // 4, seed),
             draw_numbers(size, drawn, seed),
@@ -67,12 +70,12 @@ class TrafficSigns:
     ) -> Mapping[str, Pixels]:
         """Make the outliers of the evaluation.
 
-        Training with outliers uses "other limits" (the other limits of German roads) and empty scenes too, made from
-        other examples; it never uses the unseen numbers and signs unless it trains on everything.
+        Training with outliers also uses "other limits" (the other limits on German roads) and empty scenes, made from
+        different examples. It uses the unseen numbers and signs only if it trains on everything.
         """
 
         def numbered(digits: Sequence[str]) -> Pixels:
-            """Half of them drawn, half written on the plates of examples."""
+            """Draw half of the numbers and write the other half on examples."""
             wanted = [digits[n % len(digits)] for n in range(count // 2)]
             written = plates.renumber_some(pixels, boxes, class_index, wanted, seed)
             return np.concatenate([draw_numbers(size, wanted, seed), written])

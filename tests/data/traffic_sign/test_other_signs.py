@@ -114,7 +114,7 @@ def test_an_empty_scene_draws_no_sign(monkeypatch: pytest.MonkeyPatch) -> None:
         raise AssertionError("a sign was drawn")
 
     monkeypatch.setattr(render, "draw_frontal", never)
-    monkeypatch.setattr(render, "_frontal", never)
+    monkeypatch.setattr(render, "_cached_frontal", never)
     for seed in range(100):
         draw_empty_scene(np.random.default_rng(seed), size=16)
 

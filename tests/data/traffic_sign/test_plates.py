@@ -26,7 +26,7 @@ def test_numbers_of_the_signs_of_the_test_and_of_the_training_are_apart(task: Ta
 
 
 def test_half_of_the_numbers_are_limits_of_german_roads_and_those_of_the_test_come_only_if_asked() -> None:
-    some, every = (choose_numbers(1300, np.random.default_rng(0), testing=testing) for testing in (False, True))
+    some, every = (choose_numbers(1300, np.random.default_rng(0), include_testing=testing) for testing in (False, True))
     assert sum(digits in OTHER for digits in some) == 650
     assert not set(some) & {*KNOWN, *TESTING}
     assert set(TESTING) <= set(every)

@@ -128,8 +128,8 @@ def test_the_box_of_an_example_holds_the_sign_and_little_else(monkeypatch: pytes
         image = Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8))
         return image.resize((size, size), Image.Resampling.BOX)
 
-    monkeypatch.setattr(render, "_surroundings", even)
-    monkeypatch.setattr(render, "_exposed", faultless)
+    monkeypatch.setattr(render, "_draw_surroundings", even)
+    monkeypatch.setattr(render, "_expose", faultless)
     monkeypatch.setattr(render, "_illumination", lambda _rng, _side: np.ones((1, 1, 1), np.float32))
     for class_index in EVERY_CLASS:
         image, box = draw_example(class_index, np.random.default_rng(class_index), size=80)
@@ -226,7 +226,7 @@ def test_drawings_of_another_seed_are_replaced(tmp_path: Path) -> None:
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "photographs").mkdir()
     (tmp_path / "photographs" / "Train.csv").write_text("mine")
-    with pytest.raises(SourceError, match="something else"):
+    with pytest.raises(SourceError, match="something other than drawings"):
         write_drawn(tmp_path / "photographs", images_per_class=1, seed=1)
     assert (tmp_path / "photographs" / "Train.csv").read_text() == "mine"
 

@@ -1,4 +1,4 @@
-"""The page about an evaluation, with figures of the shipped classifier on drawings."""
+"""The evaluation report of the shipped classifier on drawings."""
 
 import base64
 import dataclasses
@@ -36,7 +36,7 @@ def card(classifier: Classifier) -> Card:
 
 @pytest.fixture(scope="module")
 def right(classifier: Classifier) -> Prepared:
-    """Drawn signs, labelled as the classifier names them."""
+    """Drawn signs, labelled with the classifier's predictions."""
     pixels = draw_signs((48, 48), np.arange(43), seed=3)
     answers = classifier.run(pixels).predicted
     groups = np.array([f"drawn/{row // 2}" for row in range(43)])
@@ -45,7 +45,7 @@ def right(classifier: Classifier) -> Prepared:
 
 @pytest.fixture(scope="module")
 def prepared(right: Prepared) -> Prepared:
-    """The same with three wrong labels, so that there are mistakes."""
+    """The same signs with three wrong labels, so that there are mistakes."""
     class_index = right.class_index.copy()
     class_index[MISLABELLED] = (class_index[MISLABELLED] + 1) % 43
     return dataclasses.replace(right, class_index=class_index)
@@ -56,11 +56,11 @@ def figures(classifier: Classifier, task: Task, prepared: Prepared) -> dict[str,
     return evaluate(classifier, task, prepared, {"lawns": np.full((5, 48, 48, 3), 90, np.uint8)})
 
 
-def test_page_has_the_figures(card: Card, figures: dict[str, Any], prepared: Prepared) -> None:
+def test_report_contains_the_figures(card: Card, figures: dict[str, Any], prepared: Prepared) -> None:
     page = render_report(card, figures, prepared).replace("\N{NO-BREAK SPACE}", " ")
     low, high = figures["accuracy"]["accuracy_interval_95"]
     for text in (
-        "3 of 43 pictures were named wrongly",
+        "3 of 43 pictures were misclassified",
         f"{100 * low:.2f} % to {100 * high:.2f} %",
         "by resampling 22 groups",
         f"{100 * figures['macro_f1']:.2f} %",
@@ -74,13 +74,15 @@ def test_page_has_the_figures(card: Card, figures: dict[str, Any], prepared: Pre
         assert text in page
 
 
-def test_page_shows_each_mistake_as_the_network_saw_it(card: Card, figures: dict[str, Any], prepared: Prepared) -> None:
+def test_report_shows_the_network_input_of_each_mistake(
+    card: Card, figures: dict[str, Any], prepared: Prepared
+) -> None:
     page = render_report(card, figures, prepared)
     for row in MISLABELLED:
         assert base64.b64encode(encode(prepared.pixels[row])).decode() in page
 
 
-def test_page_refers_to_nothing_outside_itself(card: Card, figures: dict[str, Any], prepared: Prepared) -> None:
+def test_report_has_no_external_resources(card: Card, figures: dict[str, Any], prepared: Prepared) -> None:
     page = render_report(card, figures, prepared)
     identifiers = re.findall(r'\bid="([^"]+)"', page)
     assert len(identifiers) == len(set(identifiers))
@@ -89,7 +91,7 @@ def test_page_refers_to_nothing_outside_itself(card: Card, figures: dict[str, An
     assert not re.search(r"https?:|<script|<link|@import|<!ENTITY", page)
 
 
-def test_hostile_names_are_shown_as_text(card: Card, figures: dict[str, Any], prepared: Prepared) -> None:
+def test_html_in_names_is_escaped(card: Card, figures: dict[str, Any], prepared: Prepared) -> None:
     labels = tuple(dataclasses.replace(label, name=f"{label.index}{HOSTILE}") for label in card.labels)
     card = dataclasses.replace(card, labels=labels, title=HOSTILE, version=HOSTILE)
     mistakes = [{**mistake, "group": HOSTILE} for mistake in figures["mistakes"]]
@@ -102,38 +104,38 @@ def test_hostile_names_are_shown_as_text(card: Card, figures: dict[str, Any], pr
     assert f"group {ESCAPED}" in page
 
 
-def test_what_was_measured_is_shown(card: Card, figures: dict[str, Any], prepared: Prepared) -> None:
+def test_report_states_the_protocol(card: Card, figures: dict[str, Any], prepared: Prepared) -> None:
     page = render_report(card, {**figures, "measured": {"protocol": "cropped to the region of interest"}}, prepared)
     assert "cropped to the region of interest" in page
 
 
-def test_page_without_mistakes_and_outliers(classifier: Classifier, task: Task, right: Prepared) -> None:
+def test_report_without_mistakes_and_outliers(classifier: Classifier, task: Task, right: Prepared) -> None:
     page = render_report(classifier.card, evaluate(classifier, task, right, {}), right)
-    assert "All 43 pictures were named rightly" in page
-    assert "No class was taken for another" in page
-    assert "There are no mistakes to show" in page
-    assert "No pictures of anything else were shown" in page
+    assert "All 43 pictures were classified correctly" in page
+    assert "There are no confusions" in page
+    assert "There are no mistakes<" in page
+    assert "No outliers were evaluated" in page
     assert "nan" not in re.sub(r'"data:[^"]*"', "", page)
 
 
-def test_groups_are_not_shown_where_they_are_not_known(card: Card, figures: dict[str, Any], prepared: Prepared) -> None:
+def test_unknown_groups_are_not_shown(card: Card, figures: dict[str, Any], prepared: Prepared) -> None:
     page = render_report(card, {**figures, "accuracy": {**figures["accuracy"], "grouped": False}}, prepared)
-    assert "whose groups are not known" in page
+    assert "groups unknown" in page
     assert "drawn/1" not in page
 
 
-def test_task_without_drawings_has_no_signs(card: Card, figures: dict[str, Any], prepared: Prepared) -> None:
-    assert 'href="#sign-14"' in render_report(card, figures, prepared)
+def test_task_without_drawings_has_no_symbols(card: Card, figures: dict[str, Any], prepared: Prepared) -> None:
+    assert 'href="#symbol-14"' in render_report(card, figures, prepared)
     page = render_report(dataclasses.replace(card, task="fruit"), figures, prepared)
-    assert "#sign-" not in page
+    assert "#symbol-" not in page
     assert card.labels[14].name in page
 
 
-def test_same_figures_give_the_same_page(card: Card, figures: dict[str, Any], prepared: Prepared) -> None:
+def test_report_is_deterministic(card: Card, figures: dict[str, Any], prepared: Prepared) -> None:
     assert render_report(card, figures, prepared) == render_report(card, figures, prepared)
 
 
-def test_wilson_interval_is_wide_where_no_error_was_seen() -> None:
+def test_wilson_interval_has_width_even_without_errors() -> None:
     low, high = wilson_interval(np.array([1.0, 0.5]), np.array([10.0, 100.0]))
-    assert low == pytest.approx([0.7225, 0.4038], abs=1e-4)  # Wilson's formula, by hand
+    assert low == pytest.approx([0.7225, 0.4038], abs=1e-4)  # from Wilson's formula with z = 1.96
     assert high == pytest.approx([1.0, 0.5962], abs=1e-4)

@@ -1,4 +1,4 @@
-"""From class folders to an artifact, for a task that has nothing but a task file."""
+"""Building an artifact from class folders, for a task without an extension."""
 
 import dataclasses
 from pathlib import Path
@@ -12,7 +12,7 @@ from data.source import open_source
 from data.task import Task
 from model.artifact import read_artifact
 from model.classifier import Classifier
-from model.evaluation.evaluate import evaluate, held_out
+from model.evaluation.evaluate import evaluate, select_held_out
 from model.evaluation.report import render_report
 from model.training.build import Recipe, build_artifact
 from model.training.reporter import Reporter
@@ -21,7 +21,7 @@ from tests.conftest import drawing, encoded
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's
 
 
-def test_class_folders_become_an_artifact_that_knows_no_traffic_sign(
+def test_class_folders_become_an_artifact_without_traffic_sign_facts(
     shapes: Task, pictures: Path, tmp_path: Path
 ) -> None:
     source, folder, store = open_source(pictures, shapes), tmp_path / "artifact", tmp_path / "store"
@@ -40,11 +40,11 @@ def test_class_folders_become_an_artifact_that_knows_no_traffic_sign(
     assert answer["model"]["task"] == "shapes"
 
     everything = prepare(source, shapes, store / "cache")
-    measured = held_out(card, everything)  # the same pictures again: those it was trained on are left out
-    assert len(measured) == 4
+    examples = select_held_out(card, everything)
+    assert len(examples) == 4
     others = dataclasses.replace(everything, fingerprint="another", grouped=False)
-    assert len(held_out(card, others)) == 16
-    figures = evaluate(classifier, shapes, measured, {"mirrored": mirror(measured.pixels)})
-    page = render_report(card, figures, measured)
+    assert len(select_held_out(card, others)) == 16
+    figures = evaluate(classifier, shapes, examples, {"mirrored": mirror(examples.pixels)})
+    page = render_report(card, figures, examples)
     assert "triangular" in page
     assert np.isfinite(figures["accuracy"]["accuracy"])

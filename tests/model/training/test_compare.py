@@ -1,4 +1,4 @@
-"""`python -m model.training.compare` on drawn signs, and what `model.evaluation.leaderboard` reads from its folder."""
+"""`python -m model.training.compare` on drawn signs, and the leaderboard read from its output."""
 
 import dataclasses
 import json
@@ -14,12 +14,12 @@ from model.artifact import read_artifact
 from model.errors import ArtifactError, TrainingError
 from model.evaluation.corruptions import CORRUPTIONS, SEVERITIES
 from model.evaluation.leaderboard import (
-    Network,
+    Entry,
     class_errors,
     corrupted_accuracies,
     count_confusions,
+    find_shared_groups,
     find_shared_pictures,
-    find_shared_tracks,
     partly_listed,
     read_comparison,
     render_pictures,
@@ -33,19 +33,19 @@ def states(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.glob("*/*")}
 
 
-def networks_with(comparison: Comparison, *mistakes: list[tuple[int, int]]) -> list[Network]:
-    """One network with seed 0 for each list of mistakes, given as (row, answer); two rows make a track."""
+def entries_with(comparison: Comparison, *mistakes: list[tuple[int, int]]) -> list[Entry]:
+    """Return one entry with seed 0 for each list of mistakes (row, predicted class); two rows form a group."""
     card = read_artifact(comparison.output / "plain-seed0")[0]
     listed = [
         [
-            {"row": row, "group": f"track {row // 2}", "class_index": 14, "predicted": answer, "probability": 0.9}
-            for row, answer in each
+            {"row": row, "group": f"track {row // 2}", "class_index": 14, "predicted": predicted, "probability": 0.9}
+            for row, predicted in each
         ]
         for each in mistakes
     ]
     held_out = card.metrics["held_out"]
     return [
-        Network(
+        Entry(
             f"network {number}",
             "random",
             (
@@ -59,7 +59,7 @@ def networks_with(comparison: Comparison, *mistakes: list[tuple[int, int]]) -> l
     ]
 
 
-def test_table_and_file_have_a_row_for_each_network_with_mean_and_deviation(comparison: Comparison) -> None:
+def test_table_and_file_have_a_row_for_each_network_with_mean_and_standard_deviation(comparison: Comparison) -> None:
     rows = json.loads((comparison.output / "comparison.json").read_text())
     assert {row["network"] for row in rows} == set(COMPARED)
     for row in rows:
@@ -73,7 +73,7 @@ def test_table_and_file_have_a_row_for_each_network_with_mean_and_deviation(comp
         assert f"| {row['network']} | random | {row['accuracy']:.2%} ± {row['accuracy_sd']:.2%}" in comparison.printed
 
 
-def test_card_names_the_command_without_paths_of_this_machine(comparison: Comparison) -> None:
+def test_card_contains_the_command_without_local_paths(comparison: Comparison) -> None:
     text = (comparison.output / "residual-8,16-seed1" / "card.json").read_text()
     assert json.loads(text)["training"]["command"] == (
         "python -m model.training.compare --preset quick --epochs 1 --frames 0 --batch-size 64 "
@@ -92,7 +92,7 @@ def test_second_run_trains_nothing_and_keeps_the_rows_of_other_networks(comparis
     assert "epoch" not in result.stderr
 
 
-def test_figures_of_a_single_seed_are_strict_json_without_deviation(comparison: Comparison, tmp_path: Path) -> None:
+def test_single_seed_has_no_deviation_and_strict_json(comparison: Comparison, tmp_path: Path) -> None:
     shutil.copytree(comparison.output / "plain-seed0", tmp_path / "plain-seed0")
     result = compare("--output", tmp_path, "--store", tmp_path, "--frames", 0, "--data", comparison.data, "plain")
     assert result.returncode == 0, result.stderr
@@ -102,12 +102,12 @@ def test_figures_of_a_single_seed_are_strict_json_without_deviation(comparison: 
 
 
 @pytest.mark.parametrize("network", COMPARED)
-def test_artifact_that_was_trained_otherwise_is_named_and_kept(comparison: Comparison, network: str) -> None:
+def test_artifact_with_other_settings_is_named_and_kept(comparison: Comparison, network: str) -> None:
     before = states(comparison.output)
     options = ("--output", comparison.output, "--store", comparison.store, "--frames", 1, "--data", comparison.data)
     result = compare(*options, network)
     assert result.returncode == 1
-    assert "plain-seed0 holds a network that was trained otherwise (frames)" in result.stderr
+    assert "plain-seed0 was trained with different settings (frames)" in result.stderr
     assert states(comparison.output) == before
 
 
@@ -117,28 +117,28 @@ def test_artifact_from_other_data_is_named_and_kept(comparison: Comparison, tmp_
     options = ("--output", comparison.output, "--store", tmp_path, "--frames", 0, "--data", tmp_path / "other")
     result = compare(*options, "plain")
     assert result.returncode == 1
-    assert "plain-seed0 holds a network that was trained otherwise (data)" in result.stderr
+    assert "plain-seed0 was trained with different settings (data)" in result.stderr
     assert states(comparison.output) == before
 
 
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["plain", "LeNet"], "there is no network 'LeNet'"),
-        (["plain", "applications:2"], "there is no network 'applications:2'"),
+        (["plain", "LeNet"], "unknown network 'LeNet'"),
+        (["plain", "applications:2"], "unknown network 'applications:2'"),
         (
             ["plain", "MobileNetV2:wide"],
-            "'MobileNetV2:wide': the width multiplier after the colon is a positive number",
+            "'MobileNetV2:wide': the width multiplier after the colon must be a positive number",
         ),
-        (["plain", "residual:8,wide"], "'residual:8,wide': the widths of a residual network are whole numbers"),
-        (["plain", "residual:8,0"], "'residual:8,0': the widths of a residual network are whole numbers"),
-        (["plain=imagenet"], "'plain=imagenet': only networks of keras.applications can begin with weights"),
-        (["MobileNetV2=nowhere.h5"], "there is no file nowhere.h5"),
+        (["plain", "residual:8,wide"], "'residual:8,wide': the widths of a residual network must be comma-separated"),
+        (["plain", "residual:8,0"], "'residual:8,0': the widths of a residual network must be comma-separated"),
+        (["plain=imagenet"], "'plain=imagenet': only networks of keras.applications accept initial weights"),
+        (["MobileNetV2=nowhere.h5"], "file nowhere.h5 does not exist"),
         (["--preset", "huge"], "there is no preset 'huge'; known: cpu"),
         (["--data", "/nowhere"], "/nowhere: there is no such folder"),
     ],
 )
-def test_mistakes_in_the_command_are_told_before_anything_is_trained(
+def test_invalid_arguments_are_reported_before_training_starts(
     comparison: Comparison, tmp_path: Path, arguments: list[str], reason: str
 ) -> None:
     result = compare("--output", tmp_path / "output", "--store", tmp_path, "--data", comparison.data, *arguments)
@@ -148,61 +148,63 @@ def test_mistakes_in_the_command_are_told_before_anything_is_trained(
     assert not list(tmp_path.rglob("card.json"))
 
 
-def test_comparison_is_read_with_the_most_accurate_network_first(comparison: Comparison) -> None:
-    networks = read_comparison(comparison.output)
-    means = [float(np.mean(network.accuracies)) for network in networks]
+def test_entries_are_sorted_by_accuracy(comparison: Comparison) -> None:
+    entries = read_comparison(comparison.output)
+    means = [float(np.mean(entry.accuracies)) for entry in entries]
     assert means == sorted(means, reverse=True)
-    for network in networks:
-        assert tuple(card.training["settings"]["seed"] for card in network.cards) == SEEDS
-        low, high = network.accuracy_range
-        assert low <= np.mean(network.accuracies) <= high
-    errors = class_errors(networks)
+    for entry in entries:
+        assert tuple(card.training["settings"]["seed"] for card in entry.cards) == SEEDS
+        low, high = entry.accuracy_range
+        assert low <= np.mean(entry.accuracies) <= high
+    errors = class_errors(entries)
     assert errors.shape == (43, 2)
     assert errors.mean(axis=0) == pytest.approx([1 - mean for mean in means], abs=1e-4)  # one example of each class
-    table = corrupted_accuracies(networks)
+    table = corrupted_accuracies(entries)
     assert set(table) == set(CORRUPTIONS)
     assert all(values.shape == (2, len(SEVERITIES)) for values in table.values())
-    wrong = np.sum(list(count_confusions(networks).values()), axis=0)
-    assert wrong.tolist() == [sum(card.metrics["held_out"]["errors"] for card in each.cards) for each in networks]
+    wrong = np.sum(list(count_confusions(entries).values()), axis=0)
+    assert wrong.tolist() == [sum(card.metrics["held_out"]["errors"] for card in each.cards) for each in entries]
 
 
-def test_folder_without_artifacts_is_no_comparison(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"there is no comparison; `python -m model.training.compare .*` makes one"):
+def test_folder_without_artifacts_is_not_a_comparison(tmp_path: Path) -> None:
+    with pytest.raises(
+        ArtifactError, match=r"there is no comparison; create one with `python -m model.training.compare"
+    ):
         read_comparison(tmp_path / "nothing")
 
 
-def test_artifacts_of_other_budgets_do_not_compare(comparison: Comparison, tmp_path: Path) -> None:
+def test_artifacts_with_different_budgets_are_not_comparable(comparison: Comparison, tmp_path: Path) -> None:
     output = Path(shutil.copytree(comparison.output, tmp_path / "output"))
     path = output / "residual-8,16-seed0" / "card.json"
     table = json.loads(path.read_text())
     table["training"]["settings"]["epochs"] = 2
     path.write_text(json.dumps(table))
-    with pytest.raises(TrainingError, match=r"residual-8,16-seed0 does not compare with .*plain-seed0: epochs differ"):
+    with pytest.raises(TrainingError, match=r"residual-8,16-seed0 is not comparable with .*plain-seed0: epochs differ"):
         read_comparison(output)
 
 
-def test_mistakes_that_networks_share_are_found_by_track_and_by_picture(comparison: Comparison, task: Task) -> None:
-    networks = networks_with(comparison, [(0, 1), (2, 1), (4, 1)], [(0, 1), (3, 1)], [(0, 2)])
-    tracks = find_shared_tracks(networks)
-    assert [(track.group, track.wrong) for track in tracks] == [("track 0", (1, 1, 1)), ("track 1", (1, 1, 0))]
-    [picture] = find_shared_pictures(networks)
+def test_shared_mistakes_are_found_by_group_and_by_picture(comparison: Comparison, task: Task) -> None:
+    entries = entries_with(comparison, [(0, 1), (2, 1), (4, 1)], [(0, 1), (3, 1)], [(0, 2)])
+    groups = find_shared_groups(entries)
+    assert [(group.group, group.wrong) for group in groups] == [("track 0", (1, 1, 1)), ("track 1", (1, 1, 0))]
+    [picture] = find_shared_pictures(entries)
     assert (picture.row, list(picture.predicted.values())) == (0, [1, 1, 2])
     stop, thirty, fifty = (task.labels[index].name for index in (14, 1, 2))
     answers = f"{thirty} (network 0; network 1), {fifty} (network 2)"
     assert f"| 0 | 0 | track 0 | {stop} | {answers} |" in render_pictures([picture], task)
 
 
-def test_network_that_was_not_trained_with_a_seed_is_not_counted_as_right(comparison: Comparison) -> None:
-    first, second, third = networks_with(comparison, [(0, 1)], [(0, 1)], [])
+def test_entry_that_was_not_trained_with_a_seed_is_not_counted_as_correct(comparison: Comparison) -> None:
+    first, second, third = entries_with(comparison, [(0, 1)], [(0, 1)], [])
     [card] = third.cards
     settings = {**card.training["settings"], "seed": 7}
     other = dataclasses.replace(card, training={**card.training, "settings": settings})
-    [track] = find_shared_tracks([first, second, dataclasses.replace(third, cards=(other,))])
-    assert track.wrong == (1, 1, None)
+    [group] = find_shared_groups([first, second, dataclasses.replace(third, cards=(other,))])
+    assert group.wrong == (1, 1, None)
 
 
-def test_networks_whose_mistakes_are_not_all_listed_are_told(comparison: Comparison) -> None:
-    whole, part = networks_with(comparison, [(0, 1)], [(0, 1)])
+def test_entries_with_unlisted_mistakes_are_named(comparison: Comparison) -> None:
+    whole, part = entries_with(comparison, [(0, 1)], [(0, 1)])
     [card] = part.cards
     held_out = {**card.metrics["held_out"], "errors": 2}
     part = dataclasses.replace(part, cards=(dataclasses.replace(card, metrics={**card.metrics, "held_out": held_out}),))

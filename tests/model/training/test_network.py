@@ -1,4 +1,4 @@
-"""Network, augmentation and export, as far as they can be judged without hours of training."""
+"""Networks, distillation and data augmentation, without long training runs."""
 
 import dataclasses
 import io
@@ -17,7 +17,7 @@ from data.task import Task
 from data.training_settings import Distortions, Training
 from model.errors import TrainingError
 from model.training.augment import Augment
-from model.training.distil import distilled
+from model.training.distil import distillation_loss
 from model.training.inference_graph import serving_network
 from model.training.network import build_network, multiply_adds
 from tests.conftest import drawing, encoded
@@ -41,19 +41,19 @@ def test_network_maps_pixels_to_one_logit_per_class(pictures: npt.NDArray[np.uin
     assert logits.dtype == np.float32
 
 
-def test_network_has_the_promised_size(task: Task) -> None:
+def test_default_network_has_the_documented_size(task: Task) -> None:
     network = build_network((48, 48), 43, task.training["cpu"])
     assert 1_200_000 < network.count_params() < 1_300_000
     assert 100e6 < multiply_adds(network) < 103e6
 
 
 def test_unknown_network_is_named(task: Task) -> None:
-    with pytest.raises(TrainingError, match="no network 'Resnet51'"):
+    with pytest.raises(TrainingError, match="unknown network 'Resnet51'"):
         build_network((48, 48), 43, settings(task, network="Resnet51"))
 
 
-def test_weights_of_a_file_are_taken_by_the_names_of_layers(task: Task, tmp_path: Path) -> None:
-    """Such files come from other versions of Keras, with other groups around the layers."""
+def test_weights_are_loaded_from_a_file_by_layer_name(task: Task, tmp_path: Path) -> None:
+    """Weight files of other Keras versions nest the layers in other groups."""
     first = build_network((48, 48), 43, settings(task, network="MobileNetV2:0.35"))
     with h5py.File(tmp_path / "weights.h5", "w") as file:
         for layer in first.layers:
@@ -70,7 +70,7 @@ def test_weights_of_a_file_are_taken_by_the_names_of_layers(task: Task, tmp_path
         build_network((48, 48), 43, settings(task, network="MobileNetV2", weights=str(tmp_path / "weights.h5")))
 
 
-def test_what_serves_says_the_same_and_knows_what_it_was_trained_on(
+def test_serving_network_has_the_same_logits_and_high_similarity_for_training_examples(
     pictures: npt.NDArray[np.uint8], task: Task
 ) -> None:
     network = build_network((48, 48), 2, settings(task))
@@ -80,27 +80,27 @@ def test_what_serves_says_the_same_and_knows_what_it_was_trained_on(
     assert np.allclose(answers["class_maps"].mean(axis=(1, 2)), answers["logits"], atol=1e-5)
     assert answers["similarity"].shape == (64,)
     alone = serving_network(network, pictures, np.arange(64)).predict(pictures, verbose=0)
-    assert np.allclose(alone["similarity"], 1, atol=1e-3)  # each one is a class of its own, and its prototype
+    assert np.allclose(alone["similarity"], 1, atol=1e-3)  # every picture is the prototype of its own class
     assert answers["similarity"].mean() < 0.9
 
 
-def test_distillation_weighs_each_example_and_follows_label_and_teacher() -> None:
-    """Three examples of two classes: the student is sure of the first one; the teacher of the second."""
+def test_distillation_loss_has_one_value_per_example_and_combines_labels_and_teacher() -> None:
+    """Three examples of class 0: the student is right, wrong and undecided; the teacher is always right."""
     truth = np.array([[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]], np.float32)
     student = np.array([[4.0, 0.0], [-4.0, 0.0], [0.0, 0.0]], np.float32)
     teacher = np.array([[4.0, 0.0], [4.0, 0.0], [4.0, 0.0]], np.float32)
     logits = np.concatenate([student, teacher], axis=1)
     label = keras.losses.CategoricalCrossentropy(from_logits=True, reduction=None)
 
-    by_label = keras.ops.convert_to_numpy(distilled(label, 0.0)(truth, logits))
+    by_label = keras.ops.convert_to_numpy(distillation_loss(label, 0.0)(truth, logits))
     assert by_label == pytest.approx([np.log(1 + np.exp(-4)), np.log(1 + np.exp(4)), np.log(2)], rel=1e-4)
-    by_teacher = keras.ops.convert_to_numpy(distilled(label, 1.0)(truth, logits))
-    soft = 1 / (1 + np.exp(-2))  # what the teacher says of the first class at the temperature 2
+    by_teacher = keras.ops.convert_to_numpy(distillation_loss(label, 1.0)(truth, logits))
+    soft = 1 / (1 + np.exp(-2))  # the teacher's probability of class 0 at temperature 2
     same = -(soft * np.log(soft) + (1 - soft) * np.log(1 - soft))
     assert by_teacher == pytest.approx([4 * same, 4 * (same + 2 * (2 * soft - 1)), 4 * np.log(2)], rel=1e-4)
 
 
-def test_jpeg_in_the_augmentation_is_like_that_of_a_file(pictures: npt.NDArray[np.uint8]) -> None:
+def test_simulated_jpeg_resembles_real_jpeg(pictures: npt.NDArray[np.uint8]) -> None:
     nothing: dict[str, Any] = {
         field.name: (1.0, 1.0) if isinstance(field.default, tuple) else 0.0 for field in fields(Distortions)
     }
@@ -112,7 +112,7 @@ def test_jpeg_in_the_augmentation_is_like_that_of_a_file(pictures: npt.NDArray[n
     assert np.abs(ours - theirs).mean() < 0.5 * np.abs(theirs - pictures).mean()
 
 
-def test_augmentation_changes_pictures_only_while_training(pictures: npt.NDArray[np.uint8]) -> None:
+def test_augmentation_changes_pictures_only_during_training(pictures: npt.NDArray[np.uint8]) -> None:
     augment = Augment(Distortions(), seed=1)
     distorted = keras.ops.convert_to_numpy(augment(pictures, BOXES, training=True))
     assert distorted.dtype == np.uint8
@@ -121,8 +121,8 @@ def test_augmentation_changes_pictures_only_while_training(pictures: npt.NDArray
     assert np.array_equal(keras.ops.convert_to_numpy(augment(pictures, BOXES, training=False)), pictures)
 
 
-def test_augmentation_of_no_strength_only_frames_and_lights() -> None:
-    """Without strength a sign stays where it is: its outline, found by contrast, does not turn or shift."""
+def test_augmentation_with_zero_strength_changes_only_framing_and_light() -> None:
+    """A square in the centre stays there: it is neither rotated nor shifted."""
     augment = Augment(Distortions(), seed=1)
     augment.build()
     augment.strength.assign(0.0)
@@ -135,8 +135,8 @@ def test_augmentation_of_no_strength_only_frames_and_lights() -> None:
     assert np.abs(columns - 23.5).max() < 0.6
 
 
-def test_signs_are_never_mirrored() -> None:
-    """Turn left must not become turn right: a picture bright on its left stays so in every distortion."""
+def test_pictures_are_never_mirrored() -> None:
+    """A picture that is bright on the left remains so: "turn left" must not become "turn right"."""
     left = np.zeros((64, 48, 48, 3), np.uint8)
     left[:, :, :24] = 200
     augment = Augment(Distortions(), seed=2)

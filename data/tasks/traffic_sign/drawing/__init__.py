@@ -1,1 +1,1 @@
-"""Our own drawings of signs, and what is made of them."""
+"""Drawings of signs and roadsides, and the data sets and samples made from them."""

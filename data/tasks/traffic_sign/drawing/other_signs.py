@@ -1,7 +1,6 @@
-"""Our own drawings of German signs that are none of the 43, and of roadsides without a sign.
+"""Drawings of other German signs, which are not among the 43, and of roadsides without a sign.
 
-With them a classifier learns to say "none of these", and others of another kind tell how well it does: what is
-drawn for the training never occurs in the test.
+A classifier learns from them to answer "none of these". Training and testing use different signs.
 """
 
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw
 
+from data.images import Box
 from data.tasks.traffic_sign.drawing import pictograms as figure
 from data.tasks.traffic_sign.drawing.pictograms import (
     BLACK,
@@ -27,25 +27,24 @@ from data.tasks.traffic_sign.drawing.pictograms import (
 from data.tasks.traffic_sign.drawing.render import (
     CENTRE,
     EDGE,
-    Box,
-    Drawing,
+    DrawFunction,
     draw_frontal,
+    draw_in_scene,
     draw_scene,
-    draw_seen,
-    ends,
+    end_of,
+    obligation,
     priority_road,
-    prohibits,
-    requires,
+    prohibition,
     round_plate,
-    warns,
+    warning,
 )
 
 # --- Plates -------------------------------------------------------------------------------------------------
 
 
-def _board(width: float, height: float, *grounds: tuple[float, Colour], sketch: Sketch) -> None:
-    """Draw a rectangular plate in the middle: the folded edge, then grounds that keep some distance from it."""
-    for inset, colour in ((0.2, EDGE), *((0.7 + inset, colour) for inset, colour in grounds)):
+def _board(width: float, height: float, *layers: tuple[float, Colour], sketch: Sketch) -> None:
+    """Draw a centred rectangular plate: the folded rim, then layers with the given insets and colours."""
+    for inset, colour in ((0.2, EDGE), *((0.7 + inset, colour) for inset, colour in layers)):
         left, top = 50 - width / 2 + inset, 50 - height / 2 + inset
         sketch.polygon(rounded(rectangle(left, top, 100 - left, 100 - top), max(1.0, 7.6 - inset)), colour)
 
@@ -54,8 +53,8 @@ def _blue_board(sketch: Sketch, height: float = 100) -> None:
     _board(100, height, (0, WHITE), (1.8, BLUE), sketch=sketch)
 
 
-def _fitted(draw: Drawing, x: float, y: float, scale: float, sketch: Sketch) -> None:
-    """Draw a figure of the whole sign enlarged, so that its point (x, y) comes to the middle."""
+def _zoomed(draw: DrawFunction, x: float, y: float, scale: float, sketch: Sketch) -> None:
+    """Scale a figure and move its point (x, y) to the centre of the sign."""
     draw(sketch.placed(50 - x * scale, 50 - y * scale, scale=scale))
 
 
@@ -72,11 +71,11 @@ def _width(sketch: Sketch) -> None:
         side.polygon([(28.2, 50), (16.6, 42.4), (16.6, 57.6)], BLACK)
 
 
-def _parking_rule(turns: tuple[float, ...], sketch: Sketch) -> None:
-    """Draw a blue sign with a red rim and a red bar for each turn."""
+def _parking_rule(angles: tuple[float, ...], sketch: Sketch) -> None:
+    """Draw a blue sign with a red rim and one red bar per angle, in degrees."""
     round_plate(sketch, (49.2, WHITE), (48.0, RED), (38.6, BLUE))
-    for turn in turns:
-        bar = sketch.placed(*CENTRE, turn_degrees=turn)
+    for angle in angles:
+        bar = sketch.placed(*CENTRE, turn_degrees=angle)
         bar.stroke([(-40, 0), (40, 0)], 9.2, RED)
 
 
@@ -105,8 +104,8 @@ def _blue_bar(sketch: Sketch) -> None:
     sketch.polygon(rectangle(9.5, 41.2, 90.5, 58.8), WHITE)
 
 
-def _crossed_out(draw: Drawing, sketch: Sketch) -> None:
-    """Draw a red bar over a sign, from below on the left."""
+def _crossed_out(draw: DrawFunction, sketch: Sketch) -> None:
+    """Draw a sign crossed out by a red bar from the lower left to the upper right."""
     draw(sketch)
     sketch.placed(*CENTRE, turn_degrees=-45).stroke([(-34, 0), (34, 0)], 8, RED)
 
@@ -162,9 +161,9 @@ def _pedestrian_crossing(sketch: Sketch) -> None:
     figure.pedestrian(sketch.placed(4.5, 1.2, scale=0.9))
 
 
-def _on_diamond(draw: Drawing, sketch: Sketch) -> None:
+def _on_diamond(draw: DrawFunction, sketch: Sketch) -> None:
     priority_road(sketch)
-    _fitted(draw, 50, 56, 0.72, sketch)
+    _zoomed(draw, 50, 56, 0.72, sketch)
 
 
 def _diamond(colour: Colour, sketch: Sketch) -> None:
@@ -181,8 +180,9 @@ def _end_of_priority_road(sketch: Sketch) -> None:
 # --- The two families ---------------------------------------------------------------------------------------
 
 
-# Plates of one rule with the figure of another one, in colours no German sign has too: what counts is the whole sign.
-_FIGURES: Final[dict[str, Drawing]] = {
+# Invented signs combine the plate of one rule with the figure of another, or use colours that German signs do not have,
+# so that the classifier must look at the whole sign.
+_FIGURES: Final[dict[str, DrawFunction]] = {
     "bend": figure.bend,
     "bumps": figure.bumps,
     "children": figure.children,
@@ -200,23 +200,25 @@ _FIGURES: Final[dict[str, Drawing]] = {
     "wind-sock": figure.wind_sock,
     "worker": figure.worker,
 }
-_OWN: Final = {"truck", "motorcycle", "bumps"}  # prohibitions of their own, or too near to an empty one
-_INVENTED: Final[dict[str, Drawing]] = {
-    **{f"prohibited-{name}": partial(prohibits, draw) for name, draw in _FIGURES.items() if name not in _OWN},
-    **{f"required-{name}": partial(requires, draw) for name, draw in _FIGURES.items()},
-    "warning-truck": partial(warns, figure.truck_from_the_side),
-    "warning-motorcycle": partial(warns, figure.motorcycle),
-    "warning-50": partial(warns, partial(_small_number, "50")),
+_NOT_INVENTED: Final = {"truck", "motorcycle", "bumps"}  # real prohibitory signs, or too similar to an empty one
+_INVENTED: Final[dict[str, DrawFunction]] = {
     **{
-        f"minimum-{number}": partial(requires, partial(figure.speed, digits=f"{number}", colour=WHITE))
+        f"prohibited-{name}": partial(prohibition, draw) for name, draw in _FIGURES.items() if name not in _NOT_INVENTED
+    },
+    **{f"required-{name}": partial(obligation, draw) for name, draw in _FIGURES.items()},
+    "warning-truck": partial(warning, figure.truck_from_the_side),
+    "warning-motorcycle": partial(warning, figure.motorcycle),
+    "warning-50": partial(warning, partial(_small_number, "50")),
+    **{
+        f"minimum-{number}": partial(obligation, partial(figure.speed, digits=f"{number}", colour=WHITE))
         for number in (30, 50, 60, 80, 100)
     },
     **{
-        f"end-of-limit-{number}": partial(ends, partial(figure.speed, digits=f"{number}", colour=GREY))
+        f"end-of-limit-{number}": partial(end_of, partial(figure.speed, digits=f"{number}", colour=GREY))
         for number in (30, 50, 120)
     },
-    **{f"end-of-{name}": partial(ends, _FIGURES[name]) for name in ("truck", "motorcycle", "worker", "deer")},
-    "end-of-minimum-50": partial(_crossed_out, partial(requires, partial(figure.speed, digits="50", colour=WHITE))),
+    **{f"end-of-{name}": partial(end_of, _FIGURES[name]) for name in ("truck", "motorcycle", "worker", "deer")},
+    "end-of-minimum-50": partial(_crossed_out, partial(obligation, partial(figure.speed, digits="50", colour=WHITE))),
     "red-disc": partial(_plain_plate, RED),
     "blue-bar": _blue_bar,
     "blue-disc": partial(_plain_plate, BLUE),
@@ -231,109 +233,109 @@ _INVENTED: Final[dict[str, Drawing]] = {
     "diamond-with-50": partial(_on_diamond, partial(_small_number, "50")),
 }
 
-_TRAINING: Final[dict[str, Drawing]] = {
+_TRAINING: Final[dict[str, DrawFunction]] = {
     **_INVENTED,
-    "end-of-limit-70": partial(ends, partial(figure.speed, digits="70", colour=GREY)),
+    "end-of-limit-70": partial(end_of, partial(figure.speed, digits="70", colour=GREY)),
     "end-of-30-zone": _end_of_30_zone,
     "restricted-stopping": partial(_parking_rule, (45.0,)),
-    "no-bicycles": partial(prohibits, partial(_fitted, figure.bicycle, 50.4, 65.0, 1.2)),
-    "no-pedestrians": partial(prohibits, partial(_fitted, figure.pedestrian, 50.5, 58.0, 1.25)),
-    "no-motorcycles": partial(prohibits, figure.motorcycle),
-    "weight-limit": partial(prohibits, _weight),
-    "oncoming-traffic-first": partial(prohibits, figure.oncoming_first),
-    "cycle-path": partial(requires, partial(_fitted, partial(figure.bicycle, colour=WHITE), 50.4, 65.0, 1.6)),
-    "footpath": partial(requires, _footpath),
+    "no-bicycles": partial(prohibition, partial(_zoomed, figure.bicycle, 50.4, 65.0, 1.2)),
+    "no-pedestrians": partial(prohibition, partial(_zoomed, figure.pedestrian, 50.5, 58.0, 1.25)),
+    "no-motorcycles": partial(prohibition, figure.motorcycle),
+    "weight-limit": partial(prohibition, _weight),
+    "oncoming-traffic-first": partial(prohibition, figure.oncoming_traffic_first),
+    "cycle-path": partial(obligation, partial(_zoomed, partial(figure.bicycle, colour=WHITE), 50.4, 65.0, 1.6)),
+    "footpath": partial(obligation, _footpath),
     "one-way": _one_way,
     "motorway": _motorway,
     "parking": _parking,
     "town": _town,
-    "narrowing-on-both-sides": partial(warns, figure.narrowing_on_both_sides),
-    "two-way-traffic": partial(warns, figure.two_way_traffic),
-    "level-crossing": partial(warns, figure.train_from_the_front),
-    "steep-hill": partial(warns, figure.steep_hill),
-    "falling-rocks": partial(warns, figure.falling_rocks),
-    "crosswind": partial(warns, figure.wind_sock),
+    "narrowing-on-both-sides": partial(warning, figure.narrowing_on_both_sides),
+    "two-way-traffic": partial(warning, figure.two_way_traffic),
+    "level-crossing": partial(warning, figure.train_from_the_front),
+    "steep-hill": partial(warning, figure.steep_hill),
+    "falling-rocks": partial(warning, figure.falling_rocks),
+    "crosswind": partial(warning, figure.wind_sock),
 }
-_TESTING: Final[dict[str, Drawing]] = {
-    "end-of-limit-100": partial(ends, partial(figure.speed, digits="100", colour=GREY)),
+_TESTING: Final[dict[str, DrawFunction]] = {
+    "end-of-limit-100": partial(end_of, partial(figure.speed, digits="100", colour=GREY)),
     "no-stopping": partial(_parking_rule, (45.0, -45.0)),
-    "width-limit": partial(prohibits, _width),
-    "no-buses": partial(prohibits, figure.bus_from_the_side),
-    "turn-left-here": partial(requires, figure.arrow_left),
-    "cycle-and-footpath": partial(requires, _cycle_and_footpath),
-    "farm-animals": partial(warns, figure.cow),
-    "queue": partial(warns, figure.queue),
+    "width-limit": partial(prohibition, _width),
+    "no-buses": partial(prohibition, figure.bus_from_the_side),
+    "turn-left-here": partial(obligation, figure.arrow_left),
+    "cycle-and-footpath": partial(obligation, _cycle_and_footpath),
+    "farm-animals": partial(warning, figure.cow),
+    "queue": partial(warning, figure.queue),
     "end-of-priority-road": _end_of_priority_road,
     "pedestrian-crossing": _pedestrian_crossing,
 }
-_DRAWINGS: Final = {**_TRAINING, **_TESTING}
+_DRAW_FUNCTIONS: Final = {**_TRAINING, **_TESTING}
 
 TRAINING: Final[tuple[str, ...]] = tuple(_TRAINING)
-TESTING: Final[tuple[str, ...]] = tuple(_TESTING)  # never to be trained with by what is measured
+TESTING: Final[tuple[str, ...]] = tuple(_TESTING)  # never used to train a classifier that is evaluated with them
 
 
 def draw_other_sign(name: str, size: int) -> Image.Image:
-    """Draw one of the other signs, frontal, evenly lit, on a transparent ground.
+    """Draw one of the other signs seen from the front, evenly lit, on a transparent background.
 
     Args:
-        name: in `TRAINING` or `TESTING`.
+        name: one of `TRAINING` or `TESTING`.
         size: side in pixels, at least 1.
 
     Returns:
-        RGBA, (size, size); the sign fills the side, and what lies outside its outline is transparent.
+        RGBA image, (size, size); the sign fills the width.
 
     Raises:
-        ValueError: no such name, or no such size.
+        ValueError: the name is unknown, or the size is too small.
     """
-    return draw_frontal(_drawing_of(name), size)
+    return draw_frontal(_draw_function(name), size)
 
 
 def draw_other_example(name: str, rng: np.random.Generator, size: int | None = None) -> tuple[Image.Image, Box]:
-    """Draw one of the other signs as a camera may see it, in the same way as the 43.
+    """Draw one of the other signs as in a photo, in the same way as the 43.
 
     Args:
-        name: in `TRAINING` or `TESTING`.
-        rng: decides everything that varies.
-        size: side in pixels, at least 8; by default random, 28 to 96, and more often small.
+        name: one of `TRAINING` or `TESTING`.
+        rng: random generator.
+        size: side in pixels, at least 8; by default random from 28 to 96, with small sizes more frequent.
 
     Returns:
-        The picture, RGB, (size, size), and the box around the sign in its pixels, as of `render.draw_example`.
+        RGB image, (size, size), and the bounding box of the sign, as from `render.draw_example`.
 
     Raises:
-        ValueError: no such name, or no such size.
+        ValueError: the name is unknown, or the size is too small.
     """
-    return draw_seen(_drawing_of(name), rng, size)
+    return draw_in_scene(_draw_function(name), rng, size)
 
 
-def _drawing_of(name: str) -> Drawing:
-    if name not in _DRAWINGS:
-        raise ValueError(f"no other sign is drawn under the name {name!r}")
-    return _DRAWINGS[name]
+def _draw_function(name: str) -> DrawFunction:
+    if name not in _DRAW_FUNCTIONS:
+        raise ValueError(f"there is no other sign {name!r}; see TRAINING and TESTING")
+    return _DRAW_FUNCTIONS[name]
 
 
 # --- Roadsides without a sign -------------------------------------------------------------------------------
 
 
 def draw_empty_scene(rng: np.random.Generator, size: int | None = None) -> Image.Image:
-    """Draw a roadside without any sign: sky, foliage, walls, poles, lamps, plates that mean nothing.
+    """Draw a roadside without a sign: sky, foliage, walls, poles, lamps and blank plates.
 
     Args:
-        rng: decides everything that varies.
-        size: side in pixels, at least 8; by default random, 28 to 96, and more often small.
+        rng: random generator.
+        size: side in pixels, at least 8; by default random from 28 to 96, with small sizes more frequent.
 
     Returns:
-        RGB, (size, size).
+        RGB image, (size, size).
 
     Raises:
-        ValueError: no such size.
+        ValueError: the size is too small.
     """
     return draw_scene(_furnish, rng, size)
 
 
 def _furnish(image: Image.Image, rng: np.random.Generator) -> None:
-    draw = ImageDraw.Draw(image)
+    canvas = ImageDraw.Draw(image)
     furniture: tuple[tuple[float, Callable[[ImageDraw.ImageDraw, np.random.Generator, int], None]], ...] = (
-        (0.3, _kerb),
+        (0.3, _road),
         (0.25, _plate),
         (0.45, _poles),
         (0.2, _lamps),
@@ -341,7 +343,7 @@ def _furnish(image: Image.Image, rng: np.random.Generator) -> None:
     )
     for probability, add in furniture:
         if rng.random() < probability:
-            add(draw, rng, image.width)
+            add(canvas, rng, image.width)
 
 
 def _grey(rng: np.random.Generator, low: int, high: int) -> Colour:
@@ -349,28 +351,28 @@ def _grey(rng: np.random.Generator, low: int, high: int) -> Colour:
     return shade, shade, min(255, shade + int(rng.integers(0, 10)))
 
 
-def _kerb(draw: ImageDraw.ImageDraw, rng: np.random.Generator, side: int) -> None:
-    """Draw a road below, sometimes with a line on it."""
+def _road(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, side: int) -> None:
+    """Draw a road at the bottom, sometimes with a lane marking."""
     left, right = rng.uniform(0.5, 0.95, 2) * side
-    draw.polygon([(0, left), (side, right), (side, side), (0, side)], fill=_grey(rng, 50, 130))
+    canvas.polygon([(0, left), (side, right), (side, side), (0, side)], fill=_grey(rng, 50, 130))
     if rng.random() < 0.5:
         start, end = rng.uniform(-0.2, 1.2, 2) * side
-        draw.line((start, side, end, max(left, right)), fill=_grey(rng, 170, 240), width=max(1, side // 30))
+        canvas.line((start, side, end, max(left, right)), fill=_grey(rng, 170, 240), width=max(1, side // 30))
 
 
-def _poles(draw: ImageDraw.ImageDraw, rng: np.random.Generator, side: int) -> None:
-    """Draw masts, trunks or lamp posts."""
+def _poles(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, side: int) -> None:
+    """Draw poles, tree trunks or lamp posts."""
     for _ in range(int(rng.integers(1, 4))):
         x, lean = rng.uniform(0, side), rng.normal(0, 0.04) * side
         half = side * rng.uniform(0.01, 0.07)
         top = 0.0 if rng.random() < 0.6 else rng.uniform(0, 0.6) * side
         bottom = side if rng.random() < 0.8 else rng.uniform(0.7, 1.0) * side
         outline = [(x - half - lean, top), (x + half - lean, top), (x + half + lean, bottom), (x - half + lean, bottom)]
-        draw.polygon(outline, fill=_grey(rng, 30, 175))
+        canvas.polygon(outline, fill=_grey(rng, 30, 175))
 
 
-def _plate(draw: ImageDraw.ImageDraw, rng: np.random.Generator, side: int) -> None:
-    """Draw a plain plate, a box or a vehicle's flank: one muted colour, an outline at most."""
+def _plate(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, side: int) -> None:
+    """Draw a blank plate, a box or the side of a vehicle in one muted colour, sometimes with an outline."""
     x, y = rng.uniform(-0.2, 0.7, 2) * side
     width, height = rng.uniform(0.2, 0.8, 2) * side
     base = rng.integers(60, 230)
@@ -379,20 +381,20 @@ def _plate(draw: ImageDraw.ImageDraw, rng: np.random.Generator, side: int) -> No
     corners += rng.normal(0, 0.02, (4, 2)) * side
     outline = _grey(rng, 20, 200) if rng.random() < 0.3 else None
     points = [(float(across), float(down)) for across, down in corners]
-    draw.polygon(points, fill=(colour[0], colour[1], colour[2]), outline=outline, width=max(1, side // 50))
+    canvas.polygon(points, fill=(colour[0], colour[1], colour[2]), outline=outline, width=max(1, side // 50))
 
 
-def _lamps(draw: ImageDraw.ImageDraw, rng: np.random.Generator, side: int) -> None:
-    """Draw small lights: street lamps, head and tail lights, signals."""
+def _lamps(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, side: int) -> None:
+    """Draw small lights: street lamps, headlights, tail lights and traffic lights."""
     colours = ((255, 250, 235), (255, 215, 140), (235, 40, 30), (60, 220, 140))
     for _ in range(int(rng.integers(1, 6))):
         x, y = rng.uniform(0, side, 2)
         radius = side * rng.uniform(0.01, 0.05)
         colour = colours[rng.choice(4, p=(0.4, 0.25, 0.25, 0.1))]
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+        canvas.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
 
 
-def _fence(draw: ImageDraw.ImageDraw, rng: np.random.Generator, side: int) -> None:
+def _fence(canvas: ImageDraw.ImageDraw, rng: np.random.Generator, side: int) -> None:
     """Draw a guard rail or a fence."""
     y, slope = rng.uniform(0.3, 0.95) * side, rng.normal(0, 0.06) * side
     colour = _grey(rng, 60, 210)
@@ -400,7 +402,7 @@ def _fence(draw: ImageDraw.ImageDraw, rng: np.random.Generator, side: int) -> No
     height = rng.uniform(0.1, 0.4) * side
     for post in range(int(side / pitch) + 1):
         x = post * pitch
-        draw.line((x, y, x, y + height), fill=colour, width=max(1, side // 50))
+        canvas.line((x, y, x, y + height), fill=colour, width=max(1, side // 50))
     for level in (0.0, 0.4):
         rail = (0, y - slope + level * height, side, y + slope + level * height)
-        draw.line(rail, fill=colour, width=max(1, round(side * rng.uniform(0.015, 0.05))))
+        canvas.line(rail, fill=colour, width=max(1, round(side * rng.uniform(0.015, 0.05))))

@@ -1,7 +1,7 @@
-"""The drawing tools and the figures on the signs: lettering, vehicles, people, animals, roads, arrows.
+"""Drawing tools, and the figures on signs: lettering, vehicles, people, animals, roads and arrows.
 
-All coordinates are percentages of the sign's side: x runs right and y down, both from 0 to 100. The figures
-follow the German road traffic regulations (StVO, annexes 1 to 3); the lettering follows DIN 1451.
+Coordinates and lengths are percentages of the sign's side; x points right and y points down, both from 0 to 100. The
+figures follow the German road traffic regulations (StVO, annexes 1 to 3), the lettering follows DIN 1451.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ Colour = tuple[int, int, int]
 
 WHITE: Final[Colour] = (255, 255, 255)
 BLACK: Final[Colour] = (20, 20, 22)
-GREY: Final[Colour] = (122, 124, 127)  # the cancelled figure on a sign that ends a rule
-RED: Final[Colour] = (198, 17, 30)  # traffic red, RAL 3020, a little lighter as retroreflective sheeting is
+GREY: Final[Colour] = (122, 124, 127)  # figures on signs that end a rule
+RED: Final[Colour] = (198, 17, 30)  # traffic red, RAL 3020, slightly lighter, like retroreflective sheeting
 BLUE: Final[Colour] = (8, 85, 160)  # traffic blue, RAL 5017, likewise
 YELLOW: Final[Colour] = (252, 200, 18)  # traffic yellow, RAL 1023, likewise
 GREEN: Final[Colour] = (0, 132, 88)  # traffic green, RAL 6024, likewise
@@ -28,30 +28,30 @@ GREEN: Final[Colour] = (0, 132, 88)  # traffic green, RAL 6024, likewise
 
 @dataclass(frozen=True)
 class Sketch:
-    """A picture being drawn, with the place, turn and scale at which the next shapes land on it.
+    """An image to draw on, with an affine coordinate system for the shapes.
 
     Attributes:
-        draw: Pillow's pen on the picture.
-        x_axis: where one unit along x leads, in pixels of the picture.
-        y_axis: where one unit along y leads, in pixels of the picture.
-        origin: where (0, 0) lies, in pixels of the picture.
+        canvas: Pillow's drawing interface of the image.
+        x_axis: vector of one unit along x, in pixels of the image.
+        y_axis: vector of one unit along y, in pixels of the image.
+        origin: position of (0, 0), in pixels of the image.
     """
 
-    draw: ImageDraw.ImageDraw
+    canvas: ImageDraw.ImageDraw
     x_axis: Point
     y_axis: Point
     origin: Point
 
     @classmethod
     def on(cls, image: Image.Image) -> Sketch:
-        """Return a sketch whose square from (0, 0) to (100, 100) covers the square `image`."""
+        """Return a sketch in which (0, 0) to (100, 100) covers `image`, which must be square."""
         unit = image.width / 100
         return cls(ImageDraw.Draw(image), (unit, 0.0), (0.0, unit), (0.0, 0.0))
 
     def placed(
         self, x: float, y: float, *, scale: float = 1.0, turn_degrees: float = 0.0, mirrored: bool = False
     ) -> Sketch:
-        """Return the same picture with (0, 0) moved to (x, y) and the axes scaled, turned, mirrored."""
+        """Return a sketch of the same image with the origin at (x, y) and the axes scaled, turned and mirrored."""
         cosine = math.cos(math.radians(turn_degrees)) * scale
         sine = math.sin(math.radians(turn_degrees)) * scale
         side = -1.0 if mirrored else 1.0
@@ -62,39 +62,39 @@ class Sketch:
             return end[0] - start[0], end[1] - start[1]
 
         return Sketch(
-            self.draw,
+            self.canvas,
             direction((side * cosine, side * sine)),
             direction((-sine, cosine)),
             self._pixel((x, y)),
         )
 
     def mirrored(self) -> Sketch:
-        """Return the same picture with left and right exchanged."""
+        """Return a sketch of the same image with left and right swapped."""
         return self.placed(100.0, 0.0, mirrored=True)
 
     def polygon(self, points: Iterable[Point], colour: Colour) -> None:
-        """Fill the outline through `points`."""
-        self.draw.polygon([self._pixel(point) for point in points], fill=colour)
+        """Fill the polygon with these corners."""
+        self.canvas.polygon([self._pixel(point) for point in points], fill=colour)
 
     def disc(self, centre: Point, radius: float, colour: Colour) -> None:
         """Fill a circle."""
         self.polygon(arc(centre, radius, 0, 360), colour)
 
     def ring(self, centre: Point, radius: float, width: float, colour: Colour) -> None:
-        """Draw a circle's line; `radius` reaches to its middle."""
+        """Draw the outline of a circle; `radius` is measured to the middle of the line."""
         self.stroke(arc(centre, radius, 0, 360), width, colour)
 
     def stroke(self, points: Sequence[Point], width: float, colour: Colour, *, round_ends: bool = False) -> None:
-        """Draw a line of constant width through `points`, with mitred corners.
+        """Draw a line of constant width with mitred corners.
 
         Args:
-            points: at least two; a line that ends where it begins is closed without a seam.
-            width: in the units of the coordinates.
-            colour: of the line.
-            round_ends: end in half circles instead of flat cuts.
+            points: two or more points on the line; a line that ends where it starts is closed without a seam.
+            width: width of the line.
+            colour: colour of the line.
+            round_ends: whether to draw round ends instead of flat ones.
         """
         left, right = _sides(points, width / 2)
-        # Piece by piece and not as one outline, which would cross itself in a tight bend and leave a hole.
+        # Fill each segment by itself: in tight bends, a single outline would intersect itself and leave a hole.
         for index in range(len(points) - 1):
             piece = (left[index], left[index + 1], right[index + 1], right[index])
             self.polygon(piece, colour)
@@ -111,7 +111,7 @@ class Sketch:
 
 
 def _sides(points: Sequence[Point], half_width: float) -> tuple[list[Point], list[Point]]:
-    """Return the left and right edge of a line, one point each for every point of the line."""
+    """Return the left and right edges of a line, with one point on each edge per point of the line."""
     closed = math.dist(points[0], points[-1]) < 1e-6
     normals: list[Point] = []
     for start, end in pairwise(points):
@@ -122,7 +122,7 @@ def _sides(points: Sequence[Point], half_width: float) -> tuple[list[Point], lis
     for index, (x, y) in enumerate(points):
         before = normals[index - 1] if index or closed else normals[0]
         after = normals[index % len(normals)] if index < len(normals) or closed else normals[-1]
-        # Half the sum of two unit normals, divided by its squared length, is the mitre.
+        # The mitre vector is the mean of both unit normals divided by its squared length.
         sum_x, sum_y = (before[0] + after[0]) / 2, (before[1] + after[1]) / 2
         reach = half_width / max(sum_x**2 + sum_y**2, 0.1)
         left.append((x + sum_x * reach, y + sum_y * reach))
@@ -131,9 +131,9 @@ def _sides(points: Sequence[Point], half_width: float) -> tuple[list[Point], lis
 
 
 def arc(centre: Point, radius: float | Point, start_degrees: float, end_degrees: float) -> list[Point]:
-    """Return points on an arc of a circle, or of an ellipse whose radii along x and y are given.
+    """Return points on an arc of a circle, or of an ellipse if `radius` is (radius along x, radius along y).
 
-    Angles count clockwise from the right, as y runs down: 90 is below the centre and 270 above it.
+    Angles are measured clockwise from the x axis: 90 is below the centre and 270 above it.
     """
     radius_x, radius_y = radius if isinstance(radius, tuple) else (radius, radius)
     steps = max(2, math.ceil(abs(end_degrees - start_degrees) / 5))
@@ -142,7 +142,7 @@ def arc(centre: Point, radius: float | Point, start_degrees: float, end_degrees:
 
 
 def curve(points: Sequence[Point], *, closed: bool = False, steps: int = 8) -> list[Point]:
-    """Return points on a smooth (Catmull-Rom) line through `points`."""
+    """Return points on a Catmull-Rom spline through `points`."""
     count = len(points)
 
     def knot(index: int) -> Point:
@@ -171,7 +171,7 @@ def curve(points: Sequence[Point], *, closed: bool = False, steps: int = 8) -> l
 
 
 def rounded(corners: Sequence[Point], radius: float) -> list[Point]:
-    """Return the outline of a convex or concave polygon whose corners are rounded off with `radius`."""
+    """Return the outline of a convex or concave polygon with rounded corners."""
     outline: list[Point] = []
     count = len(corners)
     for index, corner in enumerate(corners):
@@ -198,7 +198,7 @@ def rounded(corners: Sequence[Point], radius: float) -> list[Point]:
 
 
 def rectangle(left: float, top: float, right: float, bottom: float) -> list[Point]:
-    """Return the corners of an upright rectangle."""
+    """Return the corners of an axis-aligned rectangle."""
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
 
 
@@ -208,7 +208,11 @@ GLYPH_HEIGHT: Final = 7.0  # in stroke widths, as in DIN 1451
 
 
 def _glyph_lines(glyph: str, width: float) -> list[list[Point]]:
-    """Return the centre lines of a glyph in the box from (0, 0) to (`width`, 7), in stroke widths."""
+    """Return the centre lines of a glyph in a box from (0, 0) to (`width`, 7), in stroke widths.
+
+    Raises:
+        ValueError: the glyph is not available.
+    """
     left, right, top, bottom = 0.5, width - 0.5, 0.5, GLYPH_HEIGHT - 0.5
     middle = width / 2
     radius = (right - left) / 2
@@ -308,19 +312,22 @@ def _glyph_lines(glyph: str, width: float) -> list[list[Point]]:
             stem = middle - 0.3
             return [[(stem, 0.5), (stem, 5.6), *arc((stem + 0.9, 5.6), 0.9, 180, 90)], [(0.0, 2.6), (width, 2.6)]]
         case _:
-            raise ValueError(f"no glyph is drawn for {glyph!r}")
+            raise ValueError(f"there is no glyph for {glyph!r}")
 
 
 def lettering(sketch: Sketch, text: str, height: float, colour: Colour, *, widths: Sequence[float], gap: float) -> None:
-    """Write `text` centred on the sign.
+    """Write text in the centre of the sign.
 
     Args:
-        sketch: the picture.
-        text: what `_glyph_lines` knows.
-        height: of the letters, in percent of the sign's side.
-        colour: of the letters.
-        widths: of each letter, in stroke widths (a seventh of the height).
-        gap: between two letters, in stroke widths.
+        sketch: the sign.
+        text: glyphs of `_glyph_lines`.
+        height: height of the letters.
+        colour: colour of the letters.
+        widths: width of each letter, in stroke widths (a seventh of the height).
+        gap: gap between letters, in stroke widths.
+
+    Raises:
+        ValueError: a glyph is not available.
     """
     stroke = height / GLYPH_HEIGHT
     x = 50 - (sum(widths) + gap * (len(text) - 1)) * stroke / 2
@@ -332,7 +339,7 @@ def lettering(sketch: Sketch, text: str, height: float, colour: Colour, *, width
 
 
 def speed(sketch: Sketch, digits: str, colour: Colour = BLACK) -> None:
-    """Write a speed limit; three digits are set in the narrow cut."""
+    """Write the number of a speed limit; three digits use the condensed style."""
     if len(digits) <= 2:
         widths = [2.4 if digit == "1" else 4.45 for digit in digits]
         lettering(sketch, digits, 41, colour, widths=widths, gap=0.95)
@@ -345,7 +352,7 @@ def speed(sketch: Sketch, digits: str, colour: Colour = BLACK) -> None:
 
 
 def car_from_behind(sketch: Sketch, colour: Colour, window: Colour | None = WHITE) -> None:
-    """Draw a car seen from behind, 27 wide and 22 high, its middle at (0, 0)."""
+    """Draw a car seen from behind, 27 wide and 22 high, centred at (0, 0)."""
     sketch.polygon(rounded([(-11.4, -3), (-8.6, -11.2), (8.6, -11.2), (11.4, -3)], 2.0), colour)
     if window is not None:
         sketch.polygon(rounded([(-9.3, -3.4), (-7.3, -9.4), (7.3, -9.4), (9.3, -3.4)], 1.0), window)
@@ -355,7 +362,7 @@ def car_from_behind(sketch: Sketch, colour: Colour, window: Colour | None = WHIT
 
 
 def truck_from_behind(sketch: Sketch, colour: Colour) -> None:
-    """Draw a truck seen from behind, 27 wide and 35 high, its middle at (0, 0)."""
+    """Draw a truck seen from behind, 27 wide and 35 high, centred at (0, 0)."""
     sketch.polygon(rounded(rectangle(-13.5, -17.5, 13.5, 9.2), 0.8), colour)
     sketch.polygon(rectangle(-11.8, 10.4, 11.8, 13), colour)
     for side in (-1, 1):
@@ -363,7 +370,7 @@ def truck_from_behind(sketch: Sketch, colour: Colour) -> None:
 
 
 def truck_from_the_side(sketch: Sketch) -> None:
-    """Draw a truck that drives to the left, on the whole sign."""
+    """Draw a truck facing left."""
     sketch.polygon(rounded(rectangle(39.3, 35.5, 79, 55), 0.8), BLACK)
     sketch.polygon(rounded([(21, 61.5), (21, 53.5), (23.8, 44), (26, 42.2), (37, 42.2), (37, 61.5)], 1.0), BLACK)
     sketch.polygon(rounded([(23.6, 52.4), (25.8, 45.4), (33.6, 45.4), (33.6, 52.4)], 0.8), WHITE)
@@ -374,7 +381,7 @@ def truck_from_the_side(sketch: Sketch) -> None:
 
 
 def skidding_car(sketch: Sketch) -> None:
-    """Draw a tilted car above the marks of its two tyres."""
+    """Draw a tilted car above two skid marks."""
     car_from_behind(sketch.placed(51, 56.5, scale=0.86, turn_degrees=13), BLACK)
     left = [(31.5, 73), (34, 69.8), (40, 69), (44.5, 70.6), (44.8, 73.2), (41, 75.2), (34.5, 78.8)]
     right = [(52.5, 70), (51.6, 73), (54.5, 75), (60, 74.4), (65, 75), (70, 78.6)]
@@ -383,7 +390,7 @@ def skidding_car(sketch: Sketch) -> None:
 
 
 def bicycle(sketch: Sketch, colour: Colour = BLACK) -> None:
-    """Draw a bicycle that drives to the left."""
+    """Draw a bicycle facing left."""
     front, rear, pedals = (36.2, 70.3), (64.6, 70.3), (52.6, 70.3)
     head, seat = (41.3, 56.6), (56.8, 56.6)
     for wheel in (front, rear):
@@ -402,7 +409,7 @@ def bicycle(sketch: Sketch, colour: Colour = BLACK) -> None:
 
 
 def motorcycle(sketch: Sketch) -> None:
-    """Draw a motorcycle with its rider, who drives to the left, on the whole sign."""
+    """Draw a motorcycle with a rider, facing left."""
     for x in (30.5, 69.0):
         sketch.ring((x, 62.5), 7.6, 3.6, BLACK)
     sketch.stroke([(30.5, 62.5), (39.0, 45.5)], 2.8, BLACK, round_ends=True)
@@ -419,7 +426,7 @@ def motorcycle(sketch: Sketch) -> None:
 
 
 def bus_from_the_side(sketch: Sketch) -> None:
-    """Draw a bus that drives to the left, on the whole sign."""
+    """Draw a bus facing left."""
     sketch.polygon(rounded([(20.5, 61.5), (20.5, 50.0), (22.4, 38.0), (79.5, 38.0), (79.5, 61.5)], 2.2), BLACK)
     sketch.polygon(rounded([(22.8, 49.6), (24.4, 41.2), (29.4, 41.2), (29.4, 49.6)], 0.6), WHITE)
     for left in (32.0, 43.6, 55.2, 66.8):
@@ -430,7 +437,7 @@ def bus_from_the_side(sketch: Sketch) -> None:
 
 
 def train_from_the_front(sketch: Sketch) -> None:
-    """Draw a train on its rails."""
+    """Draw a train on rails."""
     for side in (-1, 1):
         sketch.stroke([(50 + side * 6.5, 70.0), (50 + side * 13.5, 80.4)], 2.4, BLACK)
     sketch.stroke([(39.6, 76.4), (60.4, 76.4)], 2.0, BLACK)
@@ -446,7 +453,7 @@ def train_from_the_front(sketch: Sketch) -> None:
 
 
 def pedestrian(sketch: Sketch, colour: Colour = BLACK) -> None:
-    """Draw an adult who walks to the left."""
+    """Draw an adult walking left."""
     sketch.disc((48.4, 39.6), 3.5, colour)
     sketch.polygon(rounded([(47.2, 45.0), (55.4, 45.0), (54.8, 60.6), (47.6, 60.6)], 1.4), colour)
     sketch.stroke([(48.6, 46.9), (43.4, 54.4), (40.3, 60.2)], 3.4, colour, round_ends=True)
@@ -457,7 +464,7 @@ def pedestrian(sketch: Sketch, colour: Colour = BLACK) -> None:
 
 
 def children(sketch: Sketch) -> None:
-    """Draw a bigger and a smaller child who run to the left, hand in hand."""
+    """Draw a taller and a smaller child running left, hand in hand."""
     bigger = sketch.placed(55, 60)
     bigger.disc((-1.6, -16.6), 3.4, BLACK)
     bigger.polygon(rounded([(-2.6, -11.6), (4.4, -11.4), (4.8, 2.4), (-1.2, 2.4)], 1.2), BLACK)
@@ -475,7 +482,7 @@ def children(sketch: Sketch) -> None:
 
 
 def worker(sketch: Sketch) -> None:
-    """Draw a worker with a shovel in front of a heap."""
+    """Draw a worker shovelling a heap."""
     sketch.disc((50.2, 43.4), 3.3, BLACK)
     sketch.polygon(rounded([(38.0, 46.8), (46.8, 46.4), (49.6, 49.8), (45.6, 62.0), (39.0, 62.0)], 1.6), BLACK)
     sketch.stroke([(40.4, 48.6), (36.6, 50.6), (34.4, 57.0)], 3.0, BLACK, round_ends=True)
@@ -487,7 +494,7 @@ def worker(sketch: Sketch) -> None:
 
 
 def deer(sketch: Sketch) -> None:
-    """Draw a deer that leaps to the left."""
+    """Draw a deer leaping left."""
     body = (
         (38.6, 48.0), (42.4, 45.8), (46.0, 45.2), (48.4, 46.4), (47.6, 49.6), (48.4, 54.0), (50.8, 57.2),
         (56.0, 58.8), (62.0, 60.2), (66.4, 62.2), (68.6, 62.0), (67.6, 64.4), (66.8, 66.6), (67.6, 69.8),
@@ -504,7 +511,7 @@ def deer(sketch: Sketch) -> None:
 
 
 def cow(sketch: Sketch) -> None:
-    """Draw a cow that walks to the left."""
+    """Draw a cow walking left."""
     body = (
         (36.6, 55.4), (46.0, 56.2), (56.0, 55.6), (63.0, 55.4), (66.2, 58.0), (66.6, 64.0), (64.8, 68.6), (58.0, 68.2),
         (50.0, 69.6), (42.0, 69.0), (38.0, 66.4), (35.4, 62.0), (32.6, 63.6), (29.2, 67.6), (26.4, 67.6), (25.8, 65.2),
@@ -528,27 +535,27 @@ def cow(sketch: Sketch) -> None:
 
 
 def exclamation_mark(sketch: Sketch) -> None:
-    """Draw the exclamation mark of the general warning."""
+    """Draw the exclamation mark of the general warning sign."""
     sketch.polygon(rounded([(45.0, 33.0), (55.0, 33.0), (52.4, 66.0), (47.6, 66.0)], 2.2), BLACK)
     sketch.disc((50, 74.4), 4.6, BLACK)
 
 
 def bend(sketch: Sketch) -> None:
-    """Draw a road that bends to the left."""
+    """Draw a bend to the left."""
     sketch.stroke([(59.5, 80.0), *arc((47.0, 66.5), 12.5, 0, -90), (42.0, 54.0)], 9.4, BLACK)
     sketch.polygon([(54.7, 80.5), (59.5, 75.0), (64.3, 80.5)], WHITE)
     sketch.polygon([(32.4, 54.0), (43.4, 45.8), (43.4, 62.2)], BLACK)
 
 
 def double_bend(sketch: Sketch) -> None:
-    """Draw a road that bends to the left and then back to the right."""
+    """Draw a double bend, first to the left."""
     sketch.stroke([(60.0, 78.5), (60.0, 60.2), (42.4, 65.2), (42.4, 46.0)], 8.0, BLACK)
     sketch.polygon([(55.8, 79.0), (60.0, 74.2), (64.2, 79.0)], WHITE)
     sketch.polygon([(42.4, 38.6), (46.9, 47.0), (37.9, 47.0)], BLACK)
 
 
 def crossing_with_right_of_way(sketch: Sketch) -> None:
-    """Draw a thick road that crosses a thin one."""
+    """Draw a wide road crossing a narrow one."""
     half = (
         (50.0, 36.6), (59.6, 48.6), (55.8, 48.6), (55.8, 56.4), (66.4, 56.4), (66.4, 62.0), (55.8, 62.0),
         (56.6, 79.4), (50.0, 73.6),
@@ -567,20 +574,20 @@ def bumps(sketch: Sketch) -> None:
 
 
 def narrowing(sketch: Sketch) -> None:
-    """Draw a road that becomes narrower on its right."""
+    """Draw a road narrowing on the right."""
     sketch.stroke([(42.6, 80.0), (42.6, 43.0)], 4.8, BLACK)
     sketch.stroke([(60.6, 80.0), (60.6, 68.0), (53.4, 57.0), (53.4, 43.0)], 4.8, BLACK)
 
 
 def narrowing_on_both_sides(sketch: Sketch) -> None:
-    """Draw a road that becomes narrower on both sides."""
+    """Draw a road narrowing on both sides."""
     for side in (-1, 1):
         line = ((13.4, 80.0), (13.4, 68.0), (4.4, 57.0), (4.4, 42.0))
         sketch.stroke([(50 + side * x, y) for x, y in line], 4.8, BLACK)
 
 
 def two_way_traffic(sketch: Sketch) -> None:
-    """Draw an arrow that points down beside one that points up."""
+    """Draw an arrow pointing down next to one pointing up."""
     down = sketch.placed(42.4, 61.5, turn_degrees=180)
     for arrow in (down, sketch.placed(57.6, 61.5)):
         arrow.stroke([(0, 18), (0, -8)], 4.6, BLACK)
@@ -588,14 +595,14 @@ def two_way_traffic(sketch: Sketch) -> None:
 
 
 def steep_hill(sketch: Sketch) -> None:
-    """Draw a road that falls to the right, and how steeply."""
+    """Draw a road descending to the right, with its gradient."""
     sketch.polygon([(25.4, 79.6), (31.4, 69.2), (73.6, 79.6)], BLACK)
     text = sketch.placed(53.5, 64.0, turn_degrees=13.8).placed(-50, -50)
     lettering(text, "10%", 14, BLACK, widths=(2.3, 3.9, 6.0), gap=0.8)
 
 
 def falling_rocks(sketch: Sketch) -> None:
-    """Draw a cliff on the right from which rocks fall."""
+    """Draw rocks falling from a cliff on the right."""
     cliff = (
         (73.6, 79.6), (52.6, 79.6), (55.4, 74.0), (53.6, 69.0), (56.6, 64.4), (54.2, 57.6), (56.6, 52.4), (55.0, 47.6),
     )  # fmt: skip
@@ -610,7 +617,7 @@ def falling_rocks(sketch: Sketch) -> None:
 
 
 def wind_sock(sketch: Sketch) -> None:
-    """Draw a striped wind sock that streams to the left."""
+    """Draw a striped wind sock blowing left."""
     sketch.stroke([(63.6, 79.8), (63.6, 53.4)], 2.4, BLACK)
     sock = ((62.4, 54.6, 6.6), (55.2, 56.4, 5.8), (48.0, 58.4, 5.0), (40.8, 60.4, 4.2), (33.6, 62.4, 3.4))
     for index, ((x, y, half), (next_x, next_y, next_half)) in enumerate(pairwise(sock)):
@@ -620,19 +627,19 @@ def wind_sock(sketch: Sketch) -> None:
 
 
 def queue(sketch: Sketch) -> None:
-    """Draw three cars, one behind the other."""
+    """Draw a queue of three cars."""
     for x, y, scale in ((50, 43.0, 0.46), (50, 54.8, 0.62), (50, 70.8, 0.84)):
         car_from_behind(sketch.placed(x, y, scale=scale), BLACK)
 
 
 def traffic_light(sketch: Sketch) -> None:
-    """Draw the three lights of a signal."""
+    """Draw the three lights of a traffic light."""
     for y, colour in ((43.2, RED), (57.8, YELLOW), (72.4, GREEN)):
         sketch.disc((50, y), 6.5, colour)
 
 
 def snowflake(sketch: Sketch) -> None:
-    """Draw a crystal of snow."""
+    """Draw a snowflake."""
     for turn in range(0, 360, 60):
         arm = sketch.placed(50, 63.6, turn_degrees=turn)
         arm.stroke([(0, 0), (0, -15.2)], 2.7, BLACK)
@@ -644,38 +651,38 @@ def snowflake(sketch: Sketch) -> None:
 
 
 def _open_head(sketch: Sketch, tip: Point, turn_degrees: float, length: float, half_width: float, bar: float) -> None:
-    """Draw an arrow head of two bars; at a turn of 0 it points right."""
+    """Draw an arrow head made of two bars; at a turn of 0 it points right."""
     outline = ((0.0, 0.0), (-length, half_width), (-length - bar, half_width), (-bar, 0.0))
     other_half = [(x, -y) for x, y in outline[2:0:-1]]
     sketch.placed(*tip, turn_degrees=turn_degrees).polygon([*outline, *other_half], WHITE)
 
 
 def _full_head(sketch: Sketch, tip: Point, turn_degrees: float, length: float, half_width: float) -> None:
-    """Draw a filled arrow head with a slightly hollow back; at a turn of 0 it points right."""
+    """Draw a filled arrow head with a notched back; at a turn of 0 it points right."""
     outline = [(0.0, 0.0), (-length, half_width), (-length + 2.5, 0.0), (-length, -half_width)]
     sketch.placed(*tip, turn_degrees=turn_degrees).polygon(outline, WHITE)
 
 
 def arrow_ahead(sketch: Sketch) -> None:
-    """Draw an arrow that points up."""
+    """Draw an arrow pointing up."""
     sketch.stroke([(50, 87), (50, 22)], 11.5, WHITE)
     _open_head(sketch, (50, 12), -90, 28, 23, 15.5)
 
 
 def arrow_turning_left(sketch: Sketch) -> None:
-    """Draw an arrow that comes from below and bends to the left."""
+    """Draw an arrow that starts at the bottom and bends left."""
     sketch.stroke([(64, 84), *arc((43.5, 58), 20.5, 0, -90), (26, 37.5)], 11.5, WHITE)
     _open_head(sketch, (15.5, 37.5), 180, 23, 20, 14.5)
 
 
 def arrow_down_left(sketch: Sketch) -> None:
-    """Draw an arrow that points down to the left."""
+    """Draw an arrow pointing down and left."""
     sketch.stroke([(76, 24), (32, 68)], 12.5, WHITE)
     _open_head(sketch, (23.2, 76.8), 135, 27, 27, 16)
 
 
 def arrows_ahead_and_left(sketch: Sketch) -> None:
-    """Draw an arrow that points up and a branch of it that bends to the left."""
+    """Draw an arrow pointing up with a branch that bends left."""
     sketch.stroke([(62, 89), (62, 34)], 11.5, WHITE)
     _full_head(sketch, (62, 9), -90, 30, 16)
     sketch.stroke(curve([(62, 87), (58, 75), (51.5, 67.5), (44, 63.6), (34, 62.2)]), 11, WHITE)
@@ -683,23 +690,23 @@ def arrows_ahead_and_left(sketch: Sketch) -> None:
 
 
 def arrows_in_a_circle(sketch: Sketch) -> None:
-    """Draw three arrows that chase one another counter-clockwise."""
+    """Draw three arrows in a circle, counter-clockwise."""
     radius = 31.0
     for head in (166, 46, -74):
         sketch.stroke(arc((50, 50), radius, head + 96, head + 32), 9.5, WHITE)
         angle = math.radians(head)
         tip = (50 + radius * math.cos(angle), 50 + radius * math.sin(angle))
-        # The head is straight and the way bends, so it is turned a little inwards to lie on the circle.
+        # Turn the straight head slightly inwards, so that it lies on the circle.
         _full_head(sketch, tip, head - 90 + 17, 20, 10.5)
 
 
 def arrow_left(sketch: Sketch) -> None:
-    """Draw a level arrow that points to the left."""
+    """Draw an arrow pointing left."""
     arrow_ahead(sketch.placed(0, 100, turn_degrees=-90))
 
 
-def oncoming_first(sketch: Sketch) -> None:
-    """Draw a large black arrow that points down beside a smaller red one that points up."""
+def oncoming_traffic_first(sketch: Sketch) -> None:
+    """Draw a large black arrow pointing down next to a smaller red one pointing up."""
     sketch.stroke([(39, 24), (39, 58)], 8.6, BLACK)
     sketch.polygon([(39, 77), (51, 55), (27, 55)], BLACK)
     sketch.stroke([(63, 70), (63, 46)], 5.6, RED)

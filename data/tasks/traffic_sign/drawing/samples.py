@@ -1,4 +1,4 @@
-"""Draw the pictures of the page (icon, samples, signs): `python -m data.tasks.traffic_sign.drawing.samples ui`."""
+"""Draw the page's pictures (icon, samples, signs): `python -m data.tasks.traffic_sign.drawing.samples ui`."""
 
 import sys
 from pathlib import Path
@@ -9,8 +9,8 @@ from data.tasks.traffic_sign.drawing.render import SIGN_COUNT, draw_example, dra
 
 SIDE = 160
 ICON_SIDE, ICON_CLASS = 64, 14
-SIGN_SIDE = 240  # shown at half of that or less, so it is sharp on dense screens too
-# name: (class index, seed); the seeds are those whose pictures can be read at a glance
+SIGN_SIDE = 240  # pixels; shown at half that size or less, so that it is sharp on high-density screens
+# name: (class index, seed); the seeds give pictures that are easy to recognise
 SAMPLES = {
     "speed_limit_30": (1, 4),
     "stop": (14, 2),
@@ -24,10 +24,12 @@ SAMPLES = {
 
 
 def write_samples(folder: Path) -> None:
-    """Draw all pictures of the page into a folder, as PNG, and the signs as WebP, which is half as long.
+    """Write the page's pictures to a folder.
 
-    The icon goes to `icon.png`; what browsers may ask for below `static`: each of `SAMPLES`, as a camera may see it, to
-    `samples`, and each class, frontal on a transparent ground, to its index in two digits in `signs`.
+    Args:
+        folder: folder for `icon.png`; `static/samples/<name>.png`, `SAMPLES` as in photos; and
+            `static/signs/<class index in two digits>.webp`, all classes, seen from the front on a transparent
+            background. WebP takes half the space of PNG.
     """
     draw_sign(ICON_CLASS, ICON_SIDE).save(folder / "icon.png", optimize=True)
     samples, signs = folder / "static" / "samples", folder / "static" / "signs"

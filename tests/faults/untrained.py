@@ -1,0 +1,31 @@
+"""Write an artifact with an untrained network: `python -m tests.faults.untrained FOLDER WIDTH …`.
+
+It answers nothing useful, but takes as long as its widths make it. Runs in a process of its own because of TensorFlow.
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from data.task import load_task
+from model.artifact import read_artifact, write_artifact
+from model.training.export import to_litert
+from model.training.inference_graph import serving_network
+from model.training.network import build_network
+from tests.conftest import SHIPPED
+
+
+def main(folder: Path, widths: tuple[int, ...]) -> None:
+    task = load_task("traffic_sign")
+    settings = dataclasses.replace(task.preset("quick"), widths=widths)
+    class_index = np.arange(len(task.labels))
+    pixels = np.random.default_rng(0).integers(0, 256, (len(class_index), *task.input_size, 3), np.uint8)
+    network = build_network(task.input_size, len(class_index), settings)
+    card = dataclasses.replace(read_artifact(SHIPPED)[0], version="-".join(map(str, widths)))
+    write_artifact(folder, card, to_litert(serving_network(network, pixels, class_index)), network.save)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), tuple(map(int, sys.argv[2:])))
