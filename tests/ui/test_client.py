@@ -124,7 +124,7 @@ def test_16_bit_picture_is_recognised(client: Client) -> None:
         (b"hello", "unreadable_image", "not a picture in a known format"),
         (b"", "nothing_sent", "0 bytes"),
         (bytes(21 * 1024**2), "too_large", "20,971,520 bytes"),
-        ("http://127.0.0.1/sign.png", "not_implemented", "does not fetch"),
+        ("http://127.0.0.1/sign.png", "not_implemented", "URL"),
     ],
     ids=["not a picture", "empty", "large", "URL"],
 )

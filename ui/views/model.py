@@ -270,7 +270,7 @@ def _show_mistakes(metrics: Metrics, known: Sequence[Label]) -> None:
         "true": st.column_config.TextColumn(text("model.true")),
         "predicted_sign": st.column_config.ImageColumn("", width="small"),
         "predicted": st.column_config.TextColumn(text("model.predicted")),
-        "probability": st.column_config.NumberColumn(text("model.said"), format="percent"),
+        "probability": st.column_config.NumberColumn(text("batch.column_probability"), format="percent"),
         "group": st.column_config.TextColumn(text("model.track")),
     }
     st.dataframe(table, column_config=columns, hide_index=True, row_height=44, alt=text("model.mistakes"))
