@@ -163,7 +163,7 @@ def main(arguments: list[str]) -> int:
         "networks", nargs="*", default=NETWORKS, help=f"NAME[:SIZE][=WEIGHTS] (default: {' '.join(NETWORKS)})"
     )
     parser.add_argument("--data", type=Path, help="folder or archive of the data set (default: the one in data/store)")
-    parser.add_argument("--task", default=DEFAULT_TASK, help="a folder in data/tasks (default: %(default)s)")
+    parser.add_argument("--task", default=DEFAULT_TASK, help="name of a folder in data/tasks (default: %(default)s)")
     parser.add_argument(
         "--preset", default="cpu", help="preset of the task file for all other settings (default: %(default)s)"
     )
