@@ -100,7 +100,7 @@ def wait_for(url: str, process: "subprocess.Popen[str]", status: int = 200) -> N
         try:
             if requests.get(url, timeout=5).status_code == status:
                 return
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             time.sleep(0.05)
     pytest.fail(f"{url} did not respond with {status} within {START_TIMEOUT_S:g} s")
 
