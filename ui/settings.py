@@ -17,11 +17,14 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    service_url: HttpUrl = Field(HttpUrl("http://localhost:9696"), description="URL of the prediction service")
-    public_url: HttpUrl | None = Field(
-        None, description="URL of the service for other programs, shown in examples; default `UI_SERVICE_URL`"
+    service_url: HttpUrl = Field(
+        HttpUrl("http://localhost:9696"), description="URL at which the page reaches the prediction service"
     )
-    api_key: str = Field("", repr=False, description="API key, if the service needs one")
+    public_url: HttpUrl | None = Field(
+        None,
+        description="URL at which other programs reach the service, shown in the code examples (default: `UI_SERVICE_URL`)",
+    )
+    api_key: str = Field("", repr=False, description="API key that the page sends, if the service requires one")
     timeout_s: float = Field(10.0, gt=0, description="seconds to wait for an answer from the service")
 
 
