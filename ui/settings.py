@@ -22,7 +22,7 @@ class Settings(BaseModel):
     )
     public_url: HttpUrl | None = Field(
         None,
-        description="URL at which other programs reach the service, shown in the code examples (default: `UI_SERVICE_URL`)",
+        description="URL at which other programs reach the service, shown in the examples (default: `UI_SERVICE_URL`)",
     )
     api_key: str = Field("", repr=False, description="API key that the page sends, if the service requires one")
     timeout_s: float = Field(10.0, gt=0, description="seconds to wait for an answer from the service")
