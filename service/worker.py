@@ -18,7 +18,7 @@ from service.headers import dressed, name_request
 from service.problems import MEDIA_TYPE, Problem
 
 GUNICORN: Final = "27.0.1"  # the versions in which the parts below were read
-PYTHON: Final = "3.11"
+PYTHON: Final = ("3.11", "3.12")
 MAX_CONNECTIONS: Final = 1000  # per worker; each takes a file descriptor and some kilobytes
 UNREAD_S: Final = 30.0  # how long a client may leave an answer unread that does not fit into the system's buffers
 BUSY_SHARE: Final = 32  # connections that a busy worker accepts at a time

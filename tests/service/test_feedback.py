@@ -174,7 +174,7 @@ def test_feedback_needs_a_key_and_counts_towards_the_rate_limit(tmp_path: Path) 
     with start_service(store=tmp_path, api_keys="secret", rate_limit="2/hour") as url:
         assert_problem(post(url), 401, "unauthorised", "X-API-Key")
         assert [post(url, STOP, **{"X-API-Key": "secret"}).status_code for _ in range(3)] == [201, 201, 429]
-        samples = requests.get(f"{url}/metrics", timeout=5).text
+        samples = requests.get(f"{url}/metrics", timeout=60).text
     for status, count in ((201, 2), (401, 1), (429, 1)):
         series = f'sign_requests_total{{route="/predict_traffic_sign/feedback",status="{status}"}} {count}.0'
         assert series in samples

@@ -261,7 +261,7 @@ def test_service_does_not_fetch_from_private_addresses(port: int) -> None:
                 f"{service}/predict_traffic_sign",
                 data=json.dumps({"url": url}),
                 headers={"Content-Type": "application/json"},
-                timeout=10,
+                timeout=60,
             )
             assert answer.status_code == 400
             assert answer.json()["type"].endswith(":url_refused")

@@ -31,11 +31,11 @@ def test_every_worker_reports_the_sum_over_all_workers() -> None:
         for payload, times in ((STOP, 30), (b"no picture", 5)):
             for _ in range(times):  # a new connection each time, so that both workers get some
                 headers = {"Content-Type": "image/png"}
-                requests.post(f"{service}/predict_traffic_sign", data=payload, headers=headers, timeout=10)
+                requests.post(f"{service}/predict_traffic_sign", data=payload, headers=headers, timeout=60)
         files = [("image", ("stop.png", STOP))] * 3
-        requests.post(f"{service}/predict_traffic_sign/batch", files=files, timeout=10)
+        requests.post(f"{service}/predict_traffic_sign/batch", files=files, timeout=60)
         for _ in range(4):
-            samples = read(requests.get(f"{service}/metrics", timeout=10).text)
+            samples = read(requests.get(f"{service}/metrics", timeout=60).text)
             assert samples["sign_requests_total", "/predict_traffic_sign 200"] == 30
             assert samples["sign_requests_total", "/predict_traffic_sign 422"] == 5
             assert samples["sign_requests_total", "/predict_traffic_sign/batch 200"] == 1

@@ -253,10 +253,10 @@ def test_batches_beyond_the_limits_are_rejected(service: str) -> None:
     assert problems[:8] == [None] * 8
     assert "512,000,000 pixels" in problems[8]["detail"]
     url = f"{service}/predict_traffic_sign/batch"
-    text = requests.post(url, files=[("image", (None, b"a")), ("image", ("stop.png", STOP))], timeout=5)
+    text = requests.post(url, files=[("image", (None, b"a")), ("image", ("stop.png", STOP))], timeout=60)
     assert_problem(text, 400, "bad_request", "must be a file")
-    assert_problem(requests.post(url, data=STOP, timeout=5), 415, "unsupported_type", "one field `image` for each")
-    assert_problem(requests.post(url, files={"photo": STOP}, timeout=5), 400, "nothing_sent", "`image`")
+    assert_problem(requests.post(url, data=STOP, timeout=60), 415, "unsupported_type", "one field `image` for each")
+    assert_problem(requests.post(url, files={"photo": STOP}, timeout=60), 400, "nothing_sent", "`image`")
 
 
 def test_urls_are_not_fetched_by_default(service: str) -> None:
@@ -291,4 +291,4 @@ def test_service_survives_damaged_pictures(service: str) -> None:
         for position in rng.integers(0, len(damaged), 20):
             damaged[position] = rng.integers(0, 256)
         assert post(service, bytes(damaged), "application/octet-stream").status_code in {200, 422}
-    assert requests.get(f"{service}/healthz", timeout=5).json() == {"status": "alive"}
+    assert requests.get(f"{service}/healthz", timeout=60).json() == {"status": "alive"}

@@ -15,8 +15,8 @@ ADVICE = (
 
 def test_private_parts_were_read_in_the_installed_versions() -> None:
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    installed = {"gunicorn": version("gunicorn"), "Python": python}
-    assert installed == {"gunicorn": GUNICORN, "Python": PYTHON}, ADVICE
+    assert version("gunicorn") == GUNICORN, ADVICE
+    assert python in PYTHON, ADVICE
 
 
 @pytest.mark.parametrize("part", PRIVATE, ids=lambda part: part.name)
