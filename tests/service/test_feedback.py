@@ -207,7 +207,7 @@ def test_as_many_pictures_are_kept_as_may_be(tmp_path: Path) -> None:
             file.truncate(MAX_KEPT_BYTES - len(STOP))
         other = encoded(drawing(seed=3))
         assert_problem(
-            post(url, other), 507, "storage_full", f"At most {MAX_PICTURES:,} pictures or {MAX_KEPT_BYTES:,}"
+            post(url, other), 507, "storage_full", f"The limit of {MAX_PICTURES:,} pictures or {MAX_KEPT_BYTES:,}"
         )
         assert post(url, STOP, "class_index=none").status_code == 201  # takes no more room
         assert not stored.exists()
