@@ -214,6 +214,6 @@ def test_as_many_pictures_are_kept_as_may_be(tmp_path: Path) -> None:
         filler.unlink()
         for number in range(MAX_PICTURES - 1):
             (filler.parent / f"{number}.png").touch()
-        assert_problem(post(url, other), 507, "storage_full", f"there are {MAX_PICTURES:,}")
+        assert_problem(post(url, other), 507, "storage_full", f"reached: {MAX_PICTURES:,} pictures")
         (filler.parent / "0.png").unlink()
         assert post(url, other).status_code == 201
