@@ -207,13 +207,13 @@ def test_storage_quota_is_enforced(tmp_path: Path) -> None:
             file.truncate(MAX_KEPT_BYTES - len(STOP))
         other = encoded(drawing(seed=3))
         assert_problem(
-            post(url, other), 507, "storage_full", f"At most {MAX_PICTURES:,} pictures or {MAX_KEPT_BYTES:,}"
+            post(url, other), 507, "storage_full", f"The limit of {MAX_PICTURES:,} pictures or {MAX_KEPT_BYTES:,}"
         )
         assert post(url, STOP, "class_index=none").status_code == 201  # takes no more room
         assert not stored.exists()
         filler.unlink()
         for number in range(MAX_PICTURES - 1):
             (filler.parent / f"{number}.png").touch()
-        assert_problem(post(url, other), 507, "storage_full", f"there are {MAX_PICTURES:,}")
+        assert_problem(post(url, other), 507, "storage_full", f"reached: {MAX_PICTURES:,} pictures")
         (filler.parent / "0.png").unlink()
         assert post(url, other).status_code == 201
