@@ -44,8 +44,8 @@ BODY_S: Final = 30.0  # to receive a whole body
 MAX_OTHER_BYTES: Final = 64 * 1024  # of a body on routes that need none
 MAX_DISCARDED: Final = 256 * 1024**2  # bodies that are too large are read up to here, so that the client sees the error
 # Larger pictures are decoded in threads of their own, so that they do not delay small ones.
-SMALL_PIXELS: Final = 100_000
-SMALL_BYTES: Final = 64 * 1024
+INLINE_PIXELS: Final = 100_000
+INLINE_BYTES: Final = 64 * 1024
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -346,10 +346,10 @@ def _open_small(payload: bytes) -> Picture | None:
     Raises:
         Problem: it is empty or cannot be read.
     """
-    if len(payload) > SMALL_BYTES:
+    if len(payload) > INLINE_BYTES:
         return None
     picture = open_picture(payload)
-    return picture if picture.height * picture.width <= SMALL_PIXELS else None
+    return picture if picture.height * picture.width <= INLINE_PIXELS else None
 
 
 def _options(request: Request, classifier: Classifier) -> Options:

@@ -23,7 +23,7 @@ class Served:
 
 
 class Catalogue(Mapping[str, Served]):
-    """Maps the name of a task to the objects that serve it. There is one task for now.
+    """Maps the name of a task to the objects that serve it. There is one task.
 
     Args:
         served: at least one task; the first is the default.

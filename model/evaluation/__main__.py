@@ -13,10 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from data.errors import DataError
+from data.images import Pixels
 from data.prepare import prepare
 from data.source import STORE, open_labelled
 from data.task import load_task
@@ -30,8 +28,6 @@ from model.evaluation.evaluate import (
     make_outlier_sets,
     select_held_out,
 )
-
-Pixels = npt.NDArray[np.uint8]
 
 
 def _print(figures: dict[str, Any]) -> None:
