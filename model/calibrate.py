@@ -57,7 +57,7 @@ UNCALIBRATED = Calibration(temperature=1.0, energy=-np.inf, similarity=-np.inf, 
 
 
 def choose_temperature(logits: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]) -> float:
-    """Return the temperature of maximum likelihood, from a grid with steps of about 1 %.
+    """Return the temperature of maximum likelihood, from a grid with steps of about 1%.
 
     Args:
         logits: shape (n, classes), of held-out examples. Include mildly corrupted ones: clean examples alone have

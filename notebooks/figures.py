@@ -28,7 +28,7 @@ NETWORK_MARKERS = "osD^vPX*"
 SHEET_COLUMNS = 15
 LISTED = 25  # maximum rows in a table of tracks or confusions
 BAND = (5, 95)  # percentiles
-BAND_LABEL = "the middle 90 %"
+BAND_LABEL = "the middle 90%"
 LUMA_LABEL = "mean luma in the sign's box, 0 to 255"
 
 _THOUSANDS = StrMethodFormatter("{x:,.0f}")
@@ -54,7 +54,7 @@ def draw_sizes(sizes: npt.NDArray[np.int64], task: Task) -> Figure:
     axes.axvline(inside, color=ORANGE, linewidth=2)
     share = np.mean(longer <= inside)
     axes.annotate(
-        f" {inside} px, the classifier's input:\n {share * 100:.0f} % of the pictures are not longer",
+        f" {inside} px, the classifier's input:\n {share * 100:.0f}% of the pictures are not longer",
         (inside, 0.95),
         xycoords=("data", "axes fraction"),
         va="top",
@@ -135,7 +135,7 @@ def draw_brightness(brightness: npt.NDArray[np.float32]) -> Figure:
 def draw_brightness_of_classes(
     brightness: npt.NDArray[np.float32], class_index: npt.NDArray[np.int64], task: Task
 ) -> Figure:
-    """Draw median and middle 90 % of the brightness of each class, brightest on top; both arrays have shape (n,)."""
+    """Draw median and middle 90% of the brightness of each class, brightest on top; both arrays have shape (n,)."""
     levels = [np.percentile(brightness[class_index == label.index], (BAND[0], 50, BAND[1])) for label in task.labels]
     low, middle, high = np.array(levels).T
     order = np.argsort(middle, kind="stable")

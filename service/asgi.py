@@ -1,7 +1,7 @@
 """The service as gunicorn's event loop runs it.
 
 Every valid HTTP request goes through the same steps (`Service._serve`): it gets an ID, access is checked, the whole
-body is received within limits of size and time, it takes one of a limited number of places, it is answered and counted.
+body is received within limits of size and time, it takes one of a limited number of slots, it is answered and counted.
 Raw pictures, and pictures that a request names by URL, are answered here, in about two thirds of the CPU time that
 Flask needs. The Flask application answers everything else in threads, which receive whole requests and return whole
 answers, so that no slow client can occupy a thread.
@@ -91,7 +91,7 @@ class Request(NamedTuple):
 
     @property
     def is_guarded(self) -> bool:
-        """Whether it needs a key and a place."""
+        """Whether it needs a key and a slot."""
         return self.path.startswith(GUARDED)
 
     @property
@@ -186,7 +186,7 @@ class Service:
             if not request.is_guarded:
                 return await self._ask_flask(self._threads_for(request.path), request, body)
             picture = await self._find_picture(request, body, held)
-            with self._gate.place():
+            with self._gate.slot():
                 if picture is None:
                     return await self._ask_flask(self._predictions, request, body)
                 return await self._predict(request, picture)
@@ -299,7 +299,7 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._decoders, readiness.warm_classifier)
 
     def _threads_for(self, path: str) -> ThreadPoolExecutor:
-        """Return the threads for a route that takes no place."""
+        """Return the threads for a route that takes no slot."""
         return self._inventories if path == DATA or path.startswith(f"{DATA}/") else self._others
 
     async def _ask_flask(self, threads: ThreadPoolExecutor, request: Request, body: bytes) -> Reply:

@@ -17,7 +17,7 @@ from model.evaluation.plots import plot_reliability, plot_selective_error, wilso
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 SYMBOL_SIDE = 64  # px, of the drawn class symbols; shown at half this size or less
-PER_CENT = "\N{NO-BREAK SPACE}%"
+PER_CENT = "%"
 LISTED = 12  # largest number of confusions in the table
 SCORES = ("probability", "energy", "similarity")
 VERDICTS = {
@@ -67,7 +67,7 @@ def _percent(value: float, digits: int = 2) -> str:
 
 
 def _share(value: float) -> str:
-    """Format a share; only exactly 0 and 1 become 0 % and 100 %, whatever the rounding."""
+    """Format a share; only exactly 0 and 1 become 0% and 100%, whatever the rounding."""
     if value in {0, 1}:
         return _percent(value, 0)
     return _percent(min(max(value, 0.001), 0.999), 1)

@@ -71,7 +71,7 @@ def mutated(seed: int) -> Iterator[bytes]:
         yield bytes(picture)
 
 
-def test_damaged_pictures(full: bool, ledger: Ledger) -> None:
+def test_damaged_pictures_kill_no_worker(full: bool, ledger: Ledger) -> None:
     count = 10_000 if full else 700
     tally = Tally()
     with start_process(workers=1) as (url, process), requests.Session() as session:
@@ -105,7 +105,7 @@ def bombs() -> dict[str, tuple[str, bytes]]:
     }
 
 
-def test_bombs(ledger: Ledger) -> None:
+def test_decompression_bombs_are_rejected(ledger: Ledger) -> None:
     tally = Tally()
     with start_process(workers=1) as (url, process):
         [worker] = children(process)
@@ -321,7 +321,7 @@ def test_first_come_is_first_served(slow_artifact: Path) -> None:
     assert order == list(range(len(connections)))
 
 
-def test_clock_jumps(ledger: Ledger, tmp_path: Path) -> None:
+def test_clock_jumps_lose_no_request(ledger: Ledger, tmp_path: Path) -> None:
     """The time of day jumps, as when a clock is set; monotonic time goes on."""
     (tmp_path / "sitecustomize.py").write_text(JUMPING_CLOCK)
     offset = tmp_path / "offset"
