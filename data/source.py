@@ -146,7 +146,7 @@ def find_source(task: Task, store: Path = STORE) -> Source:
     raise SourceError(
         f"no data set for {task.title} was found in {store}. Ways to get one:\n"
         + "\n".join(ways)
-        + "\nIf a classifier already exists, add --retrain; the result replaces it"
+        + "\nTo train although there is a classifier, add --retrain; the result replaces it"
     )
 
 

@@ -143,6 +143,8 @@ class Readiness:
             return self._problem(_describe(progress), progress=progress.to_json())
         if progress is None:
             return self._problem("There is no classifier, and none is being trained.")
+        if progress.stage == "done":  # its result is in another folder, or was removed
+            return self._problem("There is no classifier where SERVICE_ARTIFACT says, and none is being trained.")
         if progress.stage == "failed":
             return self._problem(f"The training failed: {self._public(progress.message or '')}")
         return self._problem("The training was interrupted; it resumes when the service is restarted.")
