@@ -1,7 +1,7 @@
 """The service as gunicorn's event loop runs it.
 
 Every valid HTTP request goes through the same steps (`Service._serve`): it gets an ID, access is checked, the whole
-body is received within limits of size and time, it takes one of a limited number of places, it is answered and counted.
+body is received within limits of size and time, it takes one of a limited number of slots, it is answered and counted.
 Raw pictures, and pictures that a request names by URL, are answered here, in about two thirds of the CPU time that
 Flask needs. The Flask application answers everything else in threads, which receive whole requests and return whole
 answers, so that no slow client can occupy a thread.
@@ -31,7 +31,7 @@ from service.catalogue import Served
 from service.components import components
 from service.fetch import Fetcher
 from service.gate import MAX_FETCHES, Gate, Held
-from service.headers import KEY, REQUEST_ID, Fields, dressed, name_request, preflight, shared
+from service.headers import KEY, REQUEST_ID, Fields, cors_headers, name_request, preflight, with_default_headers
 from service.inference import InferenceQueue, WarmClassifier
 from service.logs import log_request
 from service.payloads import BATCH_TOO_LARGE, JSON, MAX_BATCH_BYTES, MAX_BODY_BYTES, RAW_TYPES, url_in
@@ -91,7 +91,7 @@ class Request(NamedTuple):
 
     @property
     def is_guarded(self) -> bool:
-        """Whether it needs a key and a place."""
+        """Whether it needs a key and a slot."""
         return self.path.startswith(GUARDED)
 
     @property
@@ -186,7 +186,7 @@ class Service:
             if not request.is_guarded:
                 return await self._ask_flask(self._threads_for(request.path), request, body)
             picture = await self._find_picture(request, body, held)
-            with self._gate.place():
+            with self._gate.slot():
                 if picture is None:
                     return await self._ask_flask(self._predictions, request, body)
                 return await self._predict(request, picture)
@@ -299,7 +299,7 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._decoders, readiness.warm_classifier)
 
     def _threads_for(self, path: str) -> ThreadPoolExecutor:
-        """Return the threads for a route that takes no place."""
+        """Return the threads for a route that takes no slot."""
         return self._inventories if path == DATA or path.startswith(f"{DATA}/") else self._others
 
     async def _ask_flask(self, threads: ThreadPoolExecutor, request: Request, body: bytes) -> Reply:
@@ -314,8 +314,10 @@ class Service:
     async def _send(self, request: Request, reply: Reply, send: Send) -> None:
         fields = [*reply.fields, (b"content-length", str(len(reply.body)).encode())]
         if self._origins:
-            fields += shared(request.header(b"origin"), self._origins)
-        await send({"type": "http.response.start", "status": reply.status, "headers": dressed(fields, request.id)})
+            fields += cors_headers(request.header(b"origin"), self._origins)
+        await send(
+            {"type": "http.response.start", "status": reply.status, "headers": with_default_headers(fields, request.id)}
+        )
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else reply.body})
 
 

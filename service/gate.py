@@ -18,29 +18,29 @@ class Gate:
     """Lets a limited number of requests wait and rejects the others at once, so that latency stays limited.
 
     Used by one thread only, that of the event loop. A request waits from the time when its picture has been received or
-    fetched until its answer is ready to send, so clients and hosts that send or read slowly take no place.
+    fetched until its answer is ready to send, so clients and hosts that send or read slowly take no slot.
 
     Args:
-        places: number of requests that may wait.
+        slots: number of requests that may wait.
         metrics: counts the waiting and the rejected requests.
 
     Attributes:
         waiting: number of requests that are waiting.
     """
 
-    def __init__(self, places: int, metrics: Metrics) -> None:
-        self._places, self._metrics = places, metrics
+    def __init__(self, slots: int, metrics: Metrics) -> None:
+        self._slots, self._metrics = slots, metrics
         self.waiting = self._held = self._fetches = 0
 
     @contextmanager
-    def place(self) -> Iterator[None]:
-        """Take a place for the duration of the block.
+    def slot(self) -> Iterator[None]:
+        """Take a slot for the duration of the block.
 
         Raises:
-            Problem: all places are taken.
+            Problem: all slots are taken.
         """
-        if self.waiting >= self._places:
-            raise self._refusal(f"{self.waiting} requests are waiting already")
+        if self.waiting >= self._slots:
+            raise self._rejection(f"{self.waiting} requests are waiting already")
         self.waiting += 1
         self._metrics.set_waiting(self.waiting)
         try:
@@ -57,7 +57,7 @@ class Gate:
             Problem: `MAX_FETCHES` are in progress.
         """
         if self._fetches >= MAX_FETCHES:
-            raise self._refusal(f"{self._fetches} pictures are being fetched already")
+            raise self._rejection(f"{self._fetches} pictures are being fetched already")
         self._fetches += 1
         try:
             yield
@@ -77,14 +77,14 @@ class Gate:
             Problem: there are too many.
         """
         if total > SMALL_BYTES and self._held + count > MAX_HELD_BYTES:
-            raise self._refusal("other requests use up its memory")
+            raise self._rejection("other requests use up its memory")
         self._held += count
 
     def release(self, count: int) -> None:
         """Stop counting bytes as held."""
         self._held -= count
 
-    def _refusal(self, reason: str) -> Problem:
+    def _rejection(self, reason: str) -> Problem:
         self._metrics.count_rejected()
         return Problem("too_busy", f"Try again soon: {reason}.", headers={"Retry-After": str(RETRY_AFTER_S)})
 

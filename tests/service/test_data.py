@@ -96,7 +96,7 @@ def test_unknown_class_is_not_found(shown: str, class_index: str) -> None:
     assert_problem(requests.get(f"{shown}/data/{class_index}", timeout=30), 404, "not_found", "")
 
 
-def test_missing_data_set_is_a_problem_that_names_three_ways_to_get_one(service: str) -> None:
+def test_missing_data_set_is_a_problem_that_lists_the_ways_to_get_one(service: str) -> None:
     for path in ("/data", "/data/14"):
         response = requests.get(service + path, timeout=30)
         assert_problem(response, 404, "no_data", "Ways to get one")
