@@ -50,7 +50,7 @@ def read_answer(shape: type[A], content: bytes) -> A:
 
 
 class Greeting(Answer):
-    """What every version of the service says when it is ready; the oldest ones do not name their contract."""
+    """Members of `/readyz` in every contract version; the oldest versions lack `contract`."""
 
     status: Literal["ready"]
     version: str
@@ -80,7 +80,7 @@ class Fact(Answer):
 
 
 class Label(Answer):
-    """One class as people know it, in English and, with `_de`, in German.
+    """Name, description and facts of one class, in English and, with `_de`, in German.
 
     `confused_with` lists class indices, the most similar first. `facts` maps the keys of the declared facts to texts;
     a key with `_de` appended has the German text.
