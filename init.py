@@ -165,7 +165,7 @@ def _summary(card: Card) -> str:
     return (
         f"{card.title}, version {card.version}, trained on {card.trained_on}: {subject}"
         f"{held_out['accuracy']:.2%} accuracy on held-out examples ({held_out['errors']} errors of "
-        f"{held_out['examples']:,}; 95 % interval {low:.2%} to {high:.2%})"
+        f"{held_out['examples']:,}; 95% interval {low:.2%} to {high:.2%})"
     )
 
 

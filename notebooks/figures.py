@@ -27,7 +27,7 @@ NETWORK_MARKERS = "osD^vPX*"
 SHEET_COLUMNS = 15
 LISTED = 25  # maximum rows in a table of tracks or confusions
 BAND = (5, 95)  # percentiles
-BAND_LABEL = "the middle 90 %"
+BAND_LABEL = "the middle 90%"
 LUMA_LABEL = "mean luma in the sign's box, 0 to 255"
 
 _THOUSANDS = StrMethodFormatter("{x:,.0f}")
@@ -55,7 +55,7 @@ def draw_sizes(sizes: npt.NDArray[np.int64], task: Task) -> Figure:
     axes.axvline(inside, color=ORANGE, linewidth=2)
     share = np.mean(longer <= inside)
     axes.annotate(
-        f" {inside} px, the classifier's input:\n {share * 100:.0f} % of the pictures are not longer",
+        f" {inside} px, the classifier's input:\n {share * 100:.0f}% of the pictures are not longer",
         (inside, 0.95),
         xycoords=("data", "axes fraction"),
         va="top",
@@ -136,7 +136,7 @@ def draw_brightness(brightness: npt.NDArray[np.float32]) -> Figure:
 def draw_brightness_of_classes(
     brightness: npt.NDArray[np.float32], class_index: npt.NDArray[np.int64], task: Task
 ) -> Figure:
-    """Draw median and middle 90 % of the brightness of each class, brightest on top; both arrays have shape (n,)."""
+    """Draw median and middle 90% of the brightness of each class, brightest on top; both arrays have shape (n,)."""
     levels = [np.percentile(brightness[class_index == label.index], (BAND[0], 50, BAND[1])) for label in task.labels]
     low, middle, high = np.array(levels).T
     order = np.argsort(middle, kind="stable")
@@ -209,7 +209,7 @@ def draw_cost(networks: Sequence[Entry]) -> Figure:
         axes.grid(color="0.9")
         axes.set_axisbelow(True)
     left.set_ylabel("accuracy on held-out examples")
-    left.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    left.yaxis.set_major_formatter(PercentFormatter(1))
     _network_legend(figure, networks)
     return figure
 
@@ -298,7 +298,7 @@ def draw_corruptions(accuracies: Mapping[str, npt.NDArray[np.float64]], networks
             axes.plot(severity, line, color=style["color"], marker=style["marker"], linewidth=1.5, markersize=4)
         axes.set_title(name, loc="left", fontsize=10)
         axes.set_xticks(severity)
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="0.9")
     for axes in grid[-1]:

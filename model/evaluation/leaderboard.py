@@ -53,7 +53,7 @@ class Entry:
 
     @property
     def accuracy_range(self) -> tuple[float, float]:
-        """Mean ± standard deviation over seeds; for a single seed, the 95 % interval over groups."""
+        """Mean ± standard deviation over seeds; for a single seed, the 95% interval over groups."""
         if len(self.cards) == 1:
             low, high = self.cards[0].metrics["held_out"]["accuracy_interval_95"]
             return low, high

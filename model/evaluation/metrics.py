@@ -1,4 +1,4 @@
-"""Metrics: accuracy with an interval over groups, confusions, calibration, selective error and refusal.
+"""Metrics: accuracy with an interval over groups, confusions, calibration, selective error and rejection.
 
 Unless stated otherwise, arrays have shape (n,) with n at least 1.
 """
@@ -16,7 +16,7 @@ Floats = npt.NDArray[np.floating]
 Flags = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
 
-RESAMPLES = 2000  # of the bootstrap; 50 of them lie beyond each end of a 95 % interval
+RESAMPLES = 2000  # of the bootstrap; 50 of them lie beyond each end of a 95% interval
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Accuracy:
         groups: number of groups.
         errors: number of wrong predictions.
         accuracy: share of correct predictions, in [0, 1].
-        interval: ends of the 95 % bootstrap interval of `accuracy`. Whole groups are resampled, because pictures of
+        interval: ends of the 95% bootstrap interval of `accuracy`. Whole groups are resampled, because pictures of
             one object tend to be right or wrong together; resampling pictures would give too narrow an interval.
             Without errors both ends are 1; then the share of groups with errors is likely below 3 / groups.
         per_class: class index, number of examples and number of errors of each class.

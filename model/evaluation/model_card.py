@@ -27,7 +27,7 @@ def render_model_card(card: Card) -> str:
         undefined=StrictUndefined,
         keep_trailing_newline=True,
     )
-    environment.filters["percent"] = lambda value, digits=2: f"{100 * value:.{digits}f} %"
+    environment.filters["percent"] = lambda value, digits=2: f"{100 * value:.{digits}f}%"
     environment.filters["number"] = lambda value: f"{value:,}"
     held_out = card.metrics["held_out"]
     worst = sorted((row for row in held_out["per_class"] if row["errors"]), key=lambda row: -row["errors"])

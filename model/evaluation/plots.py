@@ -58,7 +58,7 @@ def plot_selective_error(errors: dict[str, float], examples: int) -> str:
 
 
 def plot_reliability(bins: list[dict[str, float]]) -> str:
-    """Plot accuracy over probability with 95 % Wilson intervals, on logarithmic scales that stretch towards 1.
+    """Plot accuracy over probability with 95% Wilson intervals, on logarithmic scales that stretch towards 1.
 
     Args:
         bins: the bins of `model.evaluation.metrics.calibration_bins`.
@@ -70,7 +70,7 @@ def plot_reliability(bins: list[dict[str, float]]) -> str:
 
 
 def wilson_interval(share: Floats, examples: Floats) -> tuple[Floats, Floats]:
-    """Return the lower and upper ends of 95 % confidence intervals for binomial proportions (Wilson 1927).
+    """Return the lower and upper ends of 95% confidence intervals for binomial proportions (Wilson 1927).
 
     Args:
         share: share of successes in [0, 1], shape (n,).
@@ -91,9 +91,9 @@ def _selective_error(axes: Axes, errors: dict[str, float], examples: int) -> Non
     scale = values.max() or 1.0
     for place, value, count in zip(places, values, counts, strict=True):
         wrong = round(value * count)
-        text = f"{100 * value:.2f} %  ({wrong:,} of {count:,})" if wrong else f"none of {count:,}"
+        text = f"{100 * value:.2f}%  ({wrong:,} of {count:,})" if wrong else f"none of {count:,}"
         axes.text(float(value) + 0.02 * scale, float(place), text, va="center", color=INK if wrong else QUIET)
-    names = ["all" if coverage == "100.0%" else f"{float(coverage.rstrip('%')):g} %" for coverage in errors]
+    names = ["all" if coverage == "100.0%" else f"{float(coverage.rstrip('%')):g}%" for coverage in errors]
     axes.set_yticks(places, names)
     axes.set_ylabel("most confident predictions kept")
     axes.set_xlim(0, 1.75 * scale)  # leave room for the text next to the longest bar
@@ -112,7 +112,7 @@ def _reliability(axes: Axes, bins: list[dict[str, float]]) -> None:
     perfect = accuracy == 1
     shown = _stretch(accuracy)
     lowest = float(min(predicted.min(), lower.min()))
-    # 100 % is infinitely far up on this scale, so bins without errors get a separate line above all others.
+    # 100% is infinitely far up on this scale, so bins without errors get a separate line above all others.
     highest = float(max([predicted.max(), *shown[~perfect], *upper[~perfect]])) + 0.45
     shown, upper = np.where(perfect, highest, shown), np.where(perfect, highest, upper)
     axes.plot([lowest, highest - 0.25], [lowest, highest - 0.25], color=QUIET, linewidth=1, dashes=(4, 3))
@@ -121,10 +121,10 @@ def _reliability(axes: Axes, bins: list[dict[str, float]]) -> None:
     axes.scatter(predicted[~perfect], shown[~perfect], s=34, color=GOOD, zorder=3)
     axes.scatter(predicted[perfect], shown[perfect], s=34, facecolor=PAPER, edgecolor=GOOD, linewidth=1.6, zorder=3)
     ticks = list(map(float, range(int(lowest), int(highest) + 1)))
-    labels = [f"{100 * (1 - 10**-place):.{max(0, int(place) - 2)}f} %" for place in ticks]
+    labels = [f"{100 * (1 - 10**-place):.{max(0, int(place) - 2)}f}%" for place in ticks]
     if lowest < 1:
-        ticks, labels = [*ticks, math.log10(2)], [*labels, "50 %"]
-    # The labels 0 % and 50 % would overlap on this axis.
+        ticks, labels = [*ticks, math.log10(2)], [*labels, "50%"]
+    # The labels 0% and 50% would overlap on this axis.
     axes.set_xticks([place for place in ticks if place], labels[0 if ticks[0] else 1 :])
     kept = [place for place in range(len(ticks)) if ticks[place] < highest - 0.3]
     axes.set_yticks([*(ticks[place] for place in kept), highest], [*(labels[place] for place in kept), "all correct"])
@@ -135,7 +135,7 @@ def _reliability(axes: Axes, bins: list[dict[str, float]]) -> None:
 
 
 def _stretch(share: Floats) -> Floats:
-    """Map 0, 90 %, 99 %, 99.9 % … to 0, 1, 2, 3 …."""
+    """Map 0, 90%, 99%, 99.9% … to 0, 1, 2, 3 …."""
     return np.asarray(-np.log10(np.maximum(1 - share, _SMALLEST_GAP)))
 
 
