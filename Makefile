@@ -65,7 +65,7 @@ format: install ## Format the code
 train: $(VENV)/train.installed ## Train a classifier on DATA=path (default: the data set in data/store)
 	$(BIN)/python init.py --retrain $(if $(DATA),--data $(DATA))
 
-train-quick: $(VENV)/train.installed ## Train on drawn signs in seconds, into data/store/quick
+train-quick: $(VENV)/train.installed ## Train on drawn signs in half a minute, into data/store/quick
 	$(BIN)/python init.py --retrain --data drawn --preset quick --artifact data/store/quick
 
 model-card: $(VENV)/train.installed ## Generate docs/model_card.md

@@ -277,7 +277,7 @@ def test_archive_in_the_store_is_found(kaggle: Path, tmp_path: Path, task: Task)
     assert find_source(task, tmp_path).origin == task.data.name
 
 
-def test_error_for_an_empty_store_lists_three_ways_to_get_data(tmp_path: Path, task: Task) -> None:
+def test_error_for_an_empty_store_lists_the_ways_to_get_data(tmp_path: Path, task: Task) -> None:
     with pytest.raises(SourceError, match=r"--download[\s\S]*--data PATH[\s\S]*--data drawn"):
         find_source(task, tmp_path)
 
