@@ -146,7 +146,7 @@ def _command(options: argparse.Namespace) -> str:
     if options.preset:
         words += ["--preset", options.preset]
     if options.all_of:
-        words += ["--all-of", "REFERENCE"]
+        words += ["--all-of", "MEASURED"]
     if options.seed is not None:
         words += ["--seed", str(options.seed)]
     if options.teacher:

@@ -85,6 +85,8 @@ def _write_pictures(folder: Path, data: Path | None, classifier: Classifier) -> 
     An untrained classifier may take them for something else, but it takes all of them for the same.
     """
     candidates = _photographs(data, classifier) if data else _drawings(classifier)
+    if not candidates:
+        sys.exit(f"error: {data} has no stop signs of a suitable size")
     classes = [prediction.class_index for prediction in classifier.predict(candidates)]
     [(class_index, _)] = Counter(classes).most_common(1)
     known = [payload for payload, each in zip(candidates, classes, strict=True) if each == class_index]

@@ -20,6 +20,8 @@ def download(task: Task, store: Path, *, progress: bool = True) -> list[Path]:
     Raises:
         SourceError: a download failed, or a checksum does not match.
     """
+    if not task.data.archives:
+        raise SourceError(f"the task {task.name} has nothing to download; use --data PATH")
     import pooch  # imported here because serving must not depend on it
     import requests
 

@@ -14,8 +14,7 @@ import numpy.typing as npt
 
 from data.errors import ImageError, SourceError
 from data.example import Example
-from data.extension import Indices
-from data.images import Pixels, decode
+from data.images import Indices, Pixels, decode
 from data.prepare import ShowProgress
 from data.source import Source
 from data.task import Task

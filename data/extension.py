@@ -10,13 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from data.images import Pixels
-
-Boxes = npt.NDArray[np.float32]  # shape (n, 4): left, top, right, bottom as fractions of the picture
-Indices = npt.NDArray[np.int64]
+from data.images import Boxes, Indices, Pixels
 
 
 @dataclass(frozen=True)

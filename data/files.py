@@ -42,7 +42,7 @@ class Folder:
         return (self.location / name).read_bytes()
 
 
-class Archive:
+class ZipArchive:
     """Files in a ZIP archive."""
 
     def __init__(self, location: Path) -> None:
@@ -86,7 +86,7 @@ def open_files(location: Path) -> Files:
     if not location.exists():
         raise SourceError(f"{location}: there is no such folder or archive")
     try:
-        return Folder(location) if location.is_dir() else Archive(location)
+        return Folder(location) if location.is_dir() else ZipArchive(location)
     except (OSError, zipfile.BadZipFile) as error:
         raise SourceError(f"{location}: cannot be opened: {error}") from error
 

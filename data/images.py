@@ -60,6 +60,8 @@ _large_picture_lock = threading.Lock()
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are exclusive
 Pixels = npt.NDArray[np.uint8]  # in [0, 255]; the last axis is red, green, blue and sometimes alpha
+Boxes = npt.NDArray[np.float32]  # (n, 4): left, top, right, bottom as fractions of the picture
+Indices = npt.NDArray[np.int64]
 
 
 class Picture:

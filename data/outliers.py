@@ -10,8 +10,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from data.extension import Indices
-from data.images import Pixels
+from data.images import Indices, Pixels
 from data.task import Task
 
 

@@ -13,8 +13,7 @@ import numpy.typing as npt
 
 from data.errors import BoxError, ImageError, SourceError
 from data.example import Example, full_box
-from data.extension import Boxes, Indices
-from data.images import DECODER_VERSION, Pixels, decode
+from data.images import DECODER_VERSION, Boxes, Indices, Pixels, decode
 from data.source import Source
 from data.task import Task
 

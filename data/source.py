@@ -6,7 +6,7 @@ A data set is a folder or an unopened ZIP archive. Evaluation also reads class f
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from data.class_folders import read_class_folders
 from data.errors import SourceError
@@ -35,7 +35,8 @@ class Source:
         origin: `DRAWN` for drawings, the name of the folder or archive for labelled class folders, otherwise the data
             set's name in the task file.
         examples: sorted by path.
-        grouped: whether groups are known; otherwise each picture is its own group.
+        grouped: whether groups identify pictures of a training set, so that held-out ones are recognised; in class
+            folders each picture is a group of its own either way.
     """
 
     files: Files
@@ -119,14 +120,15 @@ def open_feedback(location: Path, task: Task) -> Source:
 def find_source(task: Task, store: Path = STORE) -> Source:
     """Find the task's data set in the store. Drawings are never picked automatically.
 
-    Class folders are looked for only in `<store>/<task>` and `<store>/<task>.zip`, since nothing else identifies their
-    task.
+    Class folders are looked for only in `<store>/<task>`, `<store>/<task>.zip` and downloaded archives, since nothing
+    else identifies their task.
 
     Raises:
         SourceError: there is no data set; the message lists ways to get one.
     """
     if task.data.layout == "folders":
-        candidates = [path for path in (store / task.name, store / f"{task.name}.zip") if path.exists()]
+        names = [PurePosixPath(archive.url).name for archive in task.data.archives]
+        candidates = [store / name for name in (task.name, f"{task.name}.zip", *names) if (store / name).exists()]
     else:
         candidates = sorted(path for path in store.iterdir() if _may_contain_data(path)) if store.is_dir() else []
         if (store / "Train.csv").is_file():
@@ -144,7 +146,7 @@ def find_source(task: Task, store: Path = STORE) -> Source:
     raise SourceError(
         f"no data set for {task.title} was found in {store}. Ways to get one:\n"
         + "\n".join(ways)
-        + "\nIf a classifier already exists, add --retrain; the result replaces it"
+        + "\nTo train although there is a classifier, add --retrain; the result replaces it"
     )
 
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 from sklearn.model_selection import GroupShuffleSplit
 
 from data.errors import SplitError
-from data.extension import Indices
+from data.images import Indices
 from data.source import FEEDBACK
 
 

@@ -25,7 +25,7 @@ _RESERVED = {
 
 
 @dataclass(frozen=True)
-class Archive:
+class Download:
     """A file to download.
 
     Attributes:
@@ -60,7 +60,7 @@ class DataSet:
     examples: int
     margin: float
     excluded_groups: frozenset[str]
-    archives: tuple[Archive, ...]
+    archives: tuple[Download, ...]
 
     @property
     def default_box(self) -> tuple[float, float, float, float]:
@@ -135,7 +135,10 @@ def load_task(name: str) -> Task:
     """
     if name not in list_tasks():
         raise TaskError(f"there is no task {name!r}; known: {', '.join(list_tasks())}")
-    return read_task(TASKS / name / TASK_FILE)
+    task = read_task(TASKS / name / TASK_FILE)
+    if task.name != name:
+        raise TaskError(f"{TASKS / name / TASK_FILE}: name must be that of its folder, {name!r}, not {task.name!r}")
+    return task
 
 
 def read_task(path: Path) -> Task:
@@ -159,7 +162,7 @@ def read_task(path: Path) -> Task:
 
 def _create_task(table: dict[str, Any]) -> Task:
     data = table.pop("data")
-    archives = tuple(Archive(**archive) for archive in data.pop("archives", ()))
+    archives = tuple(Download(**archive) for archive in data.pop("archives", ()))
     excluded = frozenset(data.pop("excluded_groups", ()))
     facts = tuple(Fact(**fact) for fact in table.pop("facts", ()))
     labels = tuple(Label.from_table(label) for label in table.pop("labels"))

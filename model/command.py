@@ -8,8 +8,12 @@ from data.errors import DataError
 from model.errors import ModelError
 
 
-def run(work: Callable[[], int]) -> int:
+def run(work: Callable[[], int], *, resumes: bool = True) -> int:
     """Run a command and report expected errors as one line on standard error.
+
+    Args:
+        work: the command; returns the exit status.
+        resumes: whether the same command resumes after an interrupt.
 
     Returns:
         The exit status: what `work` returns, 1 after an error, 130 after an interrupt.
@@ -23,7 +27,8 @@ def run(work: Callable[[], int]) -> int:
         print(f"error: package {error.name} is not installed; run `make install`", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped; run the same command again to resume after the last complete epoch", file=sys.stderr)
+        advice = "; run the same command again to resume after the last complete epoch" if resumes else ""
+        print(f"\nstopped{advice}", file=sys.stderr)
         return 130
 
 

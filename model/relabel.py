@@ -12,7 +12,7 @@ from model.command import run
 
 def main(arguments: list[str]) -> int:
     """Run the command; return its exit status."""
-    if len(arguments) != 1:
+    if len(arguments) != 1 or arguments[0].startswith("-"):
         print("usage: python -m model.relabel ARTIFACT", file=sys.stderr)
         return 2
 

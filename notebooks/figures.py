@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter, PercentFormatter, StrMethodFormatter
 
 from data.exploration import ClassCounts, Tracks
+from data.images import Pixels
 from data.task import Task
 from model.evaluation.leaderboard import Entry, SharedGroup
 
@@ -31,8 +32,6 @@ BAND_LABEL = "the middle 90%"
 LUMA_LABEL = "mean luma in the sign's box, 0 to 255"
 
 _THOUSANDS = StrMethodFormatter("{x:,.0f}")
-
-Pixels = npt.NDArray[np.uint8]
 
 
 def draw_class_balance(counts: ClassCounts, task: Task) -> Figure:

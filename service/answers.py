@@ -127,7 +127,8 @@ def thumbnail(pixels: npt.NDArray[np.uint8]) -> str:
 
 def as_sentence(text: str) -> str:
     """Return an error message as a sentence."""
-    return f"{text[0].upper()}{text[1:]}."
+    is_word = text.partition(" ")[0].isalpha()  # and not the name of a file
+    return f"{text[0].upper() if is_word else text[0]}{text[1:]}."
 
 
 def _readable(read: Callable[[], T]) -> T:

@@ -79,7 +79,7 @@ def _load(served: Served) -> None:
 @routes.post("/predict_traffic_sign")
 def predict_traffic_sign() -> Response:
     """Classify the picture in the request."""
-    served = _served()
+    served = _default_task()
     classifier = served.readiness.classifier()
     options, stages = Options.of(request.args, classifier.card), Stages()
     return _timed(_classify(served, classifier, open_picture(read_picture()), options, stages), stages)
@@ -88,7 +88,7 @@ def predict_traffic_sign() -> Response:
 @routes.post("/predict_traffic_sign/batch")
 def predict_batch() -> Response:
     """Classify every picture of a form; a picture that fails does not affect the others."""
-    served = _served()
+    served = _default_task()
     classifier = served.readiness.classifier()
     options = Options.of(request.args, classifier.card)
     if options.box is not None:
@@ -146,14 +146,14 @@ def labels() -> Response:
 @routes.get("/data")
 def data() -> Response:
     """Return figures of the data set; the problem `no_data` if there is none."""
-    return jsonify(_served().inventory.summary())
+    return jsonify(_default_task().inventory.summary())
 
 
 @routes.get("/data/<int:class_index>")
 def data_pictures(class_index: int) -> Response:
     """Return some pictures of a class of the data set."""
     count = read_count(request.args.get("count", str(DEFAULT_COUNT)))
-    return jsonify({"class_index": class_index, "pictures": _served().inventory.pictures(class_index, count)})
+    return jsonify({"class_index": class_index, "pictures": _default_task().inventory.pictures(class_index, count)})
 
 
 @routes.get("/healthz")
@@ -189,13 +189,13 @@ def openapi() -> Response:
     return jsonify(components().contract)
 
 
-def _served() -> Served:
+def _default_task() -> Served:
     """Return the task of the routes that do not name one."""
     return components().catalogue.default
 
 
 def _card() -> Card:
-    return _served().readiness.classifier().card
+    return _default_task().readiness.classifier().card
 
 
 def _classify_part(

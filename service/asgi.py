@@ -44,8 +44,8 @@ BODY_S: Final = 30.0  # to receive a whole body
 MAX_OTHER_BYTES: Final = 64 * 1024  # of a body on routes that need none
 MAX_DISCARDED: Final = 256 * 1024**2  # bodies that are too large are read up to here, so that the client sees the error
 # Larger pictures are decoded in threads of their own, so that they do not delay small ones.
-SMALL_PIXELS: Final = 100_000
-SMALL_BYTES: Final = 64 * 1024
+INLINE_PIXELS: Final = 100_000
+INLINE_BYTES: Final = 64 * 1024
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -130,7 +130,7 @@ class Service:
         settings = parts.settings
         self._app, self._fetcher = app, fetcher or (Fetcher() if settings.allow_urls else None)
         self._metrics, self._log_requests, self._origins = parts.metrics, settings.log_requests, settings.origins
-        self._served: Served = parts.catalogue.default
+        self._task: Served = parts.catalogue.default
         self._access = Access(settings.keys, settings.rate_limit, settings.rate_limit_storage)
         self._gate = Gate(settings.queue, parts.metrics)
         self._inference = InferenceQueue(settings.inference_pool)
@@ -284,7 +284,7 @@ class Service:
             return answer(classifier, decoded, options, stages)
 
         body, prediction = await self._inference.run(job, slow=warm.is_slow)
-        self._served.metrics.count_answer(prediction, stages)
+        self._task.metrics.count_answer(prediction, stages)
         return Reply(200, [_JSON, (_TIMING, stages.header().encode())], orjson.dumps(body))
 
     async def _warm_classifier(self) -> WarmClassifier:
@@ -293,7 +293,7 @@ class Service:
         Raises:
             Problem: there is none yet.
         """
-        readiness = self._served.readiness
+        readiness = self._task.readiness
         if warm := readiness.in_use():
             return warm
         return await asyncio.get_running_loop().run_in_executor(self._decoders, readiness.warm_classifier)
@@ -348,10 +348,10 @@ def _open_small(payload: bytes) -> Picture | None:
     Raises:
         Problem: it is empty or cannot be read.
     """
-    if len(payload) > SMALL_BYTES:
+    if len(payload) > INLINE_BYTES:
         return None
     picture = open_picture(payload)
-    return picture if picture.height * picture.width <= SMALL_PIXELS else None
+    return picture if picture.height * picture.width <= INLINE_PIXELS else None
 
 
 def _options(request: Request, classifier: Classifier) -> Options:

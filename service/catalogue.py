@@ -23,7 +23,7 @@ class Served:
 
 
 class Catalogue(Mapping[str, Served]):
-    """Maps the name of a task to the objects that serve it. There is one task for now.
+    """Maps the name of a task to the objects that serve it. There is one task.
 
     Args:
         served: at least one task; the first is the default.
@@ -42,7 +42,9 @@ class Catalogue(Mapping[str, Served]):
             contract: version of the HTTP contract.
             metrics: counts for all tasks.
         """
-        return cls(_served(settings, task, folder, contract, metrics) for task, folder in settings.artifacts.items())
+        return cls(
+            _create_served(settings, task, folder, contract, metrics) for task, folder in settings.artifacts.items()
+        )
 
     @property
     def default(self) -> Served:
@@ -59,7 +61,7 @@ class Catalogue(Mapping[str, Served]):
         return len(self._served)
 
 
-def _served(settings: Settings, task: str, artifact: Path, contract: str, metrics: Metrics) -> Served:
+def _create_served(settings: Settings, task: str, artifact: Path, contract: str, metrics: Metrics) -> Served:
     counts, training = metrics.of(task), training_folder(settings.store_folder, task)
     readiness = Readiness(artifact, training, contract, counts)
     return Served(task, artifact, readiness, Inventory(task, settings.data, settings.store_folder), counts)

@@ -9,7 +9,7 @@ from service.problems import Problem
 
 # Of all bodies that one worker is receiving or answering. Reading a form takes up to twice as much again.
 MAX_HELD_BYTES: Final = 256 * 1024**2
-SMALL_BYTES: Final = 256 * 1024
+ALWAYS_HELD_BYTES: Final = 256 * 1024
 MAX_FETCHES: Final = 16  # pictures that one worker fetches by URL at a time
 RETRY_AFTER_S: Final = 1
 
@@ -76,7 +76,7 @@ class Gate:
         Raises:
             Problem: there are too many.
         """
-        if total > SMALL_BYTES and self._held + count > MAX_HELD_BYTES:
+        if total > ALWAYS_HELD_BYTES and self._held + count > MAX_HELD_BYTES:
             raise self._rejection("other requests use up its memory")
         self._held += count
 

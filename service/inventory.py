@@ -1,5 +1,6 @@
 """Figures of the data set, from its tables, and some of its pictures."""
 
+import logging
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,13 +17,15 @@ from data.exploration import choose_one_per_track, count_classes, decode_example
 from data.source import DRAWN, Source, find_source, open_source
 from data.task import Task, load_task
 from service.answers import as_sentence, thumbnail
-from service.problems import Problem
+from service.problems import Problem, without_paths
 
 DEFAULT_COUNT: Final = 12
 MAX_COUNT: Final = 48
 SIDE: Final = 64  # of a thumbnail, in pixels
 MAX_BINS: Final = 30
 SWITCH_S: Final = 0.0005
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Inventory:
         try:
             pixels = decode_examples(known.last_frames, examples, SIDE)
         except SourceError as error:
-            raise _missing(error) from error
+            raise self._missing(error) from error
         return [
             {"track": example.group, "size": list(example.size), "thumbnail": thumbnail(shown)}
             for example, shown in zip(examples, pixels, strict=True)
@@ -85,9 +88,15 @@ class Inventory:
         try:
             source = open_source(self._location, task) if self._location else find_source(task, self._store)
         except SourceError as error:
-            raise _missing(error) from error
+            raise self._missing(error) from error
         frames = [example for label in task.labels for example in choose_one_per_track(source, label.index)]
         return _Known(_summarise(source, task), replace(source, examples=tuple(frames)))
+
+    def _missing(self, error: SourceError) -> Problem:
+        """Return the problem for clients; the log has the paths."""
+        _log.warning("no data set: %s", error)
+        folders = [self._store, *([self._location.parent] if self._location else [])]
+        return Problem("no_data", as_sentence(without_paths(str(error), *folders)))
 
 
 def read_count(text: str) -> int:
@@ -113,10 +122,6 @@ def _yielding_cpu() -> Iterator[None]:
         yield
     finally:
         sys.setswitchinterval(usual)
-
-
-def _missing(error: SourceError) -> Problem:
-    return Problem("no_data", as_sentence(str(error)))
 
 
 def _summarise(source: Source, task: Task) -> dict[str, Any]:

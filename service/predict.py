@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from data.errors import ImageError
+from data.task import DEFAULT_TASK
 from model.artifact import ARTIFACTS
 from model.classifier import Classifier
 from model.errors import ArtifactError
@@ -19,7 +20,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--top-k", type=int, default=5, help="number of alternatives (default: %(default)s)")
     parser.add_argument("--explain", action="store_true", help="add the heat map, with --json")
     parser.add_argument("--json", action="store_true", help="print one line of JSON per picture")
-    parser.add_argument("--artifact", type=Path, default=ARTIFACTS / "traffic_sign", help="folder of the classifier")
+    parser.add_argument("--artifact", type=Path, default=ARTIFACTS / DEFAULT_TASK, help="folder of the classifier")
     options = parser.parse_args(arguments)
     if options.explain and not options.json:
         parser.error("--explain requires --json")

@@ -3,6 +3,7 @@
 import json
 import logging
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, request
@@ -93,6 +94,14 @@ class Problem(Exception):
     def response(self) -> Response:
         """Return the Flask response."""
         return Response(self.encoded(), self.status, self.headers, content_type=MEDIA_TYPE)
+
+
+def without_paths(text: str, *folders: Path) -> str:
+    """Return a message for clients: paths below these folders become relative, and a folder is only its name."""
+    for folder in sorted(folders, key=lambda folder: -len(str(folder))):  # a folder before those that contain it
+        for spelling in {str(folder), str(folder.resolve())}:
+            text = text.replace(f"{spelling}/", "").replace(spelling, folder.name)
+    return text
 
 
 def register(app: Flask) -> None:

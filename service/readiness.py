@@ -12,11 +12,11 @@ from model.errors import ArtifactError
 from model.progress import TrainingState, is_training, read_state
 from service.inference import WarmClassifier
 from service.metrics import TaskMetrics, TaskState
-from service.problems import Problem
+from service.problems import Problem, without_paths
 
 RETRY_AFTER_S = 5
 LOOK_INTERVAL_S = 1.0
-STAGES = {
+TRAINING_STAGES = {
     "download": "downloading the data set",
     "prepare": "reading the pictures",
     "export": "converting the network",
@@ -68,7 +68,9 @@ class Readiness:
         try:
             return self.load()
         except ArtifactError as error:
-            self._fault, self._next_look = str(error), time.monotonic() + LOOK_INTERVAL_S
+            if not self._fault:
+                _log.error("the classifier cannot be used: %s", error)
+            self._fault, self._next_look = self._public(str(error)), time.monotonic() + LOOK_INTERVAL_S
             raise self._problem(self._fault) from error
 
     def in_use(self) -> WarmClassifier | None:
@@ -110,8 +112,8 @@ class Readiness:
             self._next_look = time.monotonic() + LOOK_INTERVAL_S
             stamp = self._read_stamp()
             if stamp is not None and stamp != self._stamp:
-                self._stamp = stamp
                 threading.Thread(target=self._replace, name="load", daemon=True).start()
+                self._stamp = stamp
                 stack.pop_all()  # the thread releases the lock
 
     def _replace(self) -> None:
@@ -121,6 +123,8 @@ class Readiness:
             _log.warning("classifier %s is in use now", self._warm.classifier.card.version)
         except ArtifactError as error:
             _log.error("the new classifier cannot be used, the old one stays in use: %s", error)
+        except Exception:  # noqa: BLE001 — the edge of a thread; whatever it is, the log says what stays in use
+            _log.exception("the new classifier cannot be used, the old one stays in use")
         finally:
             self._lock.release()
 
@@ -139,9 +143,15 @@ class Readiness:
             return self._problem(_describe(progress), progress=progress.to_json())
         if progress is None:
             return self._problem("There is no classifier, and none is being trained.")
+        if progress.stage == "done":  # its result is in another folder, or was removed
+            return self._problem("There is no classifier where SERVICE_ARTIFACT says, and none is being trained.")
         if progress.stage == "failed":
-            return self._problem(f"The training failed: {progress.message}")
+            return self._problem(f"The training failed: {self._public(progress.message or '')}")
         return self._problem("The training was interrupted; it resumes when the service is restarted.")
+
+    def _public(self, message: str) -> str:
+        """Return a message without the paths of this machine."""
+        return without_paths(message, self._artifact, self._training, self._training.parents[1], Path.cwd())
 
     def _problem(self, detail: str, **members: object) -> Problem:
         members = {"contract": self._contract, **members}
@@ -152,4 +162,4 @@ def _describe(progress: TrainingState) -> str:
     if progress.stage == "train" and progress.epochs:
         epoch = min((progress.epoch or 0) + 1, progress.epochs)
         return f"The classifier is being trained: epoch {epoch} of {progress.epochs}."
-    return f"The classifier is being trained: {STAGES.get(progress.stage, 'starting')}."
+    return f"The classifier is being trained: {TRAINING_STAGES.get(progress.stage, 'starting')}."

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from data.errors import TaskError
 from data.source import STORE
-from data.task import load_task
+from data.task import DEFAULT_TASK, load_task
 from model.artifact import ARTIFACTS
 from service.access import open_storage
 
@@ -39,7 +39,7 @@ class Settings(BaseModel):
         None, ge=1, description="inference threads per process (default: usable cores divided by workers, at least 1)"
     )
     queue: int = Field(64, ge=1, description="requests that may wait per process; further ones get 429")
-    task: str = Field("traffic_sign", description="task to serve, and to train if there is no classifier")
+    task: str = Field(DEFAULT_TASK, description="task to serve, and to train if there is no classifier")
     artifact: Path | None = Field(None, description="folder of the classifier (default: `model/artifacts/<task>`)")
     store: Path | None = Field(
         None, description="folder for data sets, feedback and checkpoints (default: `data/store`)"

@@ -66,4 +66,6 @@ def supervise(command: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m service.trainer TASK")
     sys.exit(supervise(training_command(read_settings(), sys.argv[1])))

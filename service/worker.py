@@ -22,7 +22,7 @@ PYTHON: Final = ("3.11", "3.12")
 MAX_CONNECTIONS: Final = 1000  # per worker; each takes a file descriptor and some kilobytes
 UNREAD_S: Final = 30.0  # how long a client may leave an answer unread that does not fit into the system's buffers
 BUSY_SHARE: Final = 32  # connections that a busy worker accepts at a time
-KINDS: Final = {
+KIND_BY_STATUS: Final = {
     400: "bad_request",
     414: "address_too_long",
     431: "headers_too_large",
@@ -88,7 +88,7 @@ class Protocol(protocol.ASGIProtocol):
 
     def _send_error_response(self, status: int, message: str, extra_headers: Any = ()) -> None:
         """Answer invalid HTTP with a problem; gunicorn calls this when it could not parse a request."""
-        problem = Problem(KINDS.get(status, "bad_request"), message)
+        problem = Problem(KIND_BY_STATUS.get(status, "bad_request"), message)
         fields = [*((name.encode(), value.encode()) for name, value in extra_headers), (b"connection", b"close")]
         body, request_id = problem.encoded(), name_request("")
         framed = [*fields, (b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]

@@ -6,12 +6,13 @@ from typing import Final
 
 import numpy as np
 
+from data.task import DEFAULT_TASK
 from model.artifact import ARTIFACTS
 from model.classifier import Classifier
 from model.prediction import Prediction
 
 PORT: Final = int(os.environ.get("BENCH_PORT", "9700"))
-ARTIFACT: Final = Path(os.environ.get("BENCH_ARTIFACT", ARTIFACTS / "traffic_sign"))
+ARTIFACT: Final = Path(os.environ.get("BENCH_ARTIFACT", ARTIFACTS / DEFAULT_TASK))
 CONVERTED: Final = Path(os.environ.get("BENCH_CONVERTED", "bench/results/converted"))  # other formats of the network
 
 

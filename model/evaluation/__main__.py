@@ -13,25 +13,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from data.errors import DataError
+from data.images import Pixels
 from data.prepare import prepare
 from data.source import STORE, open_labelled
 from data.task import load_task
 from model.artifact import add_metrics
 from model.classifier import Classifier
-from model.errors import EvaluationError, ModelError
-from model.evaluation.evaluate import (
-    count_not_recognised,
-    decode_pictures,
-    evaluate,
-    make_outlier_sets,
-    select_held_out,
-)
-
-Pixels = npt.NDArray[np.uint8]
+from model.command import run
+from model.errors import EvaluationError
 
 
 def _print(figures: dict[str, Any]) -> None:
@@ -61,6 +50,8 @@ def _print(figures: dict[str, Any]) -> None:
 
 def _decode_sets(locations: Sequence[Path], size: tuple[int, int]) -> dict[str, Pixels]:
     """Decode sets of pictures, named after their folder or archive."""
+    from model.evaluation.evaluate import decode_pictures
+
     sets: dict[str, Pixels] = {}
     for location in locations:
         if location.stem in sets:
@@ -96,48 +87,55 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     if not options.data and (not options.not_signs or options.roi or options.report or options.card):
         parser.error("--data is required, except with --not-signs and --output only")
-    try:
-        classifier = Classifier.load(options.artifact)
-        task = load_task(classifier.card.task)
-        if task.input_size != classifier.card.input_size:
-            sizes = f"{classifier.card.input_size}, but its task file now says {task.input_size}"
-            raise EvaluationError(f"the classifier's input size is {sizes}; retrain it")
-        others = _decode_sets(options.not_signs, task.input_size)
-        if not options.data:
-            verdicts = {
-                kind: count_not_recognised(classifier.card.calibration, classifier.run(pixels))
-                for kind, pixels in others.items()
-            }
-            _write(options.output, verdicts)
-            for kind, row in verdicts.items():
-                print(f"{kind:<24}{row['pictures']:>9,} pictures, {row['not_recognised']:.2%} not recognised")
-            return 0
-        source = open_labelled(options.data, task)
-        everything = prepare(source, task, options.store / "cache", roi=options.roi)
-        prepared = select_held_out(classifier.card, everything)
-        trained_on = "; the others were used for training" if len(prepared) < len(everything) else ""
-        outliers = make_outlier_sets(task, prepared)
-        if both := outliers.keys() & others.keys():
-            raise EvaluationError(f"duplicate name {min(both)!r}; rename the folder or archive")
-        outliers |= others
-        figures = {
-            "measured": {
-                "data": f"{prepared.origin}{'' if prepared.grouped else ', groups unknown'}",
-                "pictures": f"{len(prepared):,} of {len(everything):,}{trained_on}",
-                "protocol": "cropped to the region of interest" if options.roi else "whole pictures",
-            },
-            **evaluate(classifier, task, prepared, outliers),
-        }
-        _write(options.output, figures)
-        if options.report:
-            from model.evaluation.report import render_report  # matplotlib takes a second to import
+    return run(lambda: _evaluate(options), resumes=False)
 
-            options.report.write_text(render_report(classifier.card, figures, prepared), encoding="utf-8")
-        if options.card:
-            add_metrics(options.artifact, options.card, figures)
-    except (DataError, ModelError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from model.evaluation.evaluate import (  # here, so that --help needs no package for training
+        count_not_recognised,
+        evaluate,
+        make_outlier_sets,
+        select_held_out,
+    )
+
+    classifier = Classifier.load(options.artifact)
+    task = load_task(classifier.card.task)
+    if task.input_size != classifier.card.input_size:
+        sizes = f"{classifier.card.input_size}, but its task file now says {task.input_size}"
+        raise EvaluationError(f"the classifier's input size is {sizes}; retrain it")
+    others = _decode_sets(options.not_signs, task.input_size)
+    if not options.data:
+        verdicts = {
+            kind: count_not_recognised(classifier.card.calibration, classifier.run(pixels))
+            for kind, pixels in others.items()
+        }
+        _write(options.output, verdicts)
+        for kind, row in verdicts.items():
+            print(f"{kind:<24}{row['pictures']:>9,} pictures, {row['not_recognised']:.2%} not recognised")
+        return 0
+    source = open_labelled(options.data, task)
+    everything = prepare(source, task, options.store / "cache", roi=options.roi)
+    prepared = select_held_out(classifier.card, everything)
+    trained_on = "; the others were used for training" if len(prepared) < len(everything) else ""
+    outliers = make_outlier_sets(task, prepared)
+    if both := outliers.keys() & others.keys():
+        raise EvaluationError(f"duplicate name {min(both)!r}; rename the folder or archive")
+    outliers |= others
+    figures = {
+        "measured": {
+            "data": f"{prepared.origin}{'' if prepared.grouped else ', groups unknown'}",
+            "pictures": f"{len(prepared):,} of {len(everything):,}{trained_on}",
+            "protocol": "cropped to the region of interest" if options.roi else "whole pictures",
+        },
+        **evaluate(classifier, task, prepared, outliers),
+    }
+    _write(options.output, figures)
+    if options.report:
+        from model.evaluation.report import render_report  # matplotlib takes a second to import
+
+        options.report.write_text(render_report(classifier.card, figures, prepared), encoding="utf-8")
+    if options.card:
+        add_metrics(options.artifact, options.card, figures)
     _print(figures)
     return 0
 

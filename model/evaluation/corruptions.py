@@ -13,9 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 from scipy.signal import fftconvolve
 
-from data.images import decode
+from data.images import Pixels, decode
 
-Pixels = npt.NDArray[np.uint8]
 Values = npt.NDArray[np.floating]  # in [0, 1]
 
 SEVERITIES: Final = (1, 2, 3, 4, 5)

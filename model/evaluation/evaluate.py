@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from data.errors import ImageError, SourceError
 from data.files import read_pictures
-from data.images import decode
+from data.images import Pixels, decode
 from data.outliers import mirror, turn
 from data.prepare import Prepared
 from data.task import Task
@@ -29,7 +29,6 @@ from model.evaluation.metrics import (
     selective_error,
 )
 
-Pixels = npt.NDArray[np.uint8]
 CORRUPTED = 1000  # examples for the table of corruptions; each is corrupted 60 times
 DRAWN = 500  # pictures of each kind of outlier drawn by the task
 SEED = 1_000_003  # differs from all seeds used in training

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from data.task import TASKS
 from model.artifact import Card, read_artifact
-from model.errors import ModelError
+from model.command import run
 
 TEMPLATE = "model_card.md"
 LIMITATIONS_FILE = "limitations.md"  # optional, in the task's folder: a Markdown list for "Limitations"
@@ -45,12 +45,12 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 2:
         print("usage: python -m model.evaluation.model_card ARTIFACT FILE", file=sys.stderr)
         return 2
-    try:
+
+    def write() -> int:
         Path(arguments[1]).write_text(render_model_card(read_artifact(Path(arguments[0]))[0]), encoding="utf-8")
-    except (ModelError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return 0
+
+    return run(write, resumes=False)
 
 
 if __name__ == "__main__":

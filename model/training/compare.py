@@ -205,7 +205,9 @@ def main(arguments: list[str]) -> int:
         ]
         source = open_source(options.data, task) if options.data else find_source(task, options.store)
         options.output.mkdir(parents=True, exist_ok=True)
-        command = f"python -m model.training.compare --preset {options.preset}"
+        command = "python -m model.training.compare"
+        command += f" --task {task.name}" if task.name != DEFAULT_TASK else ""
+        command += f" --preset {options.preset}"
         command += f" --epochs {options.epochs} --frames {options.frames} --batch-size {options.batch_size}"
         rows = compare(task, source, options.networks, settings, options.output, options.store, command)
         print(render_table(rows))

@@ -19,7 +19,7 @@ from data.images import decode
 from data.prepare import prepare
 from data.source import DRAWN, Source, describe_gaps, find_source, open_labelled, open_source
 from data.split import split_by_group
-from data.task import Archive, Task
+from data.task import Download, Task
 from data.tasks.traffic_sign.drawing.render import write_drawn
 from tests.conftest import drawing, encoded
 
@@ -475,7 +475,7 @@ def archive_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 def with_archive(task: Task, url: str, content: bytes) -> Task:
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    return replace(task, data=replace(task.data, archives=(Archive(url, digest),)))
+    return replace(task, data=replace(task.data, archives=(Download(url, digest),)))
 
 
 def test_downloaded_archive_is_found_and_not_downloaded_again(

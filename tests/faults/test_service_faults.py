@@ -183,6 +183,7 @@ def test_damaged_artifact_and_killed_worker_leave_the_others_serving(tmp_path: P
             assert sum(statuses.values()) < 500
             if answer.status_code == 503:
                 assert "model.tflite is damaged" in answer.json()["detail"]
+                assert str(tmp_path) not in answer.text
         assert process.poll() is None
 
 

@@ -100,6 +100,7 @@ def test_missing_data_set_is_a_problem_that_lists_the_ways_to_get_one(service: s
     for path in ("/data", "/data/14"):
         response = requests.get(service + path, timeout=30)
         assert_problem(response, 404, "no_data", "Ways to get one")
+        assert "/" not in response.json()["detail"].partition("Ways")[0], "a path of the server"
         for way in ("--download", "--data PATH", "--data drawn"):
             assert way in response.json()["detail"]
 

@@ -292,6 +292,7 @@ def test_service_without_classifier_reports_progress_and_serves_when_it_appears(
 def test_first_start_without_data_reports_what_is_missing(tmp_path: Path) -> None:
     with start_service(status=503, artifact=tmp_path / "artifact", store=tmp_path) as url:
         wait_until(lambda: "failed" in requests.get(f"{url}/readyz", timeout=60).json()["detail"])
+        assert str(tmp_path) not in requests.get(f"{url}/readyz", timeout=60).text
         detail = requests.get(f"{url}/readyz", timeout=60).json()["detail"]
     assert "init.py --download" in detail
 

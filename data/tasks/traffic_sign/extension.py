@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from data.extension import Boxes, DrawnExamples, Indices, TaskExtension
-from data.images import Pixels
+from data.extension import DrawnExamples, TaskExtension
+from data.images import Boxes, Indices, Pixels
 from data.tasks.traffic_sign.drawing import other_signs, plates, render
 from data.tasks.traffic_sign.outliers import draw_numbers, draw_other_signs, draw_scenes, draw_signs
 

@@ -7,8 +7,7 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from data.extension import Indices
-from data.images import Pixels, decode
+from data.images import Indices, Pixels, decode
 from data.tasks.traffic_sign.drawing.other_signs import draw_empty_scene, draw_other_example
 from data.tasks.traffic_sign.drawing.render import draw_example, draw_in_scene, speed_limit
 

@@ -10,8 +10,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from data.extension import Boxes, Indices
-from data.images import Pixels
+from data.images import Boxes, Indices, Pixels
 from data.tasks.traffic_sign.drawing.pictograms import Point, Sketch, speed
 from data.tasks.traffic_sign.drawing.render import FloatPixels
 
