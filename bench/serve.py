@@ -217,7 +217,7 @@ def _medians(rounds: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _batch_ratio(service: Running, pictures: Pictures, classifier: Classifier) -> float:
-    """Return images per second in a batch divided by those of a bare loop of decoding and inference."""
+    """Return pictures per second in a batch divided by those of a bare loop of decoding and inference."""
     payloads = [pictures.paths[number % len(pictures.paths)].read_bytes() for number in range(BATCH)]
     files = [("image", (f"{number}.png", payload)) for number, payload in enumerate(payloads)]
     request = requests.Request("POST", f"{service.url}/batch", files=files).prepare()
@@ -317,7 +317,7 @@ def _table(results: dict[str, Any]) -> str:
         "",
         f"efficiency (CPU time of the bare work divided by that of the service): {ours['efficiency']:.2f}",
         f"fairness (p99 divided by p50 at 32 connections): {ours['fairness']:.2f}",
-        f"batch of {BATCH}: {ours['batch_ratio']:.2f} times the images per second of the bare loop",
+        f"batch of {BATCH}: {ours['batch_ratio']:.2f} times the pictures per second of the bare loop",
         f"at {SHARE:.0%} of the saturating load: p50 {p50:.2f} ms, p99 {p99:.2f} ms, ratio {p99 / p50:.1f}",
     ]
     if PREDECESSOR.name in results["systems"]:

@@ -88,7 +88,7 @@ class TaskExtension(Protocol):
     def test_outliers(
         self, size: tuple[int, int], pixels: Pixels, boxes: Boxes, class_index: Indices, count: int, seed: int
     ) -> Mapping[str, Pixels]:
-        """Make outliers to test whether a classifier refuses them.
+        """Make outliers to test whether a classifier rejects them.
 
         Args:
             size: (height, width) of the pictures to make.

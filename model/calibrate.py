@@ -86,8 +86,8 @@ def choose_calibration(
     """
     least_similarity = float(np.quantile(similarity, 1 - ACCEPTED_BY_SIMILARITY))
     energy = np.where(similarity >= least_similarity, energy_score(logits), -np.inf)
-    refused = int((1 - ACCEPTED) * len(energy)) - np.sum(np.isinf(energy))
-    least_energy = np.sort(energy[np.isfinite(energy)])[max(refused, 0)]
+    rejected = int((1 - ACCEPTED) * len(energy)) - np.sum(np.isinf(energy))
+    least_energy = np.sort(energy[np.isfinite(energy)])[max(rejected, 0)]
     probability = softmax(logits / temperature).max(axis=1)
     order = np.argsort(-probability, kind="stable")
     error = np.cumsum(logits.argmax(axis=1)[order] != truth[order]) / np.arange(1, len(order) + 1)

@@ -64,7 +64,7 @@ class Prediction:
         Args:
             card: the card of the classifier that made this prediction.
             top_k: number of alternatives to list, at least 1.
-            explain: add the heatmap, rounded to four decimal places, or None if there is none.
+            explain: add the heat map, rounded to four decimal places, or None if there is none.
         """
         label = self.labels[self.class_index]
         answer: dict[str, Any] = {

@@ -208,7 +208,7 @@ def draw_cost(networks: Sequence[Entry]) -> Figure:
         axes.grid(color="0.9")
         axes.set_axisbelow(True)
     left.set_ylabel("accuracy on held-out examples")
-    left.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
+    left.yaxis.set_major_formatter(PercentFormatter(1))
     _network_legend(figure, networks)
     return figure
 
@@ -297,7 +297,7 @@ def draw_corruptions(accuracies: Mapping[str, npt.NDArray[np.float64]], networks
             axes.plot(severity, line, color=style["color"], marker=style["marker"], linewidth=1.5, markersize=4)
         axes.set_title(name, loc="left", fontsize=10)
         axes.set_xticks(severity)
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", color="0.9")
     for axes in grid[-1]:

@@ -31,7 +31,7 @@ from service.catalogue import Served
 from service.components import components
 from service.fetch import Fetcher
 from service.gate import MAX_FETCHES, Gate, Held
-from service.headers import KEY, REQUEST_ID, Fields, dressed, name_request, preflight, shared
+from service.headers import KEY, REQUEST_ID, Fields, cors_headers, name_request, preflight, with_default_headers
 from service.inference import InferenceQueue, WarmClassifier
 from service.logs import log_request
 from service.payloads import BATCH_TOO_LARGE, JSON, MAX_BATCH_BYTES, MAX_BODY_BYTES, RAW_TYPES, url_in
@@ -314,8 +314,10 @@ class Service:
     async def _send(self, request: Request, reply: Reply, send: Send) -> None:
         fields = [*reply.fields, (b"content-length", str(len(reply.body)).encode())]
         if self._origins:
-            fields += shared(request.header(b"origin"), self._origins)
-        await send({"type": "http.response.start", "status": reply.status, "headers": dressed(fields, request.id)})
+            fields += cors_headers(request.header(b"origin"), self._origins)
+        await send(
+            {"type": "http.response.start", "status": reply.status, "headers": with_default_headers(fields, request.id)}
+        )
         await send({"type": "http.response.body", "body": b"" if request.method == "HEAD" else reply.body})
 
 

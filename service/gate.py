@@ -40,7 +40,7 @@ class Gate:
             Problem: all slots are taken.
         """
         if self.waiting >= self._slots:
-            raise self._refusal(f"{self.waiting} requests are waiting already")
+            raise self._rejection(f"{self.waiting} requests are waiting already")
         self.waiting += 1
         self._metrics.set_waiting(self.waiting)
         try:
@@ -57,7 +57,7 @@ class Gate:
             Problem: `MAX_FETCHES` are in progress.
         """
         if self._fetches >= MAX_FETCHES:
-            raise self._refusal(f"{self._fetches} pictures are being fetched already")
+            raise self._rejection(f"{self._fetches} pictures are being fetched already")
         self._fetches += 1
         try:
             yield
@@ -77,14 +77,14 @@ class Gate:
             Problem: there are too many.
         """
         if total > ALWAYS_HELD_BYTES and self._held + count > MAX_HELD_BYTES:
-            raise self._refusal("other requests use up its memory")
+            raise self._rejection("other requests use up its memory")
         self._held += count
 
     def release(self, count: int) -> None:
         """Stop counting bytes as held."""
         self._held -= count
 
-    def _refusal(self, reason: str) -> Problem:
+    def _rejection(self, reason: str) -> Problem:
         self._metrics.count_rejected()
         return Problem("too_busy", f"Try again soon: {reason}.", headers={"Retry-After": str(RETRY_AFTER_S)})
 

@@ -29,14 +29,14 @@ def name_request(sent: str) -> str:
     return sent if _ID.fullmatch(sent) else os.urandom(16).hex()
 
 
-def dressed(fields: Fields, request_id: str) -> Fields:
+def with_default_headers(fields: Fields, request_id: str) -> Fields:
     """Return headers with those that every answer has; existing ones are not replaced."""
     there = {name for name, _ in fields}
     safe = [(name, value) for name, value in _SAFE.items() if name not in there]
     return [*fields, *safe, (REQUEST_ID.lower().encode(), request_id.encode())]
 
 
-def shared(origin: str, origins: Collection[str]) -> Fields:
+def cors_headers(origin: str, origins: Collection[str]) -> Fields:
     """Return the CORS headers that let a page of this origin read the answer, if the origin is allowed."""
     if origin not in origins:
         return [(b"vary", b"Origin")] if origins else []

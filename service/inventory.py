@@ -79,7 +79,7 @@ class Inventory:
     def _read(self) -> _Known:
         with self._lock:
             if self._known is None:
-                with _giving_way():
+                with _yielding_cpu():
                     self._known = self._find()
             return self._known
 
@@ -111,7 +111,7 @@ def read_count(text: str) -> int:
 
 
 @contextmanager
-def _giving_way() -> Iterator[None]:
+def _yielding_cpu() -> Iterator[None]:
     """Let other threads get the interpreter ten times as fast as usual while this one computes.
 
     Reading the tables takes a second or two in each worker; answers would take tens of milliseconds longer meanwhile.

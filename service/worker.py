@@ -14,7 +14,7 @@ from gunicorn.asgi import protocol
 from gunicorn.config import Backlog
 from gunicorn.workers import gasgi
 
-from service.headers import dressed, name_request
+from service.headers import name_request, with_default_headers
 from service.problems import MEDIA_TYPE, Problem
 
 GUNICORN: Final = "27.0.1"  # the versions in which the parts below were read
@@ -93,7 +93,7 @@ class Protocol(protocol.ASGIProtocol):
         body, request_id = problem.encoded(), name_request("")
         framed = [*fields, (b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
         head = [f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}".encode()]
-        head += [name + b": " + value for name, value in dressed(framed, request_id)]
+        head += [name + b": " + value for name, value in with_default_headers(framed, request_id)]
         self._safe_write(b"\r\n".join([*head, b"", body]))
         self.app.count("", problem.status)
 

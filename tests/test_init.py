@@ -270,7 +270,7 @@ def test_unreadable_checkpoint_is_named(finished: tuple[Path, str], tmp_path: Pa
     assert f"{checkpoint}: cannot resume from this checkpoint" in result.stderr
 
 
-def test_error_about_missing_data_names_the_ways_to_get_it(tmp_path: Path) -> None:
+def test_error_about_missing_data_lists_the_ways_to_get_it(tmp_path: Path) -> None:
     result = init("--artifact", tmp_path / "artifact", "--store", tmp_path)
     assert result.returncode == 1
     for way in ("--download", "--data PATH", "--data drawn"):

@@ -9,7 +9,7 @@ import streamlit as st
 
 from ui.client import Refused, ServiceError
 from ui.components import extras
-from ui.connection import client, patiently
+from ui.connection import client, with_slow_notice
 from ui.contract import Box, Fact, Label, Prediction
 from ui.texts import (
     description_of,
@@ -40,7 +40,7 @@ def sign_file(index: int) -> Path | None:
     return path if path.exists() else None
 
 
-def sign_address(index: int) -> str | None:
+def sign_url(index: int) -> str | None:
     """Return the URL of the drawing of a class, or None if there is none."""
     path = sign_file(index)
     return f"app/static/signs/{path.name}" if path else None
@@ -124,7 +124,7 @@ def ask_for_feedback(picture: bytes, box: Box | None, labels: Sequence[Label]) -
     elif sent and right:
         index = None if right == NONE else int(right)
         try:
-            patiently(lambda: client().send_feedback(picture, index, box))
+            with_slow_notice(lambda: client().send_feedback(picture, index, box))
         except Refused as error:
             show_refusal(error)
         except ServiceError as error:
@@ -158,7 +158,7 @@ def _bars(prediction: Prediction, labels: Sequence[Label]) -> str:
     rows = []
     for each in prediction.alternatives:
         name, share = html.escape(name_of(labels[each.class_index])), html.escape(probability(each.probability))
-        drawing = sign_address(each.class_index)
+        drawing = sign_url(each.class_index)
         picture = f'<img src="{drawing}" alt="" width="28" height="28">' if drawing else "<span></span>"
         rows.append(
             f'<li>{picture}<span class="name">{name}</span><span class="share">{share}</span>'

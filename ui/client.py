@@ -1,15 +1,15 @@
 """The only part of the page that speaks HTTP.
 
 ServiceError
-├── Unreachable    nothing answers at the address
-│   └── Silent     the service did not answer in time
-├── Stranger       another program answers at the address
-├── Older          the service's contract is older than the one this page needs
-├── Newer          the service's contract has a newer major version than this page knows
-├── Busy           the service is overloaded, or this page has sent too many requests
-├── NotAllowed     the service needs an API key that this page does not have
-├── NotReady       the service has no classifier yet; with the state of the training
-└── Refused        the service rejected the request; the message says why
+├── Unreachable         nothing answers at the address
+│   └── TimedOut        the service did not answer in time
+├── UnexpectedServer    another program answers at the address
+├── ContractTooOld      the service's contract is older than the one this page needs
+├── ContractTooNew      the service's contract has a newer major version than this page knows
+├── Busy                the service is overloaded, or this page has sent too many requests
+├── NotAllowed          the service needs an API key that this page does not have
+├── NotReady            the service has no classifier yet; with the state of the training
+└── Refused             the service rejected the request; the message says why
 """
 
 import threading
@@ -61,19 +61,19 @@ class Unreachable(ServiceError):
     """Nothing answers at the service's address."""
 
 
-class Silent(Unreachable):
+class TimedOut(Unreachable):
     """The service did not answer in time."""
 
 
-class Stranger(ServiceError):
+class UnexpectedServer(ServiceError):
     """The program that answers is not the prediction service."""
 
 
-class Older(ServiceError):
+class ContractTooOld(ServiceError):
     """The service's contract is older than the one this page needs."""
 
 
-class Newer(ServiceError):
+class ContractTooNew(ServiceError):
     """The service's contract has a newer major version than this page knows."""
 
 
@@ -128,16 +128,16 @@ class Client:
         """Return the versions and the optional features of a service that is ready.
 
         Raises:
-            Unreachable, Stranger, Older, Newer, NotReady: see the module.
+            Unreachable, UnexpectedServer, ContractTooOld, ContractTooNew, NotReady: see the module.
         """
         content = self._ask("GET", "/readyz")
         # The contract comes first: only an answer of a version that this page knows must have all members.
         contract = self._read(Greeting, content).contract
         version = tuple(map(int, contract.split(".")))
         if version < CONTRACT:
-            raise Older(f"The service's contract is {contract}.")
+            raise ContractTooOld(f"The service's contract is {contract}.")
         if version[0] > CONTRACT[0]:
-            raise Newer(f"The service's contract is {contract}.")
+            raise ContractTooNew(f"The service's contract is {contract}.")
         return self._read(State, content)
 
     def labels(self) -> tuple[Label, ...]:
@@ -175,7 +175,7 @@ class Client:
         )  # fmt: skip
         results = self._read(Results, content).results
         if len(results) != len(files):
-            raise self._stranger()
+            raise self._unexpected_server()
         return [_result(each) for each in results]
 
     def send_feedback(self, payload: bytes, class_index: int | None, box: Box | None = None) -> None:
@@ -206,9 +206,9 @@ class Client:
         try:
             families = list(text_string_to_metric_families(content))
         except ValueError as error:
-            raise self._stranger() from error
+            raise self._unexpected_server() from error
         if not any(family.name == "sign_requests" for family in families):
-            raise self._stranger()
+            raise self._unexpected_server()
         return [sample for family in families for sample in family.samples]
 
     def may_predict(self) -> bool:
@@ -233,7 +233,7 @@ class Client:
         try:
             return read_answer(shape, content)
         except AnswerError as error:
-            raise self._stranger() from error
+            raise self._unexpected_server() from error
 
     def _request(self, method: str, path: str, **options: Any) -> requests.Response:
         options.setdefault("timeout", self._timeout_s)
@@ -243,7 +243,7 @@ class Client:
         except requests.RequestException as error:
             while_reading = isinstance(error.args[0] if error.args else None, ReadTimeoutError)
             if isinstance(error, requests.Timeout) or while_reading:
-                raise Silent(f"{self.base_url} did not answer within {options['timeout']:g} s.") from error
+                raise TimedOut(f"{self.base_url} did not answer within {options['timeout']:g} s.") from error
             raise Unreachable(f"Nothing answers at {self.base_url}.") from error
 
     def _session(self) -> requests.Session:
@@ -256,8 +256,8 @@ class Client:
         found: requests.Session = self._sessions.session
         return found
 
-    def _stranger(self) -> Stranger:
-        return Stranger(f"The program at {self.base_url} is not the prediction service.")
+    def _unexpected_server(self) -> UnexpectedServer:
+        return UnexpectedServer(f"The program at {self.base_url} is not the prediction service.")
 
 
 def _error_of(status: int, problem: Problem) -> ServiceError:

@@ -42,7 +42,7 @@ def _threads() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(32, "ask")
 
 
-def patiently(ask: Callable[[], T]) -> T:
+def with_slow_notice(ask: Callable[[], T]) -> T:
     """Return the answer to a request; show a note while it takes long.
 
     Raises:
@@ -62,7 +62,7 @@ def patiently(ask: Callable[[], T]) -> T:
 
 def state() -> State:
     """Return the state of the service; ServiceError if it is not ready."""
-    return patiently(client().state)
+    return with_slow_notice(client().state)
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
@@ -92,7 +92,7 @@ def prediction(picture: bytes | str, box: Box | None, version: str) -> Predictio
     key = picture if isinstance(picture, str) else hashlib.sha256(picture).digest(), box, version
     if key not in answers:
         try:
-            answers[key] = patiently(lambda: client().predict(picture, box))
+            answers[key] = with_slow_notice(lambda: client().predict(picture, box))
         except Refused as refusal:
             answers[key] = refusal
         while len(answers) > MOST_ANSWERS:

@@ -50,7 +50,7 @@ def read_answer(shape: type[A], content: bytes) -> A:
 
 
 class Greeting(Answer):
-    """What every version of the service says when it is ready; the oldest ones do not name their contract."""
+    """Members of `/readyz` in every contract version; the oldest versions lack `contract`."""
 
     status: Literal["ready"]
     version: str

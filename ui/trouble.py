@@ -2,7 +2,18 @@
 
 import streamlit as st
 
-from ui.client import Busy, Newer, NotAllowed, NotReady, Older, Refused, ServiceError, Silent, Stranger, Unreachable
+from ui.client import (
+    Busy,
+    ContractTooNew,
+    ContractTooOld,
+    NotAllowed,
+    NotReady,
+    Refused,
+    ServiceError,
+    TimedOut,
+    UnexpectedServer,
+    Unreachable,
+)
 from ui.connection import POLL_S, REFRESHING, client, settings
 from ui.texts import markdown_escaped, text, word
 from ui.training import show_training
@@ -11,11 +22,11 @@ _NEW = "trouble"  # key of the session: no request was sent since the error
 
 # Class, text and icon; the first class that matches counts.
 KINDS: tuple[tuple[type[ServiceError], str, str], ...] = (
-    (Silent, "silent", ":material/hourglass_disabled:"),
+    (TimedOut, "silent", ":material/hourglass_disabled:"),
     (Unreachable, "unreachable", ":material/cloud_off:"),
-    (Stranger, "stranger", ":material/device_unknown:"),
-    (Older, "older", ":material/update:"),
-    (Newer, "newer", ":material/update:"),
+    (UnexpectedServer, "stranger", ":material/device_unknown:"),
+    (ContractTooOld, "older", ":material/update:"),
+    (ContractTooNew, "newer", ":material/update:"),
     (NotAllowed, "not_allowed", ":material/key_off:"),
     (Busy, "busy", ":material/hourglass_top:"),
 )

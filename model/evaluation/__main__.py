@@ -36,8 +36,8 @@ def _print(figures: dict[str, Any]) -> None:
         print(f"error, top {share:<7} {error:.3%}")
     for verdict, row in figures["verdicts"].items():
         print(f"{verdict:<19}{row['examples']:,} ({row['errors']} wrong)")
-    print(f"time               {figures['milliseconds_per_image']:.3f} ms per image, one thread\n")
-    print(f"{'refused if 99% of inliers pass':<36}{'pictures':>9}{'probability':>13}{'energy':>9}{'similarity':>12}")
+    print(f"time               {figures['milliseconds_per_image']:.3f} ms per picture, one thread\n")
+    print(f"{'rejected if 99% of inliers pass':<36}{'pictures':>9}{'probability':>13}{'energy':>9}{'similarity':>12}")
     for kind, row in figures["refusal"].items():
         shares = [row[score]["refused_at_99_%_accepted"] for score in ("probability", "energy", "similarity")]
         print(f"{kind:<36}{row['pictures']:>9}{shares[0]:>13.1%}{shares[1]:>9.1%}{shares[2]:>12.1%}")

@@ -160,7 +160,7 @@ def _verdicts(
 
 
 def _refusal(calibration: Calibration, inliers: Scores, outliers: Scores) -> dict[str, Any]:
-    """Return how well each score separates outliers, and how many the card's thresholds refuse."""
+    """Return how well each score separates outliers, and how many the card's thresholds reject."""
     figures: dict[str, Any] = count_not_recognised(calibration, outliers)
     scores = {
         "probability": [calibration.probabilities(side.logits).max(axis=1) for side in (inliers, outliers)],

@@ -1,4 +1,4 @@
-"""Metrics: accuracy with an interval over groups, confusions, calibration, selective error and refusal.
+"""Metrics: accuracy with an interval over groups, confusions, calibration, selective error and rejection.
 
 Unless stated otherwise, arrays have shape (n,) with n at least 1.
 """

@@ -17,7 +17,6 @@ from model.evaluation.plots import plot_reliability, plot_selective_error, wilso
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 SYMBOL_SIDE = 64  # px, of the drawn class symbols; shown at half this size or less
-PER_CENT = "%"
 LISTED = 12  # largest number of confusions in the table
 SCORES = ("probability", "energy", "similarity")
 VERDICTS = {
@@ -63,7 +62,7 @@ def render_report(card: Card, figures: dict[str, Any], prepared: Prepared) -> st
 
 
 def _percent(value: float, digits: int = 2) -> str:
-    return f"{100 * value:.{digits}f}{PER_CENT}"
+    return f"{100 * value:.{digits}f}%"
 
 
 def _share(value: float) -> str:
@@ -132,7 +131,7 @@ def _selective_title(errors: dict[str, float]) -> str:
 
 
 def _coverage(text: str) -> str:
-    return text.replace(".0%", "%").replace("%", PER_CENT)
+    return text.replace(".0%", "%")
 
 
 def _verdict_title(verdicts: dict[str, dict[str, int]]) -> str:
@@ -181,8 +180,8 @@ def _refusal_title(refusal: dict[str, Any]) -> str:
     worst = min(refusal, key=lambda kind: refusal[kind]["not_recognised"])
     share = refusal[worst]["not_recognised"]
     if share == 1:
-        return "All outliers were refused"
-    return f"The outliers “{worst}” are the hardest to refuse: {_share(share)} of them are"
+        return "All outliers were rejected"
+    return f"The outliers “{worst}” are the hardest to reject: {_share(share)} of them are"
 
 
 def _mistake_title(figures: dict[str, Any]) -> str:

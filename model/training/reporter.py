@@ -52,7 +52,7 @@ class Reporter:
             self._written_at = time.monotonic()
         if self._terminal:
             if self._bar is None:
-                layout = "{desc} |{bar}| {percentage:3.0f} %{postfix}"
+                layout = "{desc} |{bar}| {percentage:3.0f}%{postfix}"
                 self._bar = tqdm(total=epochs, bar_format=layout, dynamic_ncols=True)
             self._bar.set_description_str(f"epoch {min(epoch + 1, epochs)}/{epochs}", refresh=False)
             self._bar.set_postfix_str(figures, refresh=False)

@@ -90,7 +90,7 @@ def test_file_that_is_not_a_picture_is_explained(page: Page) -> None:
     shows_sign(page, "Stop")
 
 
-def test_refusal_replaces_the_previous_answer(page: Page) -> None:
+def test_rejection_replaces_the_previous_answer(page: Page) -> None:
     upload(page, "sign.png", STOP)
     shows_sign(page, "Stop")
     upload(page, "large.png", bytes(25_000_000))
@@ -194,7 +194,7 @@ def test_file_input_replaces_a_missing_camera(page: Page) -> None:
     shows_sign(page, "Stop")
 
 
-def test_web_addresses_are_optional_and_private_ones_are_refused(browser: Browser, page: Page) -> None:
+def test_web_addresses_are_optional_and_private_ones_are_rejected(browser: Browser, page: Page) -> None:
     expect(page.get_by_text("Web address")).to_have_count(0)
     with start_service(allow_urls="true") as service, start_page(service) as url:
         other = new_page(browser)

@@ -16,16 +16,16 @@ ANSWER_S = 30.0  # a request without an answer after so long is lost
 class Tally:
     """What became of the requests of a load.
 
-    `statuses` counts answers; `latencies_s` has those of the answers 200, `refusals_s` those of the answers 429.
+    `statuses` counts answers; `latencies_s` has those of the answers 200, `rejections_s` those of the answers 429.
 
     In HTTP, a server may close a connection before it answers a request on it. Clients then retry once on a new
     connection, because predictions are idempotent (RFC 9110, section 9.2.2). `retried` counts these requests, `lost`
-    those without an answer to the retry, `refused` those that could not connect.
+    those without an answer to the retry, `refused` those whose connection was refused.
     """
 
     statuses: Counter[int] = field(default_factory=Counter)
     latencies_s: list[float] = field(default_factory=list)
-    refusals_s: list[float] = field(default_factory=list)
+    rejections_s: list[float] = field(default_factory=list)
     retried: int = 0
     lost: int = 0
     refused: int = 0
@@ -89,7 +89,7 @@ async def _client(
             if status:
                 tally.statuses[status] += 1
                 if status in (200, 429):
-                    (tally.latencies_s if status == 200 else tally.refusals_s).append(time.perf_counter() - began)
+                    (tally.latencies_s if status == 200 else tally.rejections_s).append(time.perf_counter() - began)
                 break
             if attempt == 1:
                 tally.retried += 1

@@ -249,25 +249,25 @@ def test_artifacts_replaced_under_load(
     ledger.append((f"{replaced} artifacts replaced", tally, f"{replaced // 3} damaged ones rejected"))
 
 
-def test_overload_is_refused_and_loses_nothing(full: bool, ledger: Ledger) -> None:
-    """Ten times as many clients as places, none of which backs off."""
-    places = 16
-    with start_process(workers=1, queue=places) as (url, _):
-        with load(url, [STOP], places) as calm:
+def test_overload_is_rejected_and_loses_nothing(full: bool, ledger: Ledger) -> None:
+    """Ten times as many clients as slots, none of which backs off."""
+    slots = 16
+    with start_process(workers=1, queue=slots) as (url, _):
+        with load(url, [STOP], slots) as calm:
             wait_until(lambda: calm.statuses[200] > 500)
-        with load(url, [STOP], 10 * places) as tally:
+        with load(url, [STOP], 10 * slots) as tally:
             wait_until(lambda: min(tally.statuses[200], tally.statuses[429]) > (5000 if full else 500))
-        refused = requests.post(f"{url}/predict_traffic_sign", data=b"", timeout=60)
-        assert refused.status_code == 400
+        empty = requests.post(f"{url}/predict_traffic_sign", data=b"", timeout=60)
+        assert empty.status_code == 400
         rejected = metric(url, "sign_requests_rejected_total")
     assert set(tally.statuses) == {200, 429}
     assert tally.lost == tally.refused == calm.lost == 0
     assert rejected == tally.statuses[429]
-    assert np.median(tally.refusals_s) < np.median(tally.latencies_s)
+    assert np.median(tally.rejections_s) < np.median(tally.latencies_s)
     usual, pressed = (float(np.quantile(each.latencies_s, 0.99)) * 1000 for each in (calm, tally))
     ledger.append(
         (
-            f"{10 * places} clients for {places} places",
+            f"{10 * slots} clients for {slots} slots",
             tally,
             f"p99 of those answered {pressed:.0f} ms; {usual:.0f} ms before",
         )
@@ -275,12 +275,12 @@ def test_overload_is_refused_and_loses_nothing(full: bool, ledger: Ledger) -> No
 
 
 @pytest.mark.parametrize(("speed", "place"), [("fast", "on the event loop"), ("slow", "in threads")])
-def test_overload_is_refused_however_long_an_inference_takes(
+def test_overload_is_rejected_however_long_an_inference_takes(
     speed: str, place: str, request: pytest.FixtureRequest, ledger: Ledger, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    places, clients = 4, 20
+    slots, clients = 4, 20
     artifact = request.getfixturevalue(f"{speed}_artifact")
-    with start_process(workers=1, queue=places, artifact=artifact, log_format="text") as (url, _):
+    with start_process(workers=1, queue=slots, artifact=artifact, log_format="text") as (url, _):
         with load(url, [STOP], clients) as tally:
             wait_until(lambda: min(tally.statuses[200], tally.statuses[429]) > 20)
             assert requests.get(f"{url}/healthz", timeout=60).status_code == 200
@@ -291,11 +291,11 @@ def test_overload_is_refused_however_long_an_inference_takes(
     assert set(tally.statuses) == {200, 429}
     assert tally.lost == tally.refused == 0
     assert rejected == tally.statuses[429]
-    served, refused = (float(np.median(each)) * 1000 for each in (tally.latencies_s, tally.refusals_s))
+    served, rejected = (float(np.median(each)) * 1000 for each in (tally.latencies_s, tally.rejections_s))
     if speed == "slow":  # otherwise the client itself takes longer than an inference
-        assert refused < served / 2
-    notes = f"medians: {served:.0f} ms for an answer, {refused:.0f} ms for a refusal"
-    ledger.append((f"{clients} clients for {places} places, {speed} classifier", tally, notes))
+        assert rejected < served / 2
+    notes = f"medians: {served:.0f} ms for an answer, {rejected:.0f} ms for a rejection"
+    ledger.append((f"{clients} clients for {slots} slots, {speed} classifier", tally, notes))
 
 
 def test_first_come_is_first_served(slow_artifact: Path) -> None:

@@ -151,8 +151,8 @@ def test_pictures_that_training_cannot_use_are_rejected(keeper: str, store: Path
     query = "class_index=14&box=0,0,2700,2700"
     assert_problem(post(keeper, large, query), 413, "too_large", "The lossless crop has")
     url = b'{"url": "http://example.org/a.png"}'
-    refused = post(keeper, url, **{"Content-Type": "application/json"})
-    assert_problem(refused, 400, "bad_request", 'must be {"image": "<base64>"}.')
+    rejected = post(keeper, url, **{"Content-Type": "application/json"})
+    assert_problem(rejected, 400, "bad_request", 'must be {"image": "<base64>"}.')
     assert_problem(post(keeper, STOP, **{"Content-Type": "text/plain"}), 415, "unsupported_type", "image/png")
     assert files(store) == before
 

@@ -145,7 +145,7 @@ FETCHER = Fetcher(resolve=stub, allowed=on_loopback, ports=None, timeout_s=30.0)
 HASTY = replace(FETCHER, timeout_s=1.0)
 
 
-def refusal(url: str, fetcher: Fetcher = FETCHER) -> Problem:
+def rejection(url: str, fetcher: Fetcher = FETCHER) -> Problem:
     with pytest.raises(Problem) as caught:
         fetcher.fetch(url)
     return caught.value
@@ -160,26 +160,26 @@ def test_https_needs_a_trusted_certificate_for_the_host(
     tls_port: tuple[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port, certificate = tls_port
-    assert "cannot be reached" in refusal(f"https://outside:{port}/sign.png").detail  # nobody vouches for it
+    assert "cannot be reached" in rejection(f"https://outside:{port}/sign.png").detail  # nobody vouches for it
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     assert FETCHER.fetch(f"https://outside:{port}/sign.png") == STOP
     assert FETCHER.fetch(f"https://outside:{port}/host") == f"outside:{port}".encode()
-    assert "cannot be reached" in refusal(f"https://namesake:{port}/sign.png").detail
+    assert "cannot be reached" in rejection(f"https://namesake:{port}/sign.png").detail
 
 
 def test_at_most_three_redirects_are_followed(port: int) -> None:
     assert FETCHER.fetch(f"http://outside:{port}/hop2") == STOP
-    assert "limit 3" in refusal(f"http://outside:{port}/hop3").detail
+    assert "limit 3" in rejection(f"http://outside:{port}/hop3").detail
 
 
 @pytest.mark.parametrize("path", ["inward", "file"])
 def test_redirects_to_private_addresses_are_rejected(port: int, path: str) -> None:
-    assert refusal(f"http://outside:{port}/{path}").kind == "url_refused"
+    assert rejection(f"http://outside:{port}/{path}").kind == "url_refused"
 
 
 def test_host_with_a_private_address_is_rejected(port: int) -> None:
     for host in ("inside", "both"):
-        problem = refusal(f"http://{host}:{port}/sign.png")
+        problem = rejection(f"http://{host}:{port}/sign.png")
         assert (problem.kind, problem.detail) == ("url_refused", f"{host} is not a public address.")
 
 
@@ -201,7 +201,7 @@ def test_dns_rebinding_does_not_work(port: int) -> None:
     ],
 )
 def test_invalid_urls_are_rejected(url: str) -> None:
-    assert refusal(url).kind == "url_refused"
+    assert rejection(url).kind == "url_refused"
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_invalid_urls_are_rejected(url: str) -> None:
 )
 def test_every_spelling_of_a_private_address_is_rejected(host: str) -> None:
     """Uses the resolver of this machine, which knows decimal, octal and hexadecimal; addresses need no network."""
-    problem = refusal(f"http://{host}/latest/meta-data/", Fetcher(resolve=resolve))
+    problem = rejection(f"http://{host}/latest/meta-data/", Fetcher(resolve=resolve))
     assert problem.kind in {"url_refused", "url_failed"}
     assert problem.detail.endswith(("is not a public address.", f"The host {host.strip('[]')} was not found."))
 
@@ -228,7 +228,7 @@ def test_public_addresses_are_public_even_if_embedded() -> None:
 
 def test_only_the_ports_of_http_are_allowed(port: int) -> None:
     fetcher = Fetcher(resolve=stub, allowed=on_loopback)
-    assert "use one of [80, 443]" in refusal(f"http://outside:{port}/sign.png", fetcher).detail
+    assert "use one of [80, 443]" in rejection(f"http://outside:{port}/sign.png", fetcher).detail
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_only_the_ports_of_http_are_allowed(port: int) -> None:
     ],
 )
 def test_invalid_answers_are_problems(port: int, path: str, kind: str, reason: str) -> None:
-    problem = refusal(f"http://outside:{port}/{path}", HASTY if path == "slow" else FETCHER)
+    problem = rejection(f"http://outside:{port}/{path}", HASTY if path == "slow" else FETCHER)
     assert problem.kind == kind
     assert reason in problem.detail
 

@@ -70,10 +70,10 @@ def test_rate_limit_per_client() -> None:
         url = f"{service}/predict_traffic_sign"
         statuses = [requests.post(url, data=STOP, headers=RAW, timeout=60).status_code for _ in range(7)]
         assert statuses == [200] * 5 + [429] * 2
-        refused = requests.post(url, files={"image": STOP}, timeout=60)
-        assert refused.status_code == 429
-        assert 1 <= int(refused.headers["Retry-After"]) <= 3600
-        assert "5 per 1 hour" in refused.json()["detail"]
+        rejected = requests.post(url, files={"image": STOP}, timeout=60)
+        assert rejected.status_code == 429
+        assert 1 <= int(rejected.headers["Retry-After"]) <= 3600
+        assert "5 per 1 hour" in rejected.json()["detail"]
         assert requests.get(f"{service}/readyz", timeout=60).status_code == 200
         samples = requests.get(f"{service}/metrics", timeout=60).text
         assert 'sign_requests_total{route="/predict_traffic_sign",status="429"} 3.0' in samples

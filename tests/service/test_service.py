@@ -266,11 +266,11 @@ def test_unknown_setting_is_one_message() -> None:
 def test_service_without_classifier_reports_progress_and_serves_when_it_appears(tmp_path: Path) -> None:
     artifact, training = tmp_path / "artifact", training_folder(tmp_path, "traffic_sign")
     with start_service(status=503, artifact=artifact, store=tmp_path, train="false") as url:
-        refused = requests.post(
+        rejected = requests.post(
             f"{url}/predict_traffic_sign", data=b"x", headers={"Content-Type": "image/png"}, timeout=60
         )
-        assert refused.status_code == 503
-        assert "none is being trained" in refused.json()["detail"]
+        assert rejected.status_code == 503
+        assert "none is being trained" in rejected.json()["detail"]
         with training_lock(training):
             write_state(training, TrainingState("train", epoch=3, epochs=30, remaining_s=60.0))
             busy = requests.get(f"{url}/readyz", timeout=60)

@@ -37,14 +37,14 @@ from tests.ui.conftest import (
 from ui.client import (
     Busy,
     Client,
-    Newer,
+    ContractTooNew,
+    ContractTooOld,
     NotAllowed,
     NotReady,
-    Older,
     Refused,
     ServiceError,
-    Silent,
-    Stranger,
+    TimedOut,
+    UnexpectedServer,
     Unreachable,
 )
 
@@ -108,7 +108,7 @@ def test_only_the_box_is_classified(client: Client, box: tuple[int, int, int, in
     assert client.predict(two_signs(), box).class_index == class_index
 
 
-def test_box_outside_the_picture_is_refused(client: Client) -> None:
+def test_box_outside_the_picture_is_rejected(client: Client) -> None:
     with pytest.raises(Refused) as caught:
         client.predict(STOP, (90, 90, 100, 100))
     assert caught.value.kind == "bad_request"
@@ -128,13 +128,13 @@ def test_16_bit_picture_is_recognised(client: Client) -> None:
     ],
     ids=["not a picture", "empty", "large", "URL"],
 )
-def test_refusal_has_kind_and_reason(client: Client, picture: bytes | str, kind: str, reason: str) -> None:
+def test_rejection_has_kind_and_reason(client: Client, picture: bytes | str, kind: str, reason: str) -> None:
     with pytest.raises(Refused, match=reason) as caught:
         client.predict(picture)
     assert caught.value.kind == kind
 
 
-def test_private_address_is_refused_by_a_service_that_fetches_urls(other_service: tuple[str, Path]) -> None:
+def test_private_address_is_rejected_by_a_service_that_fetches_urls(other_service: tuple[str, Path]) -> None:
     with pytest.raises(Refused) as caught:
         Client(other_service[0], timeout_s=PATIENCE_S).predict("http://127.0.0.1/sign.png")
     assert caught.value.kind == "url_refused"
@@ -164,7 +164,7 @@ def test_feedback_is_stored_under_the_chosen_class(tmp_path: Path) -> None:
         assert part.convert("RGB").tobytes() == drawing(13).tobytes()
 
 
-def test_service_without_feedback_refuses_it(other_service: tuple[str, Path]) -> None:
+def test_service_without_feedback_rejects_it(other_service: tuple[str, Path]) -> None:
     url, store = other_service
     with pytest.raises(Refused) as caught:
         Client(url, timeout_s=PATIENCE_S).send_feedback(STOP, 14)
@@ -196,7 +196,7 @@ def test_metrics_count_predictions(client: Client) -> None:
     "content", [b"python_info 1.0\n", b"<html>", b"", b"\xff", b'{"a": 1}', b"sign_requests_total{"]
 )
 def test_metrics_of_another_program_are_recognised_as_such(content: bytes) -> None:
-    with server(lambda *_: Reply(content)) as url, pytest.raises(Stranger):
+    with server(lambda *_: Reply(content)) as url, pytest.raises(UnexpectedServer):
         Client(url, timeout_s=PATIENCE_S).metrics()
 
 
@@ -295,15 +295,15 @@ def test_long_retry_after_does_not_block(monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize(
     ("members", "error"),
     [
-        ({"contract": "1.1"}, Older),
-        ({"contract": "1.10"}, Older),
-        ({"contract": "3.0"}, Newer),
-        ({"contract": "10.0"}, Newer),
-        ({"contract": "of marriage"}, Stranger),
-        ({"contract": 2.0}, Stranger),
-        ({"contract": "2." + "0" * 5000}, Stranger),
-        ({"status": "fine"}, Stranger),
-        ({"offers": None}, Stranger),
+        ({"contract": "1.1"}, ContractTooOld),
+        ({"contract": "1.10"}, ContractTooOld),
+        ({"contract": "3.0"}, ContractTooNew),
+        ({"contract": "10.0"}, ContractTooNew),
+        ({"contract": "of marriage"}, UnexpectedServer),
+        ({"contract": 2.0}, UnexpectedServer),
+        ({"contract": "2." + "0" * 5000}, UnexpectedServer),
+        ({"status": "fine"}, UnexpectedServer),
+        ({"offers": None}, UnexpectedServer),
     ],
 )
 def test_service_with_another_contract_is_recognised(members: dict[str, Any], error: type[ServiceError]) -> None:
@@ -311,7 +311,7 @@ def test_service_with_another_contract_is_recognised(members: dict[str, Any], er
         Client(url, timeout_s=PATIENCE_S).state()
 
 
-@pytest.mark.parametrize(("contract", "error"), [("1.1", Older), ("3.0", Newer)])
+@pytest.mark.parametrize(("contract", "error"), [("1.1", ContractTooOld), ("3.0", ContractTooNew)])
 def test_another_contract_may_have_another_state(contract: str, error: type[ServiceError]) -> None:
     answer = {"status": "ready", "version": "v", "contract": contract, "offers": {"feedback": True}}
     with server(lambda *_: Reply(answer)) as url, pytest.raises(error):
@@ -320,7 +320,7 @@ def test_another_contract_may_have_another_state(contract: str, error: type[Serv
 
 def test_service_without_contract_version_is_older() -> None:
     answer = {"status": "ready", "task": "traffic_sign", "version": "v"}
-    with server(lambda *_: Reply(answer)) as url, pytest.raises(Older):
+    with server(lambda *_: Reply(answer)) as url, pytest.raises(ContractTooOld):
         Client(url, timeout_s=PATIENCE_S).state()
 
 
@@ -408,16 +408,16 @@ def test_complete_answers_are_accepted(path: str) -> None:
 
 
 @pytest.mark.parametrize(("path", "place"), MEMBERS)
-def test_answer_without_a_required_member_comes_from_a_stranger(path: str, place: str) -> None:
+def test_answer_without_a_required_member_is_not_taken_for_the_service(path: str, place: str) -> None:
     answer = changed(path, place, lambda owner, name: owner.__delitem__(name))
-    with pytest.raises(Stranger, match="not the prediction service"):
+    with pytest.raises(UnexpectedServer, match="not the prediction service"):
         ask_for(path, Reply(answer))
 
 
 @pytest.mark.parametrize(("path", "place"), MEMBERS)
-def test_answer_with_a_member_of_another_type_comes_from_a_stranger(path: str, place: str) -> None:
+def test_answer_with_a_member_of_another_type_is_not_taken_for_the_service(path: str, place: str) -> None:
     answer = changed(path, place, lambda owner, name: owner.__setitem__(name, {"another": ["type"]}))
-    with pytest.raises(Stranger, match="not the prediction service"):
+    with pytest.raises(UnexpectedServer, match="not the prediction service"):
         ask_for(path, Reply(answer))
 
 
@@ -442,13 +442,13 @@ def test_answer_with_a_member_of_another_type_comes_from_a_stranger(path: str, p
     ],
     ids=lambda reply: f"{reply.status} {reply.content().decode(errors='replace')}",
 )
-def test_answer_of_another_server_comes_from_a_stranger(path: str, reply: Reply) -> None:
-    with pytest.raises(Stranger, match="not the prediction service"):
+def test_answer_of_another_server_is_not_taken_for_the_service(path: str, reply: Reply) -> None:
+    with pytest.raises(UnexpectedServer, match="not the prediction service"):
         ask_for(path, reply)
 
 
-def test_batch_with_too_few_results_comes_from_a_stranger() -> None:
-    with pytest.raises(Stranger):
+def test_batch_with_too_few_results_is_not_taken_for_the_service() -> None:
+    with pytest.raises(UnexpectedServer):
         ask_for(
             "/predict_traffic_sign/batch", Reply({"results": answers()["/predict_traffic_sign/batch"]["results"][:1]})
         )
@@ -464,7 +464,7 @@ def test_batch_with_too_few_results_comes_from_a_stranger() -> None:
         ("_box", "/predict_traffic_sign", Reply(answers()["/predict_traffic_sign"])),
     ],
 )
-def test_bug_of_the_page_is_not_taken_for_a_stranger(
+def test_bug_of_the_page_is_not_taken_for_an_unexpected_server(
     monkeypatch: pytest.MonkeyPatch, bug: Exception, function: str, path: str, reply: Reply
 ) -> None:
     def fail(*_: object) -> None:
@@ -482,11 +482,11 @@ def test_bug_of_the_page_is_not_taken_for_a_stranger(
 def test_closed_port_is_unreachable() -> None:
     with pytest.raises(Unreachable, match="Nothing answers at http://127") as caught:
         Client(f"http://127.0.0.1:{free_port()}", timeout_s=PATIENCE_S).state()
-    assert not isinstance(caught.value, Silent)
+    assert not isinstance(caught.value, TimedOut)
 
 
 def test_server_that_never_answers_is_silent() -> None:
-    with silent_server() as url, pytest.raises(Silent, match=r"did not answer within 0\.2 s"):
+    with silent_server() as url, pytest.raises(TimedOut, match=r"did not answer within 0\.2 s"):
         Client(url, timeout_s=0.2).state()
 
 
@@ -509,7 +509,7 @@ def stopping(headers: bytes) -> Iterator[str]:
 
 def test_server_that_stops_in_the_middle_of_an_answer_is_silent() -> None:
     half = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{"
-    with stopping(half) as url, pytest.raises(Silent):
+    with stopping(half) as url, pytest.raises(TimedOut):
         Client(url, timeout_s=0.2).state()
 
 

@@ -135,7 +135,7 @@ def test_every_stage_of_a_training_is_known() -> None:
 
 
 # The problems that a visitor can cause through the page. Not among them: `no_data`, which has a page of its own, and
-# problems with the status 401, 429 or 503, which are not refusals.
+# problems with the status 401, 429 or 503, which are not rejections.
 MET = {
     "bad_request": "a box that is too small",
     "nothing_sent": "an empty file",
@@ -150,14 +150,14 @@ MET = {
 }
 
 
-def test_explained_refusals_are_problems_of_the_contract(catalogue: dict[str, str]) -> None:
+def test_explained_rejections_are_problems_of_the_contract(catalogue: dict[str, str]) -> None:
     explained = {key.partition(".")[2] for key in catalogue if key.startswith("refused.")} - {"words", "other"}
     assert explained <= set(KINDS)
     assert set(MET) <= set(KINDS)
 
 
 @pytest.mark.parametrize("kind", list(MET))
-def test_refusals_that_visitors_can_cause_are_explained(kind: str, catalogue: dict[str, str]) -> None:
+def test_rejections_that_visitors_can_cause_are_explained(kind: str, catalogue: dict[str, str]) -> None:
     assert f"refused.{kind}" in catalogue
 
 

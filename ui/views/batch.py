@@ -12,7 +12,7 @@ import pandas as pd
 import streamlit as st
 
 from ui import history
-from ui.answer import VERDICTS, sign_address
+from ui.answer import VERDICTS, sign_url
 from ui.client import Refused, Result
 from ui.connection import client, facts, labels, state
 from ui.contract import Fact, Label, Prediction
@@ -222,7 +222,7 @@ def _for_people(row: dict[str, Any], found: Prediction | None) -> dict[str, Any]
     picture = f"data:image/png;base64,{found.thumbnail}"
     if found.verdict == "not_recognised":
         return {**dict.fromkeys([*row, _DRAWING]), "file": row["file"], "verdict": verdict, _PICTURE: picture}
-    drawing, share = sign_address(found.class_index), min(found.probability, 0.9999)
+    drawing, share = sign_url(found.class_index), min(found.probability, 0.9999)
     return {**row, "probability": share, "verdict": verdict, _PICTURE: picture, _DRAWING: drawing}
 
 

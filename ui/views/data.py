@@ -9,7 +9,7 @@ import streamlit as st
 from ui.answer import show_sign
 from ui.charts import show_chart
 from ui.client import Refused
-from ui.connection import client, labels, patiently, state
+from ui.connection import client, labels, state, with_slow_notice
 from ui.contract import DataPicture, DataSet, Histogram, Label
 from ui.texts import name_of, number, text
 
@@ -31,7 +31,7 @@ def draw_page() -> None:
     version = state().version
     st.title(text("data.title"), anchor=False)
     try:
-        found = patiently(lambda: _data(version))
+        found = with_slow_notice(lambda: _data(version))
     except Refused as error:
         if error.kind != "no_data":
             raise
@@ -106,7 +106,7 @@ def _show_pictures(known: Sequence[Label], version: str) -> None:
         show_sign(known[chosen], 64)
         st.caption(text("data.samples_explained"))
     with st.container(horizontal=True):
-        for each in patiently(lambda: _pictures(chosen, version)):
+        for each in with_slow_notice(lambda: _pictures(chosen, version)):
             height, width = each.size
             st.image(
                 f"data:image/png;base64,{each.thumbnail}", width=72, caption=f"{width} × {height}",

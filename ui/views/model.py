@@ -6,7 +6,7 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from ui.answer import sign_address
+from ui.answer import sign_url
 from ui.charts import show_chart
 from ui.connection import card, labels, state
 from ui.contract import Card, Label, Metrics
@@ -137,7 +137,7 @@ def _show_classes(metrics: Metrics, known: Sequence[Label]) -> None:
     table = pd.DataFrame(
         [
             {
-                "sign": sign_address(each.class_index),
+                "sign": sign_url(each.class_index),
                 "name": name_of(known[each.class_index]),
                 "examples": each.examples,
                 "errors": each.errors,
@@ -255,9 +255,9 @@ def _show_mistakes(metrics: Metrics, known: Sequence[Label]) -> None:
     table = pd.DataFrame(
         [
             {
-                "true_sign": sign_address(each.class_index),
+                "true_sign": sign_url(each.class_index),
                 "true": name_of(known[each.class_index]),
-                "predicted_sign": sign_address(each.predicted),
+                "predicted_sign": sign_url(each.predicted),
                 "predicted": name_of(known[each.predicted]),
                 "probability": each.probability,
                 "group": each.group,

@@ -122,7 +122,7 @@ def _show_latency(now: Counts, rows: list[dict[str, Any]]) -> None:
             alt.Chart(pd.DataFrame(table))
             .mark_line(point=len(rows) == 1)
             .encode(
-                x=alt.X("time:Q", title=text("service.seconds_ago")),
+                x=alt.X("time:Q", title=text("service.seconds_axis")),
                 y=alt.Y("ms:Q", title="ms"),
                 color=alt.Color("stage:N", sort=None, title=None, legend=alt.Legend(orient="bottom")),
                 tooltip=[

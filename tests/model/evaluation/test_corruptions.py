@@ -46,7 +46,7 @@ def test_defocus_equals_a_direct_convolution_with_a_disc(signs: npt.NDArray[np.u
 
 
 def test_motion_blurs_along_one_direction_only() -> None:
-    """A dot becomes a symmetric line with its centre at the dot; its length is 12 % of the width at severity 3."""
+    """A dot becomes a symmetric line with its centre at the dot; its length is 12% of the width at severity 3."""
     dot = np.zeros((8, 48, 48, 3), np.uint8)
     dot[:, 24, 24] = 255
     for picture in corrupt(dot, "motion", 3).astype(float).mean(axis=3):

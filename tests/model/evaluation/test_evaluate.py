@@ -28,7 +28,7 @@ def evaluate(*arguments: object) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-def test_command_evaluates_accuracy_refusal_and_robustness(tmp_path: Path) -> None:
+def test_command_evaluates_accuracy_rejection_and_robustness(tmp_path: Path) -> None:
     write_drawn(tmp_path / "drawn", 1, seed=9)
     with zipfile.ZipFile(tmp_path / "lawns.zip", "w") as archive:
         archive.writestr("lawn.png", encoded(drawing().point(lambda _: 90)))

@@ -62,7 +62,7 @@ def test_auroc_counts_pairs_and_ties_by_half(dtype: type[np.floating]) -> None:
     assert auroc(inliers, outliers) == pytest.approx((pairs.mean() + 1) / 2, abs=1e-12)
 
 
-def test_refusal_rate_at_a_share_of_accepted_inliers() -> None:
+def test_rejection_rate_at_a_share_of_accepted_inliers() -> None:
     inliers, outliers = np.linspace(0, 1, 101), np.array([-1.0, 0.005, 0.5, 0.9])
     assert refusal_rate(inliers, outliers, 0.99) == 0.5
     assert refusal_rate(inliers, outliers, 1.0) == 0.25
