@@ -135,7 +135,7 @@ class Settings(BaseModel):
 
     @property
     def artifacts(self) -> dict[str, Path]:
-        """The tasks that are served, one for now, and the folders of their classifiers, which may not exist yet."""
+        """The served tasks and the folders of their classifiers, which may not exist yet."""
         return {self.task: self.artifact or ARTIFACTS / self.task}
 
     @property
