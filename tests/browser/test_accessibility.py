@@ -10,7 +10,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import go, new_page, settle, shows_sign, start_page
+from tests.browser.conftest import PATIENCE_MS, go, new_page, settle, shows_sign, start_page
 from tests.conftest import ROOT
 from tests.ui.conftest import Answer, Reply, passing_on, path_of, problem, server
 
@@ -56,22 +56,29 @@ class Gate:
     """Lets the requests for a path through while it is open, and holds them while it is closed."""
 
     def __init__(self, path: str, answer: Answer) -> None:
-        self._path, self._answer, self._opened = path, answer, threading.Event()
+        self._path, self._answer = path, answer
+        self._opened, self._holding = threading.Event(), threading.Event()
         self._opened.set()
 
     def __call__(self, request: BaseHTTPRequestHandler, body: bytes) -> Reply:
-        if path_of(request) == self._path:
+        if path_of(request) == self._path and not self._opened.is_set():
+            self._holding.set()
             self._opened.wait()
         return self._answer(request, body)
 
     @contextmanager
     def closed(self) -> Iterator[None]:
         """Hold the requests until the block ends."""
+        self._holding.clear()
         self._opened.clear()
         try:
             yield
         finally:
             self._opened.set()
+
+    def wait_for_request(self) -> None:
+        """Wait until a request is held: one that passed before the gate was closed does not count."""
+        assert self._holding.wait(PATIENCE_MS / 1000), "no request came"
 
 
 # Ends Streamlit's transition at once, and returns how opaque the elements are after it.
@@ -84,6 +91,7 @@ OPACITIES = """elements => elements.map(element => {
 def opacities_while_refreshing(page: Page, gate: Gate) -> list[float]:
     """Return the opacities of the elements that wait for the next refresh, once they do."""
     with gate.closed():
+        gate.wait_for_request()
         waiting = page.locator("[data-stale=true]")
         expect(waiting.first).to_be_attached()
         opacities: list[float] = waiting.evaluate_all(OPACITIES)
