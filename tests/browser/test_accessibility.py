@@ -92,8 +92,8 @@ def opacities_while_refreshing(page: Page, gate: Gate) -> list[float]:
     """Return the opacities of the elements that wait for the next refresh, once they do."""
     with gate.closed():
         gate.wait_for_request()
+        page.wait_for_function("document.querySelectorAll('[data-stale=true]').length > 3")
         waiting = page.locator("[data-stale=true]")
-        expect(waiting.first).to_be_attached()
         opacities: list[float] = waiting.evaluate_all(OPACITIES)
     return opacities
 
