@@ -94,7 +94,7 @@ class Inventory:
 
     def _missing(self, error: SourceError) -> Problem:
         """Return the problem for clients; the log has the paths."""
-        _log.warning("no data set: %s", error)
+        _log.info("no data set: %s", error)  # as most services have none
         folders = [self._store, *([self._location.parent] if self._location else [])]
         return Problem("no_data", as_sentence(without_paths(str(error), *folders)))
 

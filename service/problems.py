@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -99,8 +100,11 @@ class Problem(Exception):
 def without_paths(text: str, *folders: Path) -> str:
     """Return a message for clients: paths below these folders become relative, and a folder is only its name."""
     for folder in sorted(folders, key=lambda folder: -len(str(folder))):  # a folder before those that contain it
+        if not folder.name:  # the root, or an empty path, which every path begins with
+            continue
         for spelling in {str(folder), str(folder.resolve())}:
-            text = text.replace(f"{spelling}/", "").replace(spelling, folder.name)
+            whole = rf"(?<![\w./-]){re.escape(spelling)}(?:/|(?![\w-]))"  # and not a part of another name
+            text = re.sub(whole, lambda found: "" if found[0].endswith("/") else folder.name, text)  # noqa: B023
     return text
 
 
