@@ -6,9 +6,9 @@ Raise `DECODER_VERSION` with every change that alters the decoded pixels.
 
 import io
 import math
+import re
 import struct
 import threading
-import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -51,7 +51,6 @@ DRAFT_FACTOR = 4  # a JPEG is decoded at a reduced scale only if that is still t
 
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the service has threads of its own
-warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # about faults in metadata
 
 # Disable Pillow's limit, which only warns; `MAX_PIXELS` is checked on the header, before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -74,6 +73,10 @@ _TURNS = {  # orientation: the transpose that turns the picture upright
 _JPEGS = {"JPEG", MULTI_JPEG}
 _WITH_OTHER_HEADERS = {"AVIF", "HEIF"}  # containers of video frames, which have a size of their own
 _QUARTER_TURNS = {5, 6, 7, 8}  # orientations that swap width and height
+_STARTS = re.compile(
+    rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF.{4}WEBP|GIF8[79]a|BM.{4}\0\0\0\0|P[1-6]\s|.{4}ftyp(?:avi[fs]|he[iv]|mif1|msf1)",
+    re.DOTALL,
+)
 _large_picture_lock = threading.Lock()
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are exclusive
@@ -335,6 +338,11 @@ def lies_inside(box: Box, size: tuple[int, int]) -> bool:
     """Return whether a box is not empty and lies inside a picture of this (height, width)."""
     left, top, right, bottom = box
     return 0 <= left < right <= size[1] and 0 <= top < bottom <= size[0]
+
+
+def has_known_start(payload: bytes) -> bool:
+    """Return whether bytes begin like a file in one of `FORMATS`, without reading further."""
+    return _STARTS.match(payload) is not None
 
 
 @contextmanager
