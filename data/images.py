@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pillow_heif
 from PIL import AvifImagePlugin, Image, ImageChops, ImageFile
 
-from data import jpeg, png
+from data import avif, jpeg, png
 from data.errors import BoxError, ImageError
 from data.orientation import read_orientation
 
@@ -108,6 +108,8 @@ class Picture:
             payload = payload[: layout.end] + jpeg.END  # without it, Pillow refuses the rows that are there
         elif payload.startswith(png.SIGNATURE):
             payload = png.keep_essentials(payload)
+        elif payload[4:8] == b"ftyp":
+            payload = avif.as_still(payload)
         self._image = _open(payload)
         self._low_bytes = _open_low_bytes(payload) if _has_deep_key(self._image) else None
         self.width, self.height = self._image.size
@@ -115,6 +117,8 @@ class Picture:
         self._is_streamed = layout is not None and layout.is_streamed
         self._is_oversized = self.width * self.height > MAX_PIXELS
         _check_size(self.width, self.height, MAX_REDUCED_PIXELS if self._is_streamed else MAX_PIXELS)
+        if self._image.format == "AVIF":
+            _check_frames(payload)
         kind = "JPEG" if self._is_jpeg else str(self._image.format)
         self.extension = f".{kind.lower()}"
 
@@ -423,6 +427,13 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         raise ImageError(f"the picture has {extent} pixels; the limit is {max_pixels:,} in total")
     if min(width, height) < MIN_SIDE:
         raise ImageError(f"the picture has {extent} pixels; each side must have at least {MIN_SIDE}")
+
+
+def _check_frames(payload: bytes) -> None:
+    with _convert_errors():
+        largest = avif.read_largest_frame(payload)
+    if largest > MAX_PIXELS:
+        raise ImageError(f"the picture has frames of {largest:,} pixels; the limit is {MAX_PIXELS:,} in total")
 
 
 def _check_box(box: Box, height: int, width: int) -> None:

@@ -4,11 +4,15 @@ import struct
 import warnings
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from data.avif import read_largest_frame
 from data.errors import BoxError, ImageError
 from data.images import LARGE_PIXELS, MAX_PIXELS, MAX_REDUCED_PIXELS, Picture, decode, read_size
 from tests.conftest import drawing, encoded
@@ -244,3 +248,50 @@ def test_large_pictures_that_need_memory_for_all_pixels_are_rejected() -> None:
     progressive = encoded(SIGN, "JPEG", progressive=True).replace(b"\xff\xc2", b"\xff\xc0")
     with pytest.raises(ImageError, match="limit is 64,000,000 in total"):
         Picture(enlarged(progressive, 10_000, 6_600))  # several scans
+
+
+@pytest.mark.parametrize("animated", [False, True])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_size_of_avif_pixels_is_read_from_the_pixels(mode: str, animated: bool) -> None:
+    """The container may say less than the decoder reserves memory for."""
+    image = SIGN.crop((0, 0, 120, 90)).convert(mode)
+    options = {"save_all": True, "append_images": [image.rotate(180)]} if animated else {}
+    payload = encoded(image, "AVIF", **options)
+    size = payload.index(b"ispe") + 8
+    smaller = payload[:size] + struct.pack(">II", 8, 8) + payload[size + 8 :]
+    for each in (payload, smaller):
+        assert read_largest_frame(each) == 120 * 90
+
+
+def test_avif_whose_pixels_are_larger_than_its_header_says_is_rejected() -> None:
+    payload = encoded(Image.new("L", (8_200, 8_000)), "AVIF", speed=10, quality=1, subsampling="4:0:0")
+    assert MAX_PIXELS < 8_200 * 8_000
+    lying = payload.replace(struct.pack(">II", 8_200, 8_000), struct.pack(">II", 100, 100))
+    for each in (payload, lying):
+        with pytest.raises(ImageError, match="the limit is 64,000,000 in total"):
+            Picture(each)
+
+
+def test_first_frame_of_an_animated_avif_is_decoded() -> None:
+    payload = encoded(SIGN, "AVIF", save_all=True, append_images=[SIGN.rotate(180)], quality=90)
+    assert np.abs(decode(payload, SIZE).astype(int) - PIXELS).mean() < 3
+
+
+BASES = [encoded(SIGN, kind) for kind in ("AVIF", "HEIF", "PNG", "JPEG")]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@settings(max_examples=200, deadline=None)
+@given(
+    base=st.sampled_from(BASES),
+    changes=st.lists(st.tuples(st.integers(0, 1200), st.binary(min_size=1, max_size=8)), max_size=6),
+    cut=st.integers(0, 2000),
+)
+def test_damaged_files_of_telephones_are_decoded_or_rejected(
+    base: bytes, changes: list[tuple[int, bytes]], cut: int
+) -> None:
+    damaged = bytearray(base)
+    for position, content in changes:
+        damaged[position : position + len(content)] = content
+    with suppress(ImageError):
+        assert Picture(bytes(damaged[: len(damaged) - cut])).decode_photo(10_000).resize(SIZE).shape == (*SIZE, 3)
