@@ -1,4 +1,4 @@
-"""The layout `folders`: <class>/<any name>.png, .jpg, .jpeg, .ppm, .webp, .bmp or .gif.
+"""The layout `folders`: <class>/<any name>.png, .jpg, .jpeg, .ppm, .webp, .bmp, .gif, .avif, .heic or .heif.
 
 The class is an index or the name of a label; each picture is its own group.
 """

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from data.errors import SourceError
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".ppm", ".webp", ".bmp", ".gif"}
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".ppm", ".webp", ".bmp", ".gif", ".avif", ".heic", ".heif"}
 # RuntimeError: the archive is encrypted.
 _READ_ERRORS = (OSError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 

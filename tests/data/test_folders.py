@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from data.errors import SourceError
+from data.images import FORMATS, Picture
 from data.prepare import prepare
 from data.source import describe_gaps, find_source, open_source
 from data.split import split_by_group
 from data.task import Task
+from tests.conftest import drawing, encoded
 
 
 def test_class_folders_are_a_training_set_with_one_group_per_picture(shapes: Task, pictures: Path) -> None:
@@ -56,3 +58,13 @@ def test_a_task_without_an_extension_can_set_its_own_distortions(shapes: Task, t
     assert shapes.distortions.rotation_deg == 20
     assert shapes.distortions.brightness == (0.9, 1.1)
     assert shapes.distortions.blur == task.distortions.blur
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_pictures_in_every_format_are_found(shapes: Task, tmp_path: Path, kind: str) -> None:
+    """Feedback is kept with these extensions, for training."""
+    for name, class_index in (("round", 17), ("triangular", 13)):
+        payload = encoded(drawing(class_index, 40), kind)
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"a{Picture(payload).extension}").write_bytes(payload)
+    assert len(open_source(tmp_path, shapes).examples) == 2
