@@ -77,6 +77,7 @@ _STARTS = re.compile(
     rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF.{4}WEBP|GIF8[79]a|BM.{4}\0\0\0\0|P[1-6]\s|.{4}ftyp(?:avi[fs]|he[iv]|mif1|msf1)",
     re.DOTALL,
 )
+_NOT_A_PICTURE = f"these bytes are not a picture in a known format ({', '.join(FORMATS)})"
 _large_picture_lock = threading.Lock()
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are exclusive
@@ -103,7 +104,7 @@ class Picture:
     def __init__(self, payload: bytes) -> None:
         _check_length(payload)
         layout = _read_layout(payload)
-        self.truncated = layout is not None and not layout.complete and layout.scans > 0
+        self.truncated = layout is not None and not layout.complete
         if layout is not None and self.truncated:
             payload = payload[: layout.end] + jpeg.END  # without it, Pillow refuses the rows that are there
         elif payload.startswith(png.SIGNATURE):
@@ -380,7 +381,7 @@ def _read_layout(payload: bytes) -> jpeg.Layout | None:
     """Return what a JPEG consists of; None for other formats.
 
     Raises:
-        ImageError: decoding it could take too long.
+        ImageError: it has no pixels, or decoding it could take too long.
     """
     if not payload.startswith(jpeg.SIGNATURE):
         return None
@@ -389,6 +390,8 @@ def _read_layout(payload: bytes) -> jpeg.Layout | None:
         raise ImageError(f"the picture is a JPEG with {layout.scans:,} scans; the limit is {MAX_SCANS}")
     if layout.segments >= jpeg.MAX_SEGMENTS:
         raise ImageError(f"the picture is a JPEG with too many segments; the limit is {jpeg.MAX_SEGMENTS:,}")
+    if layout.scans == 0:
+        raise ImageError(_NOT_A_PICTURE)
     return layout
 
 
@@ -401,8 +404,7 @@ def _open(payload: bytes) -> ImageFile.ImageFile:
     try:
         image = Image.open(io.BytesIO(payload), formats=FORMATS)
     except _DECODING_ERRORS as error:
-        known = ", ".join(FORMATS)
-        raise ImageError(f"these bytes are not a picture in a known format ({known})") from error
+        raise ImageError(_NOT_A_PICTURE) from error
     if image.mode == "F":
         raise ImageError("the picture has floating-point samples, which are not supported")
     return image

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 SIGNATURE = b"\xff\xd8\xff"
 END = b"\xff\xd9"
+MAX_JUNK_BYTES = 64 * 1024  # between the segments before the first scan; Pillow would skip them slowly
 MAX_SEGMENTS = 10_000  # reading more would only take time; a colour profile and thumbnails need some hundred
 
 _START_OF_SCAN = 0xDA
@@ -43,6 +44,8 @@ def read_layout(payload: bytes) -> Layout:
     is_streamed, components = True, 0
     in_scan = False
     while segments < MAX_SEGMENTS and (found := _MARKER.search(payload, position)):
+        if scans == 0 and found.start() - position > MAX_JUNK_BYTES:
+            break
         position = found.end()
         marker = payload[position - 1]
         segments += 1

@@ -3,6 +3,7 @@
 import struct
 import subprocess
 import sys
+import time
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -120,6 +121,18 @@ def test_jpeg_without_most_of_its_rows_is_rejected() -> None:
     for cut in (start + 4, start + 14, start + (len(JPEG) - start) // 3):
         with pytest.raises(ImageError, match=r"damaged or truncated|not a picture"):
             decode(JPEG[:cut], SIZE)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [JPEG[:2] + 20_000_000 * b"\xff", JPEG[:4] + bytes(20_000_000), JPEG[:2] + 5_000_000 * b"\xff\xe0\0\2"],
+    ids=["filling", "zeros", "segments"],
+)
+def test_jpeg_that_would_take_long_to_read_is_rejected_at_once(payload: bytes) -> None:
+    began = time.process_time()
+    with pytest.raises(ImageError):
+        Picture(payload)
+    assert time.process_time() - began < 5  # and not half a minute
 
 
 @pytest.mark.parametrize("orientation", [6, 1])
