@@ -71,7 +71,6 @@ _TURNS = {  # orientation: the transpose that turns the picture upright
     8: Image.Transpose.ROTATE_90,
 }
 _JPEGS = {"JPEG", MULTI_JPEG}
-_WITH_OTHER_HEADERS = {"AVIF", "HEIF"}  # containers of video frames, which have a size of their own
 _QUARTER_TURNS = {5, 6, 7, 8}  # orientations that swap width and height
 _STARTS = re.compile(
     rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF.{4}WEBP|GIF8[79]a|BM.{4}\0\0\0\0|P[1-6]\s|.{4}ftyp(?:avi[fs]|he[iv]|mif1|msf1)",
@@ -119,7 +118,7 @@ class Picture:
         self._is_oversized = self.width * self.height > MAX_PIXELS
         _check_size(self.width, self.height, MAX_REDUCED_PIXELS if self._is_streamed else MAX_PIXELS)
         if self._image.format == "AVIF":
-            _check_frames(payload)
+            _check_frames(payload, self.width * self.height)
         kind = "JPEG" if self._is_jpeg else str(self._image.format)
         self.extension = f".{kind.lower()}"
 
@@ -196,11 +195,9 @@ class Picture:
         self._image.draft(None, (width, height))
 
     def _lock_if_large(self) -> AbstractContextManager[object]:
-        # A decoder may need as much memory as for the whole picture: for a JPEG of several scans at any scale, and
-        # where the pixels have a header of their own, which may give another size.
+        # For a JPEG of several scans, a decoder needs as much memory at a reduced scale as for the whole picture.
         width, height = self._image.size if self._is_streamed else (self.width, self.height)
-        large = width * height > LARGE_PIXELS or self._image.format in _WITH_OTHER_HEADERS
-        return _large_picture_lock if large else nullcontext()
+        return _large_picture_lock if width * height > LARGE_PIXELS else nullcontext()
 
     def _decode_part(self, box: Box | None) -> Image.Image:
         """Decode the picture to upright 8-bit samples and crop it to the box.
@@ -431,11 +428,12 @@ def _check_size(width: int, height: int, max_pixels: int) -> None:
         raise ImageError(f"the picture has {extent} pixels; each side must have at least {MIN_SIDE}")
 
 
-def _check_frames(payload: bytes) -> None:
+def _check_frames(payload: bytes, pixels: int) -> None:
+    """Check that the frames in an AVIF file are not larger than its header says; libheif checks HEIC itself."""
     with _convert_errors():
         largest = avif.read_largest_frame(payload)
-    if largest > MAX_PIXELS:
-        raise ImageError(f"the picture has frames of {largest:,} pixels; the limit is {MAX_PIXELS:,} in total")
+    if largest > 2 * pixels:  # some encoders fill up the last blocks
+        raise ImageError(f"the picture is damaged: its header says {pixels:,} pixels, and its frames have {largest:,}")
 
 
 def _check_box(box: Box, height: int, width: int) -> None:
