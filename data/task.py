@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 from data.errors import TaskError
 from data.extension import TaskExtension, load_extension
 from data.label import GERMAN, Fact, Label
-from data.training_settings import Distortions, Training
+from data.training_settings import DetectorTraining, Distortions, Training
 
 TASKS = Path(__file__).with_name("tasks")
 TASK_FILE = "task.toml"
@@ -69,6 +69,25 @@ class DataSet:
 
 
 @dataclass(frozen=True)
+class SceneSet:
+    """The scenes from which the task's detector is trained; see `data.scenes`.
+
+    Attributes:
+        name, citation, licence: shown to users.
+        count: number of training scenes; scenes from this number on are the official test part and are never read.
+        group_size: consecutive scenes that a split must keep together, because they may be of one drive.
+        archives: files that `init.py --download` fetches; may be empty.
+    """
+
+    name: str
+    citation: str
+    licence: str
+    count: int
+    group_size: int
+    archives: tuple[Download, ...]
+
+
+@dataclass(frozen=True)
 class Outliers:
     """Classes whose examples can be turned into outliers.
 
@@ -95,6 +114,8 @@ class Task:
         distortions: limits of the distortions in training.
         facts: the facts that labels may have, in display order.
         labels: the classes, in the order of the network's output.
+        scenes: the scenes for the detector; None if the task has no detector.
+        detector: how the detector is trained; None if the task has none.
     """
 
     name: str
@@ -106,6 +127,8 @@ class Task:
     distortions: Distortions
     facts: tuple[Fact, ...]
     labels: tuple[Label, ...]
+    scenes: SceneSet | None = None
+    detector: DetectorTraining | None = None
 
     def preset(self, name: str) -> Training:
         """Return the training settings of a preset.
@@ -169,6 +192,11 @@ def _create_task(table: dict[str, Any]) -> Task:
     shared = table.pop("training")
     presets = {name: shared.pop(name) for name in [key for key in shared if isinstance(shared[key], dict)]}
     training = {name: Training(**_with_tuples({**shared, **preset})) for name, preset in presets.items()}
+    scenes, detector = table.pop("scenes", None), table.pop("detector", None)
+    if scenes:
+        scenes = SceneSet(
+            **{**scenes, "archives": tuple(Download(**archive) for archive in scenes.get("archives", ()))}
+        )
     height, width = table.pop("input_size")
     return Task(
         input_size=(height, width),
@@ -178,6 +206,8 @@ def _create_task(table: dict[str, Any]) -> Task:
         training=training,
         facts=facts,
         labels=labels,
+        scenes=scenes,
+        detector=DetectorTraining(**_with_tuples(detector)) if detector else None,
         **table,
     )
 
@@ -204,6 +234,7 @@ def _check(task: Task, path: Path) -> None:
         not task.outliers.turned or task.input_size[0] == task.input_size[1],
         "pictures can be rotated by a quarter turn only if input_size is square",
     )
+    require((task.scenes is None) == (task.detector is None), "a detector needs both [scenes] and [detector]")
     require(min(task.input_size) >= 8, f"input_size must be at least 8, not {task.input_size}")
     for name, settings in task.training.items():
         require(

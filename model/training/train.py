@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ def train(
         callbacks=[monitor],
         verbose=0,
     )
-    _estimate_batch_statistics(model, training.inputs, settings.batch_size, settings.seed)
+    estimate_batch_statistics(model, _statistics_batches(training.inputs, settings.batch_size, settings.seed))
     keras.mixed_precision.set_dtype_policy("float32")
     network = _network(task, settings)
     network.set_weights(model.get_layer(NETWORK).get_weights())
@@ -228,21 +228,29 @@ def checkpoint_key(task: Task, settings: Training, prepared: Prepared) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def _estimate_batch_statistics(
-    model: keras.Model, inputs: dict[str, npt.NDArray[Any]], batch_size: int, seed: int
-) -> None:
-    """Re-estimate the statistics of batch normalisation for the averaged weights (Izmailov et al. 2018)."""
-    batches = min(STATISTICS_BATCHES, -(-len(inputs["pixels"]) // batch_size))
+def estimate_batch_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
+    """Re-estimate the statistics of batch normalisation for averaged weights (Izmailov et al. 2018).
+
+    Args:
+        model: the model with the averaged weights.
+        batches: inputs of the model.
+    """
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in layers]
-    rng = np.random.default_rng(seed)
-    for batch in range(batches):
+    for number, batch in enumerate(batches):
         for layer in layers:
-            layer.momentum = 1 - 1 / (batch + 1)  # makes the moving average the mean over the batches
-        rows = rng.integers(0, len(inputs["pixels"]), batch_size)
-        model([inputs["pixels"][rows], inputs["boxes"][rows]], training=True)
+            layer.momentum = 1 - 1 / (number + 1)  # makes the moving average the mean over the batches
+        model(batch, training=True)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
+
+
+def _statistics_batches(inputs: dict[str, npt.NDArray[Any]], batch_size: int, seed: int) -> Iterator[list[Any]]:
+    """Yield random batches for `estimate_batch_statistics`."""
+    rng = np.random.default_rng(seed)
+    for _ in range(min(STATISTICS_BATCHES, -(-len(inputs["pixels"]) // batch_size))):
+        rows = rng.integers(0, len(inputs["pixels"]), batch_size)
+        yield [inputs["pixels"][rows], inputs["boxes"][rows]]
 
 
 class _Monitor(keras.callbacks.Callback):
