@@ -15,8 +15,7 @@ RED, GREY = (220, 20, 20), 128
 
 @pytest.fixture
 def settings(task: Task) -> DetectorTraining:
-    assert task.detector is not None
-    return dataclasses.replace(task.detector, crop=128, pasted=0.0)
+    return dataclasses.replace(task.detector["cpu"], crop=128, pasted=0.0)
 
 
 @pytest.fixture
