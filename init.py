@@ -130,7 +130,7 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
 
 def _train_detector(task: Task, options: argparse.Namespace, folder: Path) -> Card:
     """Train only the detector of an existing artifact."""
-    card, _ = read_artifact(folder)
+    read_artifact(folder)  # a detector needs a classifier
     if options.data == DRAWN:
         raise ModelError("drawings cannot be pasted as photographs; use --data PATH")
     reference = read_artifact(options.all_of)[0] if options.all_of else None
@@ -250,8 +250,8 @@ def _detector_summary(card: Card) -> str:
     metrics = card.detector["metrics"]
     subject = f"reference detector {metrics['measured_on']}" if "measured_on" in metrics else "it"
     return (
-        f"Detector {card.detector['version']}: on {metrics['scenes']} held-out scenes {subject} has an average precision "
-        f"of {metrics['ap50_of_a_sign']:.1%} for {metrics['signs']} signs"
+        f"Detector {card.detector['version']}: on {metrics['scenes']} held-out scenes with {metrics['signs']} signs, "
+        f"{subject} has an average precision of {metrics['ap50_of_a_sign']:.1%}"
     )
 
 
