@@ -136,8 +136,8 @@ class Composer:
             left, top, right, bottom = self._boxes[row][int(rng.integers(len(self._boxes[row])))]
             zoom = float(np.clip(target / max(right - left, bottom - top), *ZOOM))
             extent = min(side / zoom, height, width)
-            x = rng.uniform(max(0, right - extent), min(left, width - extent)) if right - left < extent else left
-            y = rng.uniform(max(0, bottom - extent), min(top, height - extent)) if bottom - top < extent else top
+            x = _place(left, right, extent, rng)
+            y = _place(top, bottom, extent, rng)
         else:
             row = int(rng.integers(len(self._scenes)))
             extent = min(side / float(np.exp(rng.uniform(*np.log(ZOOM)))), height, width)
@@ -223,6 +223,11 @@ def _transform(
     if cutout.drawn or rng.random() < 0.2:
         image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 0.03) * target)))
     return image, opacity, (left * across, top * down, right * across, bottom * down)
+
+
+def _place(low: float, high: float, extent: float, rng: np.random.Generator) -> float:
+    """Return where a part of this extent may start so that it contains a sign from `low` to `high`, if it can."""
+    return float(rng.uniform(*sorted((high - extent, low))))
 
 
 def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:

@@ -3,7 +3,7 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -30,7 +30,7 @@ class Download:
 
     Attributes:
         url: where the file is.
-        md5: its MD5 checksum, 32 hexadecimal digits.
+        md5: its MD5 checksum, 32 hexadecimal digits; empty if unknown.
     """
 
     url: str
@@ -115,7 +115,7 @@ class Task:
         facts: the facts that labels may have, in display order.
         labels: the classes, in the order of the network's output.
         scenes: the scenes for the detector; None if the task has no detector.
-        detector: how the detector is trained; None if the task has none.
+        detector: training settings of the detector by preset; empty if the task has none.
     """
 
     name: str
@@ -128,7 +128,7 @@ class Task:
     facts: tuple[Fact, ...]
     labels: tuple[Label, ...]
     scenes: SceneSet | None = None
-    detector: DetectorTraining | None = None
+    detector: Mapping[str, DetectorTraining] = field(default_factory=dict)
 
     def preset(self, name: str) -> Training:
         """Return the training settings of a preset.
@@ -139,6 +139,10 @@ class Task:
         if name not in self.training:
             raise TaskError(f"there is no preset {name!r}; known: {', '.join(self.training)}")
         return self.training[name]
+
+    def detector_preset(self, name: str) -> DetectorTraining | None:
+        """Return the detector's settings of a preset, by default of its first one; None if the task has no detector."""
+        return self.detector.get(name) or next(iter(self.detector.values()), None)
 
     def load_extension(self) -> TaskExtension | None:
         """Return the extension of this task, or None if it has none."""
@@ -189,10 +193,8 @@ def _create_task(table: dict[str, Any]) -> Task:
     excluded = frozenset(data.pop("excluded_groups", ()))
     facts = tuple(Fact(**fact) for fact in table.pop("facts", ()))
     labels = tuple(Label.from_table(label) for label in table.pop("labels"))
-    shared = table.pop("training")
-    presets = {name: shared.pop(name) for name in [key for key in shared if isinstance(shared[key], dict)]}
-    training = {name: Training(**_with_tuples({**shared, **preset})) for name, preset in presets.items()}
-    scenes, detector = table.pop("scenes", None), table.pop("detector", None)
+    training = {name: Training(**_with_tuples(each)) for name, each in _split_presets(table.pop("training")).items()}
+    scenes, detector = table.pop("scenes", None), table.pop("detector", {})
     if scenes:
         scenes = SceneSet(
             **{**scenes, "archives": tuple(Download(**archive) for archive in scenes.get("archives", ()))}
@@ -207,9 +209,15 @@ def _create_task(table: dict[str, Any]) -> Task:
         facts=facts,
         labels=labels,
         scenes=scenes,
-        detector=DetectorTraining(**_with_tuples(detector)) if detector else None,
+        detector={name: DetectorTraining(**_with_tuples(each)) for name, each in _split_presets(detector).items()},
         **table,
     )
+
+
+def _split_presets(table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the values of each preset: those of its own table and, for the others, those outside of all tables."""
+    shared = {name: value for name, value in table.items() if not isinstance(value, dict)}
+    return {name: {**shared, **preset} for name, preset in table.items() if isinstance(preset, dict)}
 
 
 def _with_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,7 +242,7 @@ def _check(task: Task, path: Path) -> None:
         not task.outliers.turned or task.input_size[0] == task.input_size[1],
         "pictures can be rotated by a quarter turn only if input_size is square",
     )
-    require((task.scenes is None) == (task.detector is None), "a detector needs both [scenes] and [detector]")
+    require((task.scenes is None) == (not task.detector), "a detector needs both [scenes] and [detector]")
     require(min(task.input_size) >= 8, f"input_size must be at least 8, not {task.input_size}")
     for name, settings in task.training.items():
         require(

@@ -66,13 +66,13 @@ class Detector:
             height, width = max(1, round(rows / divisor)), max(1, round(columns / divisor))
             pixels = photo.pixels if divisor == 1 else photo.resize((height, width))
             found, certainty = find_peaks(self._run(_pad(pixels)), min_score)
-            boxes.append(found * [photo.width / width, photo.height / height] * 2)
+            boxes.append(found * np.tile([photo.width / width, photo.height / height], 2))
             scores.append(certainty)
             if min(height, width) <= LARGEST:
                 break
             divisor *= ZOOM_STEP
         every = np.concatenate(boxes)
-        every = np.clip(every, 0, [photo.width, photo.height] * 2)
+        every = np.clip(every, 0, np.tile([photo.width, photo.height], 2))
         score = np.concatenate(scores)
         kept = suppress(every, score)[:MAX_DETECTIONS]
         return [

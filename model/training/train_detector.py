@@ -3,8 +3,7 @@
 import dataclasses
 import hashlib
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +19,14 @@ from data.source import Source
 from data.split import sample_evenly
 from data.task import Task
 from data.training_settings import DetectorTraining
-from model.training.checkpoint import load_checkpoint, save_checkpoint
 from model.training.detector_network import build_detector
 from model.training.detector_targets import detection_loss, make_targets
+from model.training.monitor import Monitor, ProgressCallback
 from model.training.train import choose_precision, estimate_batch_statistics
 
 FRAMES = 4  # photographs per group that can be pasted; the frames of a track differ little
 DRAWING_SIDE = 128  # pixels
 STATISTICS_BATCHES = 60  # for estimating the statistics of batch normalisation
-
-EpochCallback = Callable[[int, int, float], None]  # gets the number of finished epochs, of all epochs, and the loss
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ def train_detector(
     pixels: Pixels,
     cutouts: tuple[Sequence[Cutout], Sequence[Cutout]],
     checkpoint: Path,
-    on_epoch: EpochCallback = lambda _done, _all, _loss: None,
+    on_progress: ProgressCallback = lambda _state, _part: None,
 ) -> TrainedDetector:
     """Train a network on all groups of scenes except those held out.
 
@@ -63,7 +60,7 @@ def train_detector(
         pixels: the scenes decoded, shape (n, height, width, 3), uint8.
         cutouts: photographs and drawings to paste; see `load_cutouts`.
         checkpoint: folder for checkpoints. If it contains one, training resumes from there.
-        on_epoch: called after each epoch.
+        on_progress: called after each batch and each epoch with the state and the finished share of the current epoch.
 
     Raises:
         TrainingError: the checkpoint cannot be read.
@@ -77,9 +74,8 @@ def train_detector(
     keras.mixed_precision.set_dtype_policy(choose_precision())
     model = _compile(settings, steps)
     crops = _Crops(composer, settings, steps)
-    monitor = _Monitor(checkpoint, settings, crops, on_epoch)
+    monitor = Monitor(checkpoint, settings.epochs, steps, on_progress, crops.begin)
     finished = monitor.resume(model)
-    crops.epoch = finished
     model.fit(crops, epochs=settings.epochs, initial_epoch=finished, callbacks=[monitor], verbose=0, shuffle=False)
     estimate_batch_statistics(model, [crops[step][0] for step in range(min(STATISTICS_BATCHES, steps))])
     keras.mixed_precision.set_dtype_policy("float32")
@@ -161,14 +157,18 @@ class _Crops(keras.utils.PyDataset):
     def __init__(self, composer: Composer, settings: DetectorTraining, steps: int) -> None:
         super().__init__(workers=1)
         self._composer, self._settings, self._steps = composer, settings, steps
-        self.epoch = 0
+        self._epoch = 0
+
+    def begin(self, epoch: int) -> None:
+        """Move on to the crops of another epoch."""
+        self._epoch = epoch
 
     def __len__(self) -> int:
         return self._steps
 
     def __getitem__(self, step: int) -> tuple[Pixels, npt.NDArray[np.float32]]:
         seeds = [
-            (self._settings.seed, self.epoch, step * self._settings.batch_size + number)
+            (self._settings.seed, self._epoch, step * self._settings.batch_size + number)
             for number in range(self._settings.batch_size)
         ]
         crops = [self._composer.crop(seed) for seed in seeds]
@@ -191,32 +191,3 @@ def _compile(settings: DetectorTraining, steps: int) -> keras.Model:
     optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
     model.compile(optimizer, detection_loss, jit_compile=keras.backend.backend() == "jax")
     return model
-
-
-class _Monitor(keras.callbacks.Callback):
-    """Saves a checkpoint after each epoch and moves on to the crops of the next one."""
-
-    def __init__(self, folder: Path, settings: DetectorTraining, crops: _Crops, on_epoch: EpochCallback) -> None:
-        super().__init__()
-        self._folder, self._settings, self._crops, self._on_epoch = folder, settings, crops, on_epoch
-        self._history: list[dict[str, float]] = []
-
-    @property
-    def duration_s(self) -> float:
-        return sum(epoch["duration_s"] for epoch in self._history)
-
-    def resume(self, model: keras.Model) -> int:
-        """Resume from the checkpoint, if there is one; return the number of finished epochs."""
-        state = load_checkpoint(self._folder, model)
-        self._history = state["history"] if state else []
-        return len(self._history)
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        self._began = time.monotonic()
-        self._crops.epoch = epoch
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        loss = float((logs or {})["loss"])
-        self._history.append({"duration_s": time.monotonic() - self._began, "loss": loss})
-        save_checkpoint(self._folder, self.model, epoch + 1, {"history": self._history})
-        self._on_epoch(epoch + 1, self._settings.epochs, loss)
