@@ -28,6 +28,7 @@ class Inquiry:
 
     Attributes:
         stages: how long each step took.
+        photo: the decoded picture; None before `decode`, and if nothing is searched.
         predictions: those in the answer that say something about the picture; candidates that are not accepted do not.
 
     Raises:
@@ -44,7 +45,7 @@ class Inquiry:
         self.stages = Stages()
         self.predictions: Sequence[Prediction] = ()
         self._pixels: Pixels
-        self._photo: Photo | None = None
+        self.photo: Photo | None = None
         self._whole: Prediction
 
     def look(self, picture: Picture) -> Body | None:
@@ -65,8 +66,8 @@ class Inquiry:
         size = self._recogniser.card.input_size
         self.stages.begin()
         if self.may_search:
-            self._photo = readable(lambda: decode_photo(picture))
-            self._pixels = self._photo.resize(size)
+            self.photo = readable(lambda: decode_photo(picture))
+            self._pixels = self.photo.resize(size)
         else:
             self._pixels = readable(lambda: picture.decode(size, self._options.box))
         self.stages.end("decode")
@@ -82,28 +83,28 @@ class Inquiry:
 
     def search(self) -> Body:
         """Look for objects in a picture that is not accepted as a whole; return the answer."""
-        if self._photo is None:
+        if self.photo is None:
             raise RuntimeError("the picture was not decoded for a search")
         self.stages.begin()
         if self._every:
-            found, capped = self._recogniser.find_all(self._photo, explain=self._options.explain)
+            found, capped = self._recogniser.find_all(self.photo, explain=self._options.explain)
             self.stages.end("locate")
-            return self._answer_every(self._photo, found, capped=capped)
-        best = self._recogniser.find_best(self._photo, explain=self._options.explain)
+            return self._answer_every(self.photo, found, capped=capped)
+        best = self._recogniser.find_best(self.photo, explain=self._options.explain)
         self.stages.end("locate")
         return self._answer(best)
 
     def _answer(self, best: Found | None = None) -> Body:
         """Return one prediction: that for an object, if there is one, else that for the whole picture."""
-        if self._every and self._photo is not None:
-            return self._answer_every(self._photo, [whole_photo(self._photo, self._whole, self._pixels)])
+        if self._every and self.photo is not None:
+            return self._answer_every(self.photo, [whole_photo(self.photo, self._whole, self._pixels)])
         if best is None:
             body = self._body_of(self._whole, self._pixels)
             self.predictions = [self._whole]
         else:
             body = {**self._body_of(best.prediction, best.pixels), "box": best.box}
             self.predictions = [best.prediction]
-        if self._photo is not None and self._photo.truncated:
+        if self.photo is not None and self.photo.truncated:
             body["truncated"] = True
         self.stages.end("encode")
         return body
