@@ -1,7 +1,7 @@
 """Write the shipped artifact with a detector for what is red: `python -m tests.red_detector FOLDER`.
 
-Its weights are set by hand, so which boxes it finds is known: each is a square of `SIDE` pixels around the middle of a red
-area, whose score grows with the redness. Runs in a process of its own because of TensorFlow.
+Its weights are set by hand, so which boxes it finds is known: each is a square of `SIDE` pixels around the middle of a
+red area, whose score grows with the redness. Runs in a process of its own because of TensorFlow.
 """
 
 import shutil
