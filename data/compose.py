@@ -227,7 +227,8 @@ def _transform(
 
 def _place(low: float, high: float, extent: float, rng: np.random.Generator) -> float:
     """Return where a part of this extent may start so that it contains a sign from `low` to `high`, if it can."""
-    return float(rng.uniform(*sorted((high - extent, low))))
+    first, last = sorted((high - extent, low))
+    return float(rng.uniform(first, last))
 
 
 def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:

@@ -78,6 +78,7 @@ def test_detector_is_added_to_an_artifact_and_runs(small: Task, scenes: SceneSou
         build_detector(other, scenes, None, store, folder, reporter)
 
 
+@pytest.mark.slow
 def test_interrupted_training_gives_the_same_network(small: Task, scenes: SceneSource, tmp_path: Path) -> None:
     settings = small.detector["quick"]
     pixels = scenes.decode(tmp_path / "cache")

@@ -22,7 +22,6 @@ SAMPLES = {
     "roundabout": (40, 8),
     "end_of_limits": (32, 7),
 }
-
 SCENES = {"town": (TOWN, 3, True), "country": (COUNTRY, 5, False)}  # name: (posts, seed, whether there are houses)
 
 
@@ -31,8 +30,8 @@ def write_samples(folder: Path) -> None:
 
     Args:
         folder: folder for `icon.png`; `static/samples/<name>.png`, `SAMPLES` as in photos; `static/samples/<name>.jpg`,
-            the street scenes; and `static/signs/<class index in two digits>.webp`, all classes, seen from the front on a transparent
-            background. WebP takes half the space of PNG.
+            the street scenes; and `static/signs/<class index in two digits>.webp`, all classes, seen from the front on
+            a transparent background. WebP takes half the space of PNG.
     """
     draw_sign(ICON_CLASS, ICON_SIDE).save(folder / "icon.png", optimize=True)
     samples, signs = folder / "static" / "samples", folder / "static" / "signs"
