@@ -88,6 +88,12 @@ def test_nothing_is_found_in_a_grey_picture(recogniser: Recogniser) -> None:
     assert recogniser.find_best(photo) is None
 
 
+def test_narrow_strips_are_not_searched(recogniser: Recogniser) -> None:
+    """Decoded at 2 megapixels, this one is 8 pixels high and 250,000 wide."""
+    strip = Image.new("RGB", (1_000_000, 32), (255, 0, 0))
+    assert recogniser.find_all(photo_of(strip)) == ([], False)
+
+
 def test_number_of_objects_is_limited(recogniser: Recogniser) -> None:
     signs = [(14, 100 * column, 100 * row) for row in range(10) for column in range(12)]
     found, capped = recogniser.recognise(photo_of(scene(*signs, size=(1200, 1000))))
