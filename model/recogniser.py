@@ -4,6 +4,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from data.images import Box, Photo, Picture, Pixels
 from model.artifact import Card, Models, read_models
@@ -11,6 +12,8 @@ from model.classifier import Classifier
 from model.detector import MAX_DETECTIONS, MAX_PIXELS, Detection, Detector
 from model.errors import ArtifactError
 from model.prediction import Prediction
+
+SEARCHED_SIDE: Final = 16  # decoded pixels; a narrower strip holds no sign, but the detector would pad it to much more
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,8 @@ class Recogniser:
         Raises:
             ArtifactError: there is no detector.
         """
-        found = (self._identify(photo, each, explain) for each in self._propose(photo))
+        proposals = (each for each in self._propose(photo) if each.score >= self._min_score)
+        found = (self._identify(photo, each, explain) for each in proposals)
         return next((each for each in found if each.prediction.is_accepted), None)
 
     def find_all(self, photo: Photo, *, explain: bool = False) -> tuple[list[Found], bool]:
@@ -116,6 +120,8 @@ class Recogniser:
         """Return what may be an object, most prominent first."""
         if self.detector is None:
             raise ArtifactError(f"the artifact of {self.card.task} has no detector")
+        if min(photo.pixels.shape[:2]) < SEARCHED_SIDE:
+            return []
         return sorted(self.detector.detect(photo), key=prominence, reverse=True)
 
     def _identify(self, photo: Photo, detection: Detection, explain: bool) -> Found:

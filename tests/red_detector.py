@@ -7,14 +7,12 @@ red area, whose score grows with the redness. Runs in a process of its own becau
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
-import keras
 import numpy as np
-from keras import layers
 
 from model.artifact import add_detector
 from model.detector import STRIDE, TYPICAL
-from model.training.export import to_litert
 from tests.conftest import SHIPPED
 
 SIDE = 72  # pixels of every box
@@ -22,7 +20,11 @@ SPREAD = 2.5  # places: standard deviation of the bell that redness is weighted 
 CARD_PART = {"min_score": 0.5, "margin": 0.1}
 
 
-def build() -> keras.Model:
+def build() -> Any:
+    """Return the Keras network."""
+    import keras  # here, so that tests may import the constants alone
+    from keras import layers
+
     pixels = keras.Input((None, None, 3), dtype="uint8", name="pixels")
     x = layers.Rescaling(1 / 255)(pixels)
     x = layers.Conv2D(1, 1, activation="relu", name="red")(x)
@@ -40,6 +42,8 @@ def build() -> keras.Model:
 
 
 def main(folder: Path) -> None:
+    from model.training.export import to_litert
+
     shutil.copytree(SHIPPED, folder)
     network = build()
     add_detector(folder, to_litert(network), network.save, CARD_PART)
