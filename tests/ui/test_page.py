@@ -98,9 +98,9 @@ def test_invalid_setting_stops_the_start_with_one_message(name: str, value: str)
 
 
 TROUBLE: dict[str, tuple[Answer, str]] = {
-    "stranger": (lambda *_: Reply(b"<html>"), "is not the prediction service"),
-    "older": (lambda *_: Reply(ready(contract="1.1")), "is too old for this page"),
-    "newer": (lambda *_: Reply(ready(contract="3.0")), "is newer than this page"),
+    "unexpected server": (lambda *_: Reply(b"<html>"), "is not the prediction service"),
+    "contract too old": (lambda *_: Reply(ready(contract="1.1")), "is too old for this page"),
+    "contract too new": (lambda *_: Reply(ready(contract="3.0")), "is newer than this page"),
     "busy": (lambda *_: Reply(problem("too_busy"), 429), "is overloaded"),
     "no classifier": (lambda *_: Reply(problem("not_ready", "The disk is full."), 503), "has no classifier"),
 }
