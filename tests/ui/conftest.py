@@ -125,6 +125,17 @@ def prediction(class_index: int = 14, verdict: str = "confident", **members: obj
     }  # fmt: skip
 
 
+def found(box: tuple[int, int, int, int], class_index: int = 14, verdict: str = "confident") -> dict[str, Any]:
+    """Return a sign in a photo as in the contract."""
+    return {"box": list(box), "score": 0.9, **prediction(class_index, verdict)}
+
+
+def scene(*objects: dict[str, Any], **members: object) -> dict[str, Any]:
+    """Return what is in a photo of 600 by 300 pixels, as in the contract."""
+    model = {"task": "traffic_sign", "version": "v"}
+    return {"width": 600, "height": 300, "objects": list(objects), "truncated": False, "model": model, **members}
+
+
 def answers() -> dict[str, Any]:
     """Return a complete answer for each route of the contract that the page uses."""
     return {
@@ -132,6 +143,7 @@ def answers() -> dict[str, Any]:
         "/model": shipped_card(),
         "/model/labels": shipped_card()["labels"],
         "/predict_traffic_sign": prediction(heatmap=[[0.0, 1.0], [0.5, 0.25]], thumbnail="iVBORw0KGgo="),
+        "/detect/traffic_sign": scene(found((20, 50, 220, 250)), found((380, 50, 580, 250), 13), capped=True),
         "/predict_traffic_sign/batch": {"results": [{"prediction": prediction()}, {"problem": problem("too_large")}]},
         "/predict_traffic_sign/feedback": {"class_index": 14, "stored": "00014/0.png"},
         "/data": {

@@ -13,7 +13,10 @@ export default function (component) {
   const stage = figure.querySelector(".stage");
   const image = stage.querySelector("img") ?? stage.appendChild(document.createElement("img"));
   let size; // width and height of the picture in pixels
-  const clear = () => figure.querySelectorAll(".frame, .box, .signs, .zoom, figcaption").forEach((element) => element.remove());
+  const clear = () => {
+    figure.querySelectorAll(".frame, .box, .signs, .zoom, figcaption").forEach((element) => element.remove());
+    stage.onclick = null;
+  };
   const hasFocus = !!stage.querySelector(".sign:focus"); // which is given back when the signs are drawn again
   clear();
   figure.classList.toggle("cropping", data.cropping);
@@ -67,7 +70,7 @@ export default function (component) {
     list.setAttribute("role", "group");
     list.setAttribute("aria-label", name);
     const area = ([left, top, right, bottom]) => (right - left) * (bottom - top);
-    const choose = (index) => index !== chosen && setTriggerValue("sign", index);
+    const choose = (index) => setTriggerValue("sign", index);
     const buttons = signs.map(({ box, name, verdict }, index) => {
       const button = add("button", `sign ${verdict}`, list);
       button.type = "button";
