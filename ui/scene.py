@@ -20,19 +20,17 @@ def choose_sign(scene: Scene, known: Sequence[Label], key: str) -> int:
         known: the labels of the classifier.
         key: the key of the session for the index, different for each photo. The picture sets it too.
     """
-    places = range(len(scene.objects))
+    places = list(range(len(scene.objects)))
     if st.session_state.get(key) not in places:  # of another classifier, which found more
         st.session_state[key] = 0
-    if len(places) <= MOST_BUTTONS:
-        if len(places) > 1:
-            st.pills(
-                text("scene.choose"), list(places), key=key, required=True, persist_state="session", wrap=True,
-                format_func=lambda place: _button(place, scene.objects[place], known),
-            )  # fmt: skip
-    else:
-        st.selectbox(
-            text("scene.choose"), list(places), key=key, persist_state="session",
-            format_func=lambda place: title(place, scene.objects[place], known),
+    if len(places) > MOST_BUTTONS:
+        titles = [title(place, found, known) for place, found in enumerate(scene.objects)]
+        st.selectbox(text("scene.choose"), places, key=key, persist_state="session", format_func=titles.__getitem__)
+    elif len(places) > 1:
+        buttons = [_button(place, found, known) for place, found in enumerate(scene.objects)]
+        st.pills(
+            text("scene.choose"), places, key=key, required=True, persist_state="session", wrap=True,
+            format_func=buttons.__getitem__,
         )  # fmt: skip
     if scene.capped:
         st.caption(text("scene.capped", count=len(places)))

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 import tests.conftest
 from model.progress import STATE_FILE, TrainingState, training_folder, training_lock, write_state
-from tests.conftest import SHIPPED
+from tests.conftest import ROOT, SHIPPED
 from ui.contract import Fact, Label
 
 POLL_S = 0.01  # how often a server checks whether it should stop
@@ -165,6 +166,37 @@ def passing_on(service: str, change: Callable[[str, Any], Any]) -> Answer:
         return Reply(change(path_of(request), real.json()) if is_json else real.content, real.status_code)
 
     return answer
+
+
+def begin(app: AppTest, url: str, monkeypatch: pytest.MonkeyPatch, session: dict[str, Any]) -> AppTest:
+    """Run a page for the first time, with a service at this address and values in its session."""
+    monkeypatch.setenv("UI_SERVICE_URL", url)
+    for name, value in session.items():
+        app.session_state[name] = value
+    return app.run()
+
+
+def open_page(url: str, monkeypatch: pytest.MonkeyPatch, **session: Any) -> AppTest:
+    """Run the app with its default page and a service at this address."""
+    return begin(AppTest.from_file(str(ROOT / "ui" / "app.py"), default_timeout=PATIENCE_S), url, monkeypatch, session)
+
+
+def open_view(name: str, url: str, monkeypatch: pytest.MonkeyPatch, **session: Any) -> AppTest:
+    """Run one page without the app around it."""
+    script = f"from ui.views import {name}\n{name}.draw_page()"
+    return begin(AppTest.from_string(script, default_timeout=PATIENCE_S), url, monkeypatch, session)
+
+
+def give(app: AppTest, name: str, content: bytes) -> None:
+    """Upload a picture."""
+    app.file_uploader[0].set_value([(name, content, "image/png")]).run()
+
+
+def said(app: AppTest) -> str:
+    """Return all texts that the page shows."""
+    assert not app.exception
+    kinds = ("title", "header", "subheader", "markdown", "caption", "error", "info", "warning", "success", "code")
+    return "\n".join(str(getattr(element, "value", "")) for kind in kinds for element in app.get(kind))
 
 
 @pytest.fixture(scope="session")

@@ -19,10 +19,14 @@ from tests.ui.conftest import (
     Answer,
     Reply,
     answers,
+    give,
+    open_page,
+    open_view,
     passing_on,
     path_of,
     problem,
     ready,
+    said,
     server,
     shipped_facts,
     shipped_labels,
@@ -36,37 +40,6 @@ from ui.texts import markdown_escaped
 
 STOP = encoded(drawing())
 LABELS, FACTS = shipped_labels(), shipped_facts()
-
-
-def begin(app: AppTest, url: str, monkeypatch: pytest.MonkeyPatch, session: dict[str, Any]) -> AppTest:
-    """Run a page for the first time, with a service at this address and values in its session."""
-    monkeypatch.setenv("UI_SERVICE_URL", url)
-    for name, value in session.items():
-        app.session_state[name] = value
-    return app.run()
-
-
-def open_page(url: str, monkeypatch: pytest.MonkeyPatch, **session: Any) -> AppTest:
-    """Run the app with its default page and a service at this address."""
-    return begin(AppTest.from_file(str(ROOT / "ui" / "app.py"), default_timeout=PATIENCE_S), url, monkeypatch, session)
-
-
-def open_view(name: str, url: str, monkeypatch: pytest.MonkeyPatch, **session: Any) -> AppTest:
-    """Run one page without the app around it."""
-    script = f"from ui.views import {name}\n{name}.draw_page()"
-    return begin(AppTest.from_string(script, default_timeout=PATIENCE_S), url, monkeypatch, session)
-
-
-def give(app: AppTest, name: str, content: bytes) -> None:
-    """Upload a picture."""
-    app.file_uploader[0].set_value([(name, content, "image/png")]).run()
-
-
-def said(app: AppTest) -> str:
-    """Return all texts that the page shows."""
-    assert not app.exception
-    kinds = ("title", "header", "subheader", "markdown", "caption", "error", "info", "warning", "success", "code")
-    return "\n".join(str(getattr(element, "value", "")) for kind in kinds for element in app.get(kind))
 
 
 # Settings
