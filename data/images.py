@@ -5,11 +5,13 @@ Raise `DECODER_VERSION` with every change that alters the decoded pixels.
 """
 
 import io
+import math
 import struct
 import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +36,7 @@ LARGE_PIXELS = 10_000_000  # 40 MB as RGBA; larger pictures are decoded one at a
 MIN_SIDE = 8  # pixels; smaller signs cannot be told apart (GTSRB's smallest image is 25 wide)
 MAX_SCANS = 64  # in a JPEG; each may touch all pixels, and encoders write no more than about 20
 BACKGROUND = (255, 255, 255)  # white, as most image viewers show behind transparent pixels
+SCALES = (8, 4, 2, 1)  # a JPEG can be decoded at these fractions of its size, which takes less time and memory
 DRAFT_FACTOR = 4  # a JPEG is decoded at a reduced scale only if that is still this many times the target size
 
 # Disable Pillow's limit, which only warns; `MAX_PIXELS` is checked on the header, before any pixel is decoded.
@@ -111,6 +114,29 @@ class Picture:
                 # Resize first: the background then needs only the target size.
                 return np.asarray(_flatten(part.resize((width, height), Image.Resampling.BILINEAR)))
 
+    def decode_photo(self, max_pixels: int) -> "Photo":
+        """Decode the picture once, for looking at several parts of it. Call this at most once, and not after `decode`.
+
+        A JPEG is decoded at the smallest of its `SCALES` that leaves at least `max_pixels`.
+
+        Args:
+            max_pixels: the picture is reduced if it has more pixels, and keeps its aspect ratio.
+
+        Raises:
+            ImageError: the picture is damaged or truncated.
+        """
+        if self._image.format in {"JPEG", MULTI_JPEG}:
+            scale = next(scale for scale in SCALES if scale == 1 or self._count_pixels(scale) >= max_pixels)
+            self._image.draft(None, (self.width // scale or 1, self.height // scale or 1))
+        with self._lock_if_large():
+            image = self._decode_part(None)
+            factor = math.sqrt(max_pixels / (image.width * image.height))
+            if factor < 1:
+                reduced = max(1, int(image.width * factor)), max(1, int(image.height * factor))
+                with _convert_errors():
+                    image = image.resize(reduced, Image.Resampling.BILINEAR, reducing_gap=2)
+        return Photo(image, self.upright_size())
+
     def crop(self, box: Box) -> bytes:
         """Crop the picture losslessly and return a PNG file that decodes to the same pixels as the box.
 
@@ -125,6 +151,9 @@ class Picture:
             buffer = io.BytesIO()
             part.save(buffer, "PNG", compress_level=1)  # the default level takes ten times as long on large crops
         return buffer.getvalue()
+
+    def _count_pixels(self, scale: int) -> int:
+        return (self.width // scale) * (self.height // scale)
 
     def _lock_if_large(self) -> AbstractContextManager[object]:
         large = self._image.width * self._image.height > LARGE_PIXELS
@@ -159,6 +188,75 @@ class Picture:
                 f"the box of {extent} pixels in {whole} is too small; each side must have at least {MIN_SIDE}"
             )
         return image.crop(box)
+
+
+class Photo:
+    """A decoded, upright picture in memory, whose parts can be looked at without decoding it again.
+
+    Made by `Picture.decode_photo`.
+
+    Attributes:
+        height, width: size in pixels at full resolution; boxes are in these pixels.
+        scale: decoded pixels per pixel of the full resolution along each side, in (0, 1].
+        truncated: the file ended early, so that the last rows are undefined.
+    """
+
+    def __init__(self, image: Image.Image, size: tuple[int, int], *, truncated: bool = False) -> None:
+        self._image = image
+        self.height, self.width = size
+        self.scale = image.width / self.width
+        self.truncated = truncated
+
+    @cached_property
+    def pixels(self) -> Pixels:
+        """The decoded picture; shape (rows, columns, 3), uint8 in [0, 255], transparent pixels on `BACKGROUND`."""
+        return np.asarray(_flatten(self._image))
+
+    def resize(self, size: tuple[int, int], box: tuple[float, float, float, float] | None = None) -> Pixels:
+        """Return the picture or a part of it, stretched to a size with the same filter as `decode`.
+
+        At the full resolution, a box in whole pixels gives the same pixels as `decode`.
+
+        Args:
+            size: (height, width) of the result.
+            box: left, top, right, bottom in pixels at full resolution; None takes the whole picture. It may be
+                fractional and may reach beyond the edges, whose pixels are then repeated.
+
+        Returns:
+            shape (height, width, 3), uint8 in [0, 255].
+
+        Raises:
+            BoxError: the box is empty or not finite.
+        """
+        target = size[1], size[0]
+        if box is None:
+            return np.asarray(_flatten(self._image.resize(target, Image.Resampling.BILINEAR)))
+        across, down = self._image.width / self.width, self._image.height / self.height
+        left, top, right, bottom = box[0] * across, box[1] * down, box[2] * across, box[3] * down
+        if not (all(map(math.isfinite, box)) and left < right and top < bottom):
+            raise BoxError(f"the box {box} is empty: left must be < right and top must be < bottom")
+        # Cut first, so that the filter sees nothing beyond the box, as in `decode`.
+        start, end = (math.floor(left), math.floor(top)), (math.ceil(right), math.ceil(bottom))
+        part = self._cut(*start, *end)
+        inside = left - start[0], top - start[1], right - start[0], bottom - start[1]
+        return np.asarray(_flatten(part.resize(target, Image.Resampling.BILINEAR, inside)))
+
+    def _cut(self, left: int, top: int, right: int, bottom: int) -> Image.Image:
+        """Return a part of the decoded picture, in its pixels; pixels at the edges are repeated beyond them."""
+        columns, rows = self._image.size
+        # At least one row and one column of the picture, however far away the box is.
+        known = (
+            min(max(left, 0), columns - 1),
+            min(max(top, 0), rows - 1),
+            min(max(right, 1), columns),
+            min(max(bottom, 1), rows),
+        )
+        part = self._image.crop(known)
+        if known == (left, top, right, bottom):
+            return part
+        across = np.clip(np.arange(left, right), 0, columns - 1) - known[0]
+        down = np.clip(np.arange(top, bottom), 0, rows - 1) - known[1]
+        return Image.fromarray(np.asarray(part)[down[:, None], across])
 
 
 def decode(payload: bytes, size: tuple[int, int], box: Box | None = None) -> Pixels:

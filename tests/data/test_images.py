@@ -169,6 +169,58 @@ def test_large_jpeg_decoded_at_reduced_scale_looks_like_the_original() -> None:
     assert mean_difference(encoded(large, "JPEG", quality=95), encoded(large)) < 3
 
 
+@pytest.mark.parametrize(("name", "payload"), [*awkward_pictures().items(), ("drawing", encoded(SIGN))])
+def test_small_photo_has_the_same_pixels_as_the_decoded_picture(name: str, payload: bytes) -> None:
+    photo = Picture(payload).decode_photo(2_000_000)
+    assert (photo.scale, photo.truncated) == (1, False)
+    assert (photo.height, photo.width) == read_size(payload)
+    if name != "large JPEG":  # `decode` decodes it at a reduced scale
+        assert np.array_equal(photo.resize(SIZE), decode(payload, SIZE)), name
+    assert np.array_equal(photo.resize(photo.pixels.shape[:2]), photo.pixels), name
+    box = (5, 7, 60, 90)
+    assert np.array_equal(photo.resize(SIZE, box), decode(payload, SIZE, box)), name
+
+
+@pytest.mark.parametrize(("kind", "scale"), [("PNG", 0.4), ("JPEG", 0.4), ("MPO", 0.4)])
+def test_large_photo_is_decoded_to_the_requested_number_of_pixels(kind: str, scale: float) -> None:
+    large = halves(size=(1001, 2003))
+    photo = Picture(encoded(large, kind)).decode_photo(320_000)
+    rows, columns, _ = photo.pixels.shape
+    assert (photo.height, photo.width) == (2003, 1001)
+    assert 318_000 < rows * columns <= 320_000
+    assert photo.scale == pytest.approx(columns / 1001) == pytest.approx(rows / 2003, abs=0.002)
+    assert photo.scale == pytest.approx(scale, abs=0.002)
+    assert np.abs(photo.resize(SIZE, (0, 0, 1001, 990)).astype(int) - (200, 0, 0)).max() < 12
+    assert np.abs(photo.resize(SIZE, (0, 1010, 1001, 2003)).astype(int) - (0, 0, 200)).max() < 12
+
+
+def test_photo_is_upright_and_its_boxes_are_in_pixels_of_the_full_resolution() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = halves(size=(1200, 1600)).rotate(90, expand=True)
+    photo = Picture(encoded(turned, "JPEG", exif=exif)).decode_photo(30_000)
+    assert (photo.height, photo.width) == (1600, 1200)
+    assert photo.pixels.shape == (200, 150, 3)
+    assert np.abs(photo.resize(SIZE, (0, 820, 1200, 1600)).astype(int) - (0, 0, 200)).max() < 12
+
+
+def test_box_of_a_photo_may_be_fractional_and_reach_beyond_the_edges() -> None:
+    photo = Picture(encoded(halves())).decode_photo(10_000)
+    assert (photo.resize(SIZE, (-100.5, -30.25, 0.5, 47.75)) == (200, 0, 0)).all()
+    assert (photo.resize(SIZE, (300, 60, 400.5, 500)) == (0, 0, 200)).all()
+    middle = photo.resize((4, 4), (-10, 0, 106, 96))
+    assert (middle[0] == (200, 0, 0)).all()
+    assert (middle[3] == (0, 0, 200)).all()
+    shifted = [photo.resize((96, 8), (0, top, 8, top + 96))[47, 0, 0] for top in (0, 0.25, 0.5, 1)]
+    assert shifted == [200, 150, 100, 0]
+
+
+@pytest.mark.parametrize("box", [(5, 5, 5, 9), (9, 5, 5, 9), (0, 0, float("nan"), 9), (0, 0, float("inf"), 9)])
+def test_empty_box_of_a_photo_is_rejected(box: tuple[float, float, float, float]) -> None:
+    with pytest.raises(BoxError, match="is empty"):
+        Picture(encoded(SIGN)).decode_photo(10_000).resize(SIZE, box)
+
+
 def test_encoded_pixels_decode_to_the_same_pixels() -> None:
     pixels = np.asarray(drawing(size=48))
     assert np.array_equal(decode(encode(pixels), (48, 48)), pixels)
