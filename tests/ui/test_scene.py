@@ -12,8 +12,9 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from tests.conftest import encoded
+from tests.conftest import ROOT, encoded
 from tests.ui.conftest import (
+    PATIENCE_S,
     Reply,
     answers,
     found,
@@ -306,3 +307,51 @@ def test_samples_are_folded_until_they_are_wanted(monkeypatch: pytest.MonkeyPatc
         app.button_group(key="sample").set_value("stop").run()
         assert is_folded()
         assert prediction()["class_name"] == app.header[0].value
+
+
+@pytest.mark.parametrize("offers", [["detect"], []])
+def test_scenes_are_samples_only_if_the_service_finds_signs(monkeypatch: pytest.MonkeyPatch, offers: list[str]) -> None:
+    with finding(scene(STOP), tuple(offers)) as (url, asked):
+        app = open_page(url, monkeypatch)
+        named = " ".join(app.button_group(key="sample").options)
+        assert "Stop" in named
+        assert ("Street in a town" in named) == bool(offers)
+        app = AppTest.from_file(str(ROOT / "ui" / "app.py"), default_timeout=PATIENCE_S)  # which the URL also chooses
+        app.query_params["sample"] = "town"
+        app.run()
+        assert bool(app.header) == bool(offers)
+    assert asked.paths() == ["/detect/traffic_sign"] * len(offers)
+
+
+@pytest.mark.parametrize(("offers", "said_so"), [(["detect"], False), ([], True)])
+def test_card_says_whether_signs_are_found_in_scenes(
+    monkeypatch: pytest.MonkeyPatch, offers: list[str], said_so: bool
+) -> None:
+    with finding(scene(), tuple(offers)) as (url, _):
+        assert ("does not find signs in a scene" in said(open_view("model", url, monkeypatch))) == said_so
+
+
+STAGES = """# TYPE sign_requests counter
+sign_requests_total 1
+# TYPE sign_stage_seconds histogram
+"""
+
+
+@pytest.mark.parametrize("locates", [True, False])
+def test_service_page_shows_the_time_to_find_signs_if_there_is_one(
+    monkeypatch: pytest.MonkeyPatch, locates: bool
+) -> None:
+    stages = {"decode": (4, 0.008), "infer": (4, 0.004), "locate": (2, 0.2), "encode": (4, 0.0)}
+    lines = [
+        f'sign_stage_seconds_{name}{{stage="{stage}"}} {value}'
+        for stage, values in stages.items()
+        if locates or stage != "locate"
+        for name, value in zip(("count", "sum"), values, strict=True)
+    ]
+    metrics = Reply((STAGES + "\n".join(lines) + "\n").encode())
+    known = {**answers(), "/readyz": ready()}
+    with server(lambda request, _: metrics if "metrics" in request.path else Reply(known[path_of(request)])) as url:
+        app = open_view("service", url, monkeypatch)
+    shown = {metric.label: metric.value for metric in app.metric}
+    assert shown["Decode the picture"] == "2.00 ms"
+    assert shown.get("Find signs") == ("100.00 ms" if locates else None)
