@@ -124,15 +124,15 @@ def test_previous_answer_fades_while_the_next_one_is_fetched(browser: Browser, s
 
 
 def test_sample_can_be_chosen_with_the_keyboard(page: Page) -> None:
-    def press_until(key: str, words: str) -> None:
+    def press_until(key: str, condition: str) -> None:
         for _ in range(40):
-            if page.evaluate("document.activeElement.innerText.trim()") == words:
+            if page.evaluate(condition):
                 return
             page.keyboard.press(key)
-        pytest.fail(f"{key} does not reach {words}")
+        pytest.fail(f"{key} does not reach the element for which {condition}")
 
-    press_until("Tab", "End of limits")
-    press_until("ArrowRight", "Stop")
+    press_until("Tab", "!!document.activeElement.closest('.st-key-sample')")
+    press_until("ArrowRight", "document.activeElement.innerText.trim() == 'Stop'")
     page.keyboard.press("Space")
     shows_sign(page, "Stop")
 

