@@ -1,4 +1,4 @@
-"""Train a classifier: find or download the data, train, evaluate and write the artifact.
+"""Train a classifier, and a detector where there are scenes: find the data, train, evaluate and write the artifact.
 
 Does nothing if the artifact already exists. The command can be interrupted at any time; run it again to resume.
 """
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from data.download import download
 from data.errors import DataError, SourceError
 from data.feedback import feedback_folder
+from data.scenes import find_scenes, open_scenes
 from data.source import DRAWN, STORE, Source, find_source, open_feedback, open_source
 from data.task import DEFAULT_TASK, Task, load_task
 from model.artifact import ARTIFACTS, CARD_FILE, Card, read_artifact
@@ -34,13 +35,24 @@ def main(arguments: list[str]) -> int:
     def work() -> int:
         task = load_task(options.task)
         folder = options.artifact or ARTIFACTS / task.name
+        if options.detector:
+            print(_detector_summary(_train_detector(task, options, folder)))
+            return 0
         if not (folder / CARD_FILE).exists() or options.retrain:
-            print(_summary(_train(task, options, folder)))
+            card = _train(task, options, folder)
+            print("\n".join([_summary(card), *([_detector_summary(card)] if card.detector else [])]))
             if options.artifact:
                 print(f"Serve it with: SERVICE_ARTIFACT={folder} make run")
             return 0
         card, _ = read_artifact(folder)
-        chosen = options.data or options.preset or options.all_of or options.teacher or options.with_feedback
+        chosen = (
+            options.data
+            or options.scenes
+            or options.preset
+            or options.all_of
+            or options.teacher
+            or options.with_feedback
+        )
         if chosen or options.seed is not None:
             raise ModelError(f"classifier {card.version} already exists; add --retrain to replace it")
         if options.download:
@@ -60,6 +72,8 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--retrain", action="store_true", help="train even if the classifier exists, and replace it")
     recipe = parser.add_mutually_exclusive_group()
     recipe.add_argument("--preset", help="preset of the task file (default: cpu; with drawn pictures: drawn)")
+    parser.add_argument("--scenes", type=Path, metavar="PATH", help="folder or archive of scenes, for the detector")
+    parser.add_argument("--detector", action="store_true", help="train only the detector of the existing classifier")
     recipe.add_argument(
         "--all-of",
         type=Path,
@@ -105,11 +119,69 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
             feedback = open_feedback(feedback_folder(options.store, task.name), task) if options.with_feedback else None
             recipe = Recipe(task, preset, settings, _command(options), reference, feedback)
             card = build_artifact(recipe, source, options.store, folder, reporter)
+            if options.data != DRAWN:
+                card = _build_detector(task, preset, reference, source, options, folder, reporter) or card
         except (DataError, ModelError, OSError, ModuleNotFoundError) as error:
             write_state(work, TrainingState("failed", message=str(error)))
             raise
         write_state(work, TrainingState("done"))
     return card
+
+
+def _train_detector(task: Task, options: argparse.Namespace, folder: Path) -> Card:
+    """Train only the detector of an existing artifact."""
+    read_artifact(folder)  # a detector needs a classifier
+    if options.data == DRAWN:
+        raise ModelError("drawings cannot be pasted as photographs; use --data PATH")
+    reference = read_artifact(options.all_of)[0] if options.all_of else None
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    work = training_folder(options.store, task.name)
+    with training_lock(work):
+        write_state(work, TrainingState("prepare"))
+        try:
+            from model.training.reporter import Reporter
+
+            reporter = Reporter(work)
+            preset = options.preset or "cpu"
+            source = _source(task, 0, options, reporter)
+            built = _build_detector(task, preset, reference, source, options, folder, reporter)
+            if built is None:
+                raise SourceError(f"no scenes were found in {options.store}; use --scenes PATH or --download")
+        except (DataError, ModelError, OSError, ModuleNotFoundError) as error:
+            write_state(work, TrainingState("failed", message=str(error)))
+            raise
+        write_state(work, TrainingState("done"))
+    return built
+
+
+def _build_detector(
+    task: Task,
+    preset: str,
+    reference: Card | None,
+    source: Source,
+    options: argparse.Namespace,
+    folder: Path,
+    reporter: "Reporter",
+) -> Card | None:
+    """Train the detector where the task has one and there are scenes; return the new card, or None."""
+    settings = task.detector_preset(preset)
+    if settings is None:
+        if options.scenes:
+            raise SourceError(f"the task {task.name} has no scenes")
+        return None
+    scenes = open_scenes(options.scenes, task) if options.scenes else find_scenes(task, options.store)
+    if scenes is None:
+        reporter.say(
+            f"note: no scenes were found in {options.store}, so no detector is trained and photos are classified as a "
+            "whole; use --scenes PATH or --download"
+        )
+        return None
+    from model.training.build_detector import DetectorRecipe, build_detector
+
+    if reference and not reference.detector:
+        raise ModelError(f"classifier {reference.version} cannot be the reference: it has no detector")
+    recipe = DetectorRecipe(task, settings, _command(options), reference.detector if reference else None)
+    return build_detector(recipe, scenes, source, options.store, folder, reporter)
 
 
 def _source(task: Task, drawings: int, options: argparse.Namespace, reporter: "Reporter") -> Source:
@@ -141,6 +213,10 @@ def _command(options: argparse.Namespace) -> str:
         words += ["--task", options.task]
     if options.data:
         words += ["--data", DRAWN if options.data == DRAWN else "PATH"]
+    if options.scenes:
+        words += ["--scenes", "SCENES"]
+    if options.detector:
+        words += ["--detector"]
     if options.download:
         words += ["--download"]
     if options.preset:
@@ -166,6 +242,16 @@ def _summary(card: Card) -> str:
         f"{card.title}, version {card.version}, trained on {card.trained_on}: {subject}"
         f"{held_out['accuracy']:.2%} accuracy on held-out examples ({held_out['errors']} errors of "
         f"{held_out['examples']:,}; 95% interval {low:.2%} to {high:.2%})"
+    )
+
+
+def _detector_summary(card: Card) -> str:
+    assert card.detector is not None  # noqa: S101 — checked by the callers
+    metrics = card.detector["metrics"]
+    subject = f"reference detector {metrics['measured_on']}" if "measured_on" in metrics else "it"
+    return (
+        f"Detector {card.detector['version']}: on {metrics['scenes']} held-out scenes with {metrics['signs']} signs, "
+        f"{subject} has an average precision of {metrics['ap50_of_a_sign']:.1%}"
     )
 
 

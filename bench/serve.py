@@ -30,7 +30,7 @@ from data.images import decode, encode
 from data.source import open_source
 from data.task import load_task
 from model.classifier import Classifier
-from service.inference import WarmClassifier
+from service.inference import WarmRecogniser
 
 SIGN: Final = 14
 TYPICAL: Final = 5000  # bytes per picture
@@ -123,7 +123,7 @@ def _compare(
         "cores": cores,
         "bytes": _mean_size(pictures.paths),
         "classifier": classifier.card.version,
-        "inference_ms": 1000 * WarmClassifier.load(artifact).inference_s,
+        "inference_ms": 1000 * WarmRecogniser.load(artifact).inference_s,
         "systems": {},
     }
     ports = iter(range(FIRST_PORT, FIRST_PORT + 100))

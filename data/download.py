@@ -7,10 +7,10 @@ from data.task import Task
 
 
 def download(task: Task, store: Path, *, progress: bool = True) -> list[Path]:
-    """Download the task's archives into the store and verify their MD5 checksums; existing archives are kept.
+    """Download the task's archives into the store and verify the known MD5 checksums; existing archives are kept.
 
     Args:
-        task: lists the archives.
+        task: lists the archives of its data set and its scenes.
         store: folder to download to.
         progress: whether to show a progress bar.
 
@@ -20,17 +20,18 @@ def download(task: Task, store: Path, *, progress: bool = True) -> list[Path]:
     Raises:
         SourceError: a download failed, or a checksum does not match.
     """
-    if not task.data.archives:
+    archives = (*task.data.archives, *(task.scenes.archives if task.scenes else ()))
+    if not archives:
         raise SourceError(f"the task {task.name} has nothing to download; use --data PATH")
     import pooch  # imported here because serving must not depend on it
     import requests
 
     store.mkdir(parents=True, exist_ok=True)
-    names = {archive: PurePosixPath(archive.url).name for archive in task.data.archives}
+    names = {archive: PurePosixPath(archive.url).name for archive in archives}
     fetcher = pooch.create(
         path=store,
         base_url="",
-        registry={name: f"md5:{archive.md5}" for archive, name in names.items()},
+        registry={name: f"md5:{archive.md5}" if archive.md5 else None for archive, name in names.items()},
         urls={name: archive.url for archive, name in names.items()},
         retry_if_failed=2,
     )

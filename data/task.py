@@ -3,14 +3,14 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from data.errors import TaskError
 from data.extension import TaskExtension, load_extension
 from data.label import GERMAN, Fact, Label
-from data.training_settings import Distortions, Training
+from data.training_settings import DetectorTraining, Distortions, Training
 
 TASKS = Path(__file__).with_name("tasks")
 TASK_FILE = "task.toml"
@@ -30,7 +30,7 @@ class Download:
 
     Attributes:
         url: where the file is.
-        md5: its MD5 checksum, 32 hexadecimal digits.
+        md5: its MD5 checksum, 32 hexadecimal digits; empty if unknown.
     """
 
     url: str
@@ -69,6 +69,25 @@ class DataSet:
 
 
 @dataclass(frozen=True)
+class SceneSet:
+    """The scenes from which the task's detector is trained; see `data.scenes`.
+
+    Attributes:
+        name, citation, licence: shown to users.
+        count: number of training scenes; scenes from this number on are the official test part and are never read.
+        group_size: consecutive scenes that a split must keep together, because they may be of one drive.
+        archives: files that `init.py --download` fetches; may be empty.
+    """
+
+    name: str
+    citation: str
+    licence: str
+    count: int
+    group_size: int
+    archives: tuple[Download, ...]
+
+
+@dataclass(frozen=True)
 class Outliers:
     """Classes whose examples can be turned into outliers.
 
@@ -95,6 +114,8 @@ class Task:
         distortions: limits of the distortions in training.
         facts: the facts that labels may have, in display order.
         labels: the classes, in the order of the network's output.
+        scenes: the scenes for the detector; None if the task has no detector.
+        detector: training settings of the detector by preset; empty if the task has none.
     """
 
     name: str
@@ -106,6 +127,8 @@ class Task:
     distortions: Distortions
     facts: tuple[Fact, ...]
     labels: tuple[Label, ...]
+    scenes: SceneSet | None = None
+    detector: Mapping[str, DetectorTraining] = field(default_factory=dict)
 
     def preset(self, name: str) -> Training:
         """Return the training settings of a preset.
@@ -116,6 +139,10 @@ class Task:
         if name not in self.training:
             raise TaskError(f"there is no preset {name!r}; known: {', '.join(self.training)}")
         return self.training[name]
+
+    def detector_preset(self, name: str) -> DetectorTraining | None:
+        """Return the detector's settings of a preset, by default of its first one; None if the task has no detector."""
+        return self.detector.get(name) or next(iter(self.detector.values()), None)
 
     def load_extension(self) -> TaskExtension | None:
         """Return the extension of this task, or None if it has none."""
@@ -166,9 +193,12 @@ def _create_task(table: dict[str, Any]) -> Task:
     excluded = frozenset(data.pop("excluded_groups", ()))
     facts = tuple(Fact(**fact) for fact in table.pop("facts", ()))
     labels = tuple(Label.from_table(label) for label in table.pop("labels"))
-    shared = table.pop("training")
-    presets = {name: shared.pop(name) for name in [key for key in shared if isinstance(shared[key], dict)]}
-    training = {name: Training(**_with_tuples({**shared, **preset})) for name, preset in presets.items()}
+    training = {name: Training(**_with_tuples(each)) for name, each in _split_presets(table.pop("training")).items()}
+    scenes, detector = table.pop("scenes", None), table.pop("detector", {})
+    if scenes:
+        scenes = SceneSet(
+            **{**scenes, "archives": tuple(Download(**archive) for archive in scenes.get("archives", ()))}
+        )
     height, width = table.pop("input_size")
     return Task(
         input_size=(height, width),
@@ -178,8 +208,16 @@ def _create_task(table: dict[str, Any]) -> Task:
         training=training,
         facts=facts,
         labels=labels,
+        scenes=scenes,
+        detector={name: DetectorTraining(**_with_tuples(each)) for name, each in _split_presets(detector).items()},
         **table,
     )
+
+
+def _split_presets(table: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the values of each preset: those of its own table and, for the others, those outside of all tables."""
+    shared = {name: value for name, value in table.items() if not isinstance(value, dict)}
+    return {name: {**shared, **preset} for name, preset in table.items() if isinstance(preset, dict)}
 
 
 def _with_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -204,6 +242,7 @@ def _check(task: Task, path: Path) -> None:
         not task.outliers.turned or task.input_size[0] == task.input_size[1],
         "pictures can be rotated by a quarter turn only if input_size is square",
     )
+    require((task.scenes is None) == (not task.detector), "a detector needs both [scenes] and [detector]")
     require(min(task.input_size) >= 8, f"input_size must be at least 8, not {task.input_size}")
     for name, settings in task.training.items():
         require(

@@ -56,6 +56,49 @@ class Training:
 
 
 @dataclass(frozen=True)
+class DetectorTraining:
+    """The settings of the training of a detector.
+
+    Attributes:
+        widths: channels at strides 2, 4, 8, 16 and 32.
+        blocks: residual blocks at strides 8, 16 and 32.
+        head: channels of the layer before the outputs.
+        crop: side of the training crops in pixels; a multiple of 32.
+        sizes: smallest and largest side of a sign in a crop, in pixels.
+        epochs: number of epochs.
+        crops: number of crops per epoch.
+        batch_size: crops per step.
+        learning_rate: peak value, reached after the warm-up and followed by a cosine decay to 0.
+        warmup: fraction of all steps in which the learning rate rises, in [0, 1).
+        weight_decay: of AdamW; not applied to batch normalisation and biases.
+        ema_momentum: of the exponential moving average of the weights, in [0, 1).
+        pasted: mean number of classification examples pasted into a crop; 0 for none.
+        drawn: share of these that are drawings, in [0, 1].
+        folds: number of folds that the groups of scenes are dealt to, in turn; 0 trains on everything.
+        fold: the fold that is held out, from 0 on.
+        seed: seed of the initial weights and the crops.
+    """
+
+    widths: tuple[int, int, int, int, int]
+    blocks: tuple[int, int, int]
+    head: int
+    crop: int
+    sizes: tuple[float, float]
+    epochs: int
+    crops: int
+    batch_size: int
+    learning_rate: float
+    warmup: float
+    weight_decay: float
+    ema_momentum: float
+    pasted: float
+    drawn: float
+    folds: int
+    fold: int
+    seed: int
+
+
+@dataclass(frozen=True)
 class Distortions:
     """Limits of the random distortions, which training draws again for every picture in every epoch.
 

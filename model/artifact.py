@@ -1,13 +1,16 @@
 """The artifact: a folder with everything that serving needs, written and replaced as a whole.
 
-model.tflite   the network for inference with LiteRT
-model.keras    the same network in Keras format, for distillation and other exports
-card.json      metadata, training settings and metrics, with the SHA-256 of the other files
+model.tflite      the classification network for inference with LiteRT
+model.keras       the same network in Keras format, for distillation and other exports
+detector.tflite   the network that finds objects in a photo, for inference; only where the task has one
+detector.keras    the same network in Keras format
+card.json         metadata, training settings and metrics, with the SHA-256 of the other files
 """
 
 import dataclasses
 import hashlib
 import json
+import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -22,11 +25,18 @@ from data.task import load_task
 from model.calibrate import Calibration
 from model.errors import ArtifactError
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
+WITHOUT_DETECTOR = 4  # the card does not know detectors; converted on reading
 FLAT = 3  # facts are still fields of the labels; converted on reading
 UNILINGUAL = 2  # labels in one language only; must be relabelled
+READABLE = (UNILINGUAL, FLAT, WITHOUT_DETECTOR, FORMAT_VERSION)
 ARTIFACTS = Path(__file__).with_name("artifacts")
 CARD_FILE, INFERENCE_FILE, NETWORK_FILE = "card.json", "model.tflite", "model.keras"
+DETECTOR_FILE, DETECTOR_NETWORK_FILE = "detector.tflite", "detector.keras"
+_CLASSIFIER_FILES = (INFERENCE_FILE, NETWORK_FILE)
+_DETECTOR_FILES = (DETECTOR_FILE, DETECTOR_NETWORK_FILE)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,9 @@ class Card:
         training: settings, duration and library versions, in JSON types.
         metrics: evaluation results, in JSON types.
         files: SHA-256 of each other file of the artifact, in hexadecimal.
+        detector: settings, metrics and thresholds of the detector, in JSON types, None without a detector; its
+            `min_score`, in [0, 1], is the smallest score of an object that may be accepted; its `margin`, in [0, 0.5),
+            is the margin around the object in the classifier's pictures, as a fraction of their sides.
     """
 
     format_version: int
@@ -64,17 +77,43 @@ class Card:
     training: Mapping[str, Any]
     metrics: Mapping[str, Any]
     files: Mapping[str, str]
+    detector: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the card in JSON types."""
         return dataclasses.asdict(self)
 
 
+@dataclass(frozen=True)
+class Models:
+    """The verified content of an artifact for serving.
+
+    Attributes:
+        card: the metadata.
+        classifier: content of the classifier's LiteRT file.
+        detector: content of the detector's LiteRT file; None if the artifact has no detector.
+    """
+
+    card: Card
+    classifier: bytes
+    detector: bytes | None
+
+
 def read_artifact(folder: Path) -> tuple[Card, bytes]:
     """Read and verify an artifact.
 
     Returns:
-        The card and the content of the LiteRT model file.
+        The card and the content of the classifier's LiteRT file.
+
+    Raises:
+        ArtifactError: the artifact is missing or damaged, or its format or decoder version is not supported.
+    """
+    models = read_models(folder)
+    return models.card, models.classifier
+
+
+def read_models(folder: Path) -> Models:
+    """Read and verify an artifact with its detector, if it has one.
 
     Raises:
         ArtifactError: the artifact is missing or damaged, or its format or decoder version is not supported.
@@ -110,8 +149,9 @@ def update_labels(folder: Path) -> Card:
         differing = [f"{one!r} is now {other!r}" for one, other in zip(old, new, strict=False) if one != other]
         number = f"{len(old)} classes, but the task has {len(new)}"
         raise ArtifactError(f"{folder}: cannot be relabelled: {'; '.join(differing) or number}; retrain instead")
-    table = {**table, "format_version": FORMAT_VERSION, **_labels_to_json(task.facts, labels)}
-    card, _ = _verified(folder, table)
+    changes = {"format_version": FORMAT_VERSION, "detector": table.get("detector")}
+    table = {**table, **changes, **_labels_to_json(task.facts, labels)}
+    card = _verified(folder, table).card
     _write_card(folder, card)
     return card
 
@@ -125,14 +165,14 @@ def _read_table(folder: Path) -> dict[str, Any]:
         raise ArtifactError(f"{folder}: there is no classifier (no {CARD_FILE})") from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ArtifactError(f"{path}: cannot be read: {error}") from error
-    if not isinstance(table, dict) or table.get("format_version") not in (UNILINGUAL, FLAT, FORMAT_VERSION):
+    if not isinstance(table, dict) or table.get("format_version") not in READABLE:
         found = table.get("format_version") if isinstance(table, dict) else type(table).__name__
         raise ArtifactError(f"{path}: unknown format {found!r}; this program reads format {FORMAT_VERSION}")
     return table
 
 
-def _verified(folder: Path, table: dict[str, Any]) -> tuple[Card, bytes]:
-    """Parse a card in a readable format and verify both model files; return the card and the LiteRT model."""
+def _verified(folder: Path, table: dict[str, Any]) -> Models:
+    """Parse a card in a readable format and verify the other files."""
     path = folder / CARD_FILE
     try:
         card = _card(table)
@@ -142,24 +182,21 @@ def _verified(folder: Path, table: dict[str, Any]) -> tuple[Card, bytes]:
         raise ArtifactError(
             f"{path}: trained with decoder {card.decoder_version}, but this program uses {DECODER_VERSION}; retrain it"
         )
-    contents = {name: _read(folder / name) for name in (INFERENCE_FILE, NETWORK_FILE)}
+    contents = {name: _read(folder / name) for name in card.files}
     for name, content in contents.items():
         if _digest(content) != card.files[name]:
             raise ArtifactError(f"{folder / name} is damaged: its SHA-256 differs from the one in {CARD_FILE}")
-    return card, contents[INFERENCE_FILE]
+    return Models(card, contents[INFERENCE_FILE], contents.get(DETECTOR_FILE))
 
 
 def write_artifact(folder: Path, card: Card, inference: bytes, save_network: Callable[[Path], object]) -> Card:
-    """Write a complete artifact, replacing any existing one.
-
-    Everything is first written to a temporary folder on the same file system. Between the two renames a reader may
-    briefly find no artifact, but never an incomplete one.
+    """Write a complete artifact, replacing any existing one, whose detector is kept.
 
     Args:
         folder: folder of the artifact.
-        card: its metadata; `files` is filled in here.
-        inference: content of the LiteRT model file.
-        save_network: called with a path, writes the Keras network there.
+        card: its metadata; `files` and `detector` are filled in here.
+        inference: content of the classifier's LiteRT file.
+        save_network: called with a path, writes the classifier's Keras network there.
 
     Returns:
         The card as written.
@@ -167,14 +204,70 @@ def write_artifact(folder: Path, card: Card, inference: bytes, save_network: Cal
     Raises:
         OSError: the disk is full or not writable; an existing artifact is unchanged.
     """
+
+    def fill(new: Path) -> Card:
+        (new / INFERENCE_FILE).write_bytes(inference)
+        save_network(new / NETWORK_FILE)
+        return dataclasses.replace(card, detector=_copy_detector(folder, new))
+
+    return _replace(folder, fill)
+
+
+def add_detector(
+    folder: Path, inference: bytes, save_network: Callable[[Path], object], card_part: Mapping[str, Any]
+) -> Card:
+    """Add a detector to an artifact, replacing any that it has.
+
+    Args:
+        folder: folder of the artifact.
+        inference: content of the detector's LiteRT file.
+        save_network: called with a path, writes the detector's Keras network there.
+        card_part: the `detector` of the card, in JSON types.
+
+    Returns:
+        The card as written.
+
+    Raises:
+        ArtifactError: the artifact is missing or damaged, or `card_part` lacks a valid `min_score` or `margin`.
+        OSError: the disk is full or not writable; the artifact is unchanged.
+    """
+    card = read_models(folder).card
+    try:
+        _check_detector(card_part)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _incomplete(folder, error) from error
+
+    def fill(new: Path) -> Card:
+        for name in _CLASSIFIER_FILES:
+            shutil.copyfile(folder / name, new / name)
+        (new / DETECTOR_FILE).write_bytes(inference)
+        save_network(new / DETECTOR_NETWORK_FILE)
+        return dataclasses.replace(card, detector=card_part)
+
+    return _replace(folder, fill)
+
+
+def _replace(folder: Path, fill: Callable[[Path], Card]) -> Card:
+    """Replace an artifact as a whole.
+
+    Everything is first written to a temporary folder on the same file system. Between the two renames a reader may
+    briefly find no artifact, but never an incomplete one.
+
+    Args:
+        folder: folder of the artifact.
+        fill: writes all files but the card into an empty folder and returns the card without their digests.
+
+    Returns:
+        The card as written.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     previous = temporary.with_suffix(".previous")
     try:
         temporary.chmod(0o755)
-        (temporary / INFERENCE_FILE).write_bytes(inference)
-        save_network(temporary / NETWORK_FILE)
-        files = {name: _digest((temporary / name).read_bytes()) for name in (INFERENCE_FILE, NETWORK_FILE)}
+        card = fill(temporary)
+        names = _CLASSIFIER_FILES if card.detector is None else (*_CLASSIFIER_FILES, *_DETECTOR_FILES)
+        files = {name: _digest((temporary / name).read_bytes()) for name in names}
         card = dataclasses.replace(card, files=files)
         (temporary / CARD_FILE).write_text(_text(card), encoding="utf-8")
         if folder.exists():
@@ -188,6 +281,30 @@ def write_artifact(folder: Path, card: Card, inference: bytes, save_network: Cal
     if previous.exists():
         shutil.rmtree(previous)
     return card
+
+
+def _copy_detector(folder: Path, new: Path) -> Mapping[str, Any] | None:
+    """Copy the detector of an artifact, if there is one, to another folder; return the detector's part of the card.
+
+    A new classifier must not fail because of what it replaces, so a damaged detector is dropped with a warning.
+    """
+    if not (folder / CARD_FILE).exists():
+        return None
+    try:
+        table = _read_table(folder)
+        part: Mapping[str, Any] | None = table.get("detector")
+        if part is None:
+            return None
+        _check_detector(part)
+        contents = {name: _read(folder / name) for name in _DETECTOR_FILES}
+        if any(_digest(content) != table["files"][name] for name, content in contents.items()):
+            raise ValueError("a SHA-256 differs from the one in the card")
+    except (ArtifactError, KeyError, TypeError, ValueError) as error:
+        _log.warning("%s: the detector is damaged and not kept: %s", folder, error)
+        return None
+    for name, content in contents.items():
+        (new / name).write_bytes(content)
+    return part
 
 
 def add_metrics(folder: Path, name: str, figures: Mapping[str, Any]) -> None:
@@ -228,7 +345,7 @@ def _labels_to_json(facts: tuple[Fact, ...], labels: tuple[Label, ...]) -> dict[
 
 
 def _with_facts(table: dict[str, Any]) -> dict[str, Any]:
-    """Convert a card from format `FLAT`, turning the label fields that no longer exist into facts.
+    """Convert a card from format `FLAT` to the next one, turning the label fields that no longer exist into facts.
 
     The declarations of the facts come from the task if it still has them.
     """
@@ -247,17 +364,23 @@ def _with_facts(table: dict[str, Any]) -> dict[str, Any]:
     keys = dict.fromkeys(key for label in labels for key in label["facts"] if not key.endswith(GERMAN))
     unknown = {key: Fact(key, key, key, short=False, in_answer=False) for key in keys if key not in declared}
     facts = [dataclasses.asdict(fact) for fact in (declared | unknown).values() if fact.key in keys]
-    return {**table, "format_version": FORMAT_VERSION, "facts": facts, "labels": labels}
+    return {**table, "format_version": WITHOUT_DETECTOR, "facts": facts, "labels": labels}
 
 
 def _card(table: dict[str, Any]) -> Card:
     if table["format_version"] == FLAT:
         table = _with_facts(table)
+    if table["format_version"] == WITHOUT_DETECTOR:
+        table = {**table, "format_version": FORMAT_VERSION, "detector": None}
     facts = tuple(Fact(**fact) for fact in table["facts"])
     labels = tuple(Label.from_table(label) for label in table["labels"])
     height, width = table["input_size"]
     calibration = Calibration(**table["calibration"])
-    if set(table["files"]) != {INFERENCE_FILE, NETWORK_FILE}:
+    names = {*_CLASSIFIER_FILES}
+    if table["detector"] is not None:
+        _check_detector(table["detector"])
+        names |= {*_DETECTOR_FILES}
+    if set(table["files"]) != names:
         raise ValueError(f"unexpected files {sorted(table['files'])}")
     if not {"examples", "errors", "accuracy", "accuracy_interval_95"} <= set(table["metrics"]["held_out"]):
         raise ValueError("metrics.held_out is incomplete")
@@ -266,6 +389,14 @@ def _card(table: dict[str, Any]) -> Card:
     return Card(
         **{**table, "input_size": (height, width), "facts": facts, "labels": labels, "calibration": calibration}
     )
+
+
+def _check_detector(part: Mapping[str, Any]) -> None:
+    """Check the detector's part of a card; raises KeyError, TypeError or ValueError."""
+    if not 0 <= part["min_score"] <= 1:
+        raise ValueError(f"detector.min_score must be from 0 to 1, not {part['min_score']}")
+    if not 0 <= part["margin"] < 0.5:
+        raise ValueError(f"detector.margin must be at least 0 and less than 0.5, not {part['margin']}")
 
 
 def _digest(content: bytes) -> str:

@@ -44,6 +44,11 @@ class Prediction:
         return float(self.probabilities[self.class_index])
 
     @property
+    def is_accepted(self) -> bool:
+        """Whether it is probably one of the known classes."""
+        return self.verdict != "not_recognised"
+
+    @property
     def heatmap(self) -> npt.NDArray[np.float32] | None:
         """Positive evidence for the most probable class: shape (rows, columns), float32 in [0, 1], maximum 1.
 

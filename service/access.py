@@ -5,6 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Collection
+from typing import Final
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import Storage
@@ -17,7 +18,17 @@ from service.problems import Problem
 
 _log = logging.getLogger(__name__)
 
-GUARDED = "/predict_traffic_sign"  # and the paths below it; health, card and metrics are open
+PREDICT: Final = "/predict_traffic_sign"
+BATCH: Final = f"{PREDICT}/batch"
+DETECT: Final = "/detect_traffic_sign"
+# Health, card and metrics are open. A prefix guards too much rather than too little: paths below it, other tasks, and
+# misspellings, which get 404.
+_GUARDED: Final = (PREDICT, "/detect")
+
+
+def is_guarded(path: str) -> bool:
+    """Whether a request for this path needs a key and a slot, and counts against the rate limit."""
+    return path.startswith(_GUARDED)
 
 
 class Access:
@@ -49,7 +60,7 @@ class Access:
         Raises:
             Problem: it has no valid key, its client has reached the limit, or requests cannot be counted.
         """
-        if not path.startswith(GUARDED):
+        if not is_guarded(path):
             return
         # Compare with every key, each in constant time, so that response times reveal nothing about the keys.
         if self._keys and not sum(hmac.compare_digest(key.encode(), other) for other in self._keys):

@@ -1,10 +1,10 @@
-"""From the bytes of a picture to the answer, shared by the event loop, the Flask routes and the command line."""
+"""The options of a request, and pictures in and out, shared by the event loop, the routes and the command line."""
 
 import base64
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,7 @@ from data.errors import BoxError, ImageError
 from data.images import MAX_BYTES, Box, Picture
 from data.images import encode as encode_png
 from model.artifact import Card
-from model.classifier import Classifier
-from model.prediction import Prediction
 from service.problems import TOO_LARGE, Problem
-from service.stages import Stages
 
 DEFAULT_TOP_K: Final = 5
 _BOX: Final = re.compile(r"\d{1,9}(,\d{1,9}){3}", re.ASCII)
@@ -28,13 +25,15 @@ class Options:
     """The options of a request.
 
     `top_k` is the number of alternatives, `explain` adds a heat map, `thumbnail` adds a picture of what the classifier
-    saw, and `box` is the part of the picture to classify, None for all of it.
+    saw, `box` is the part of the picture to classify, None for all of it, and `locate` looks for an object in a
+    picture that is not recognised as a whole.
     """
 
     top_k: int
     explain: bool
     thumbnail: bool = False
     box: Box | None = None
+    locate: bool = True
 
     @classmethod
     def of(cls, query: Mapping[str, str], card: Card) -> "Options":
@@ -47,11 +46,17 @@ class Options:
         count = len(card.labels)
         if not (len(top_k) <= 9 and top_k.isascii() and top_k.isdigit() and 1 <= int(top_k) <= count):
             raise Problem("bad_request", f"top_k must be an integer from 1 to {count}, not {top_k!r}.")
-        return cls(int(top_k), _read_switch(query, "explain"), _read_switch(query, "thumbnail"), read_box(query))
+        return cls(
+            int(top_k),
+            _read_switch(query, "explain"),
+            _read_switch(query, "thumbnail"),
+            read_box(query),
+            _read_switch(query, "locate", "true"),
+        )
 
 
-def _read_switch(query: Mapping[str, str], name: str) -> bool:
-    value = query.get(name, "false")
+def _read_switch(query: Mapping[str, str], name: str, default: str = "false") -> bool:
+    value = query.get(name, default)
     if value not in ("true", "false"):
         raise Problem("bad_request", f"{name} must be true or false, not {value!r}.")
     return value == "true"
@@ -82,7 +87,7 @@ def open_picture(payload: bytes) -> Picture:
         raise Problem("nothing_sent", "The image is empty (0 bytes).")
     if len(payload) > MAX_BYTES:
         raise Problem("too_large", TOO_LARGE)
-    return _readable(lambda: Picture(payload))
+    return readable(lambda: Picture(payload))
 
 
 def cut(picture: Picture, box: Box) -> bytes:
@@ -91,33 +96,7 @@ def cut(picture: Picture, box: Box) -> bytes:
     Raises:
         Problem: the picture is damaged, or the box is not inside it.
     """
-    return _readable(lambda: picture.crop(box))
-
-
-def decode(picture: Picture, card: Card, box: Box | None, stages: Stages) -> npt.NDArray[np.uint8]:
-    """Decode a picture, or a part of it, to the input size of a classifier; shape (height, width, 3), uint8.
-
-    Raises:
-        Problem: the picture is damaged, or the box is not inside it.
-    """
-    stages.begin()
-    pixels = _readable(lambda: picture.decode(card.input_size, box))
-    stages.end("decode")
-    return pixels
-
-
-def answer(
-    classifier: Classifier, pixels: npt.NDArray[np.uint8], options: Options, stages: Stages
-) -> tuple[dict[str, Any], Prediction]:
-    """Classify decoded pixels; return the answer in JSON types and the prediction that it was made from."""
-    stages.begin()
-    prediction = classifier.classify(pixels, explain=options.explain)
-    stages.end("infer")
-    body = prediction.to_json(classifier.card, options.top_k, options.explain)
-    if options.thumbnail:
-        body["thumbnail"] = thumbnail(pixels)
-    stages.end("encode")
-    return body, prediction
+    return readable(lambda: picture.crop(box))
 
 
 def thumbnail(pixels: npt.NDArray[np.uint8]) -> str:
@@ -131,7 +110,12 @@ def as_sentence(text: str) -> str:
     return f"{text[0].upper() if is_word else text[0]}{text[1:]}."
 
 
-def _readable(read: Callable[[], T]) -> T:
+def readable(read: Callable[[], T]) -> T:
+    """Return what a function reads from a picture.
+
+    Raises:
+        Problem: the picture is damaged, or the box is not inside it.
+    """
     try:
         return read()
     except ImageError as error:

@@ -14,13 +14,16 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from data.images import Picture
 from model.artifact import Card
-from model.classifier import Classifier
 from model.errors import ArtifactError
+from model.recogniser import Recogniser
 from service import problems
-from service.answers import Options, answer, decode, open_picture, read_box
+from service.access import BATCH, DETECT, PREDICT
+from service.answers import Options, open_picture, read_box
 from service.catalogue import Catalogue, Served
 from service.components import Components, components, store
 from service.feedback import OFF, check_origin, keep_picture, read_class_index
+from service.inference import InferenceQueue
+from service.inquiry import Inquiry
 from service.inventory import DEFAULT_COUNT, read_count
 from service.metrics import Metrics
 from service.payloads import MAX_BATCH_PIXELS, MAX_BODY_BYTES, read_picture, read_pictures
@@ -56,7 +59,9 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     catalogue = Catalogue.of(settings, contract["info"]["version"], metrics)
     for served in catalogue.values():
         _load(served)
-    store(app, Components(settings, contract, metrics, catalogue, ThreadPoolExecutor(usable_cores(), "batch")))
+    batch_threads = ThreadPoolExecutor(usable_cores(), "batch")
+    inference = InferenceQueue(settings.inference_pool)
+    store(app, Components(settings, contract, metrics, catalogue, batch_threads, inference))
     problems.register(app)
     app.register_blueprint(routes)
     # Swagger UI from a package that contains its files: nothing is fetched from elsewhere.
@@ -78,21 +83,34 @@ def _load(served: Served) -> None:
         _log.error("the classifier cannot be used: %s", error)
 
 
-@routes.post("/predict_traffic_sign")
+@routes.post(PREDICT)
 def predict_traffic_sign() -> Response:
-    """Classify the picture in the request."""
-    served = _default_task()
-    classifier = served.readiness.classifier()
-    options, stages = Options.of(request.args, classifier.card), Stages()
-    return _timed(_classify(served, classifier, open_picture(read_picture()), options, stages), stages)
+    """Classify the picture in the request, or the most prominent sign in it."""
+    return _answer_picture(_default_task())
 
 
-@routes.post("/predict_traffic_sign/batch")
+@routes.post(DETECT)
+def detect_traffic_sign() -> Response:
+    """Find every sign in the picture in the request."""
+    return _answer_picture(_default_task(), every=True)
+
+
+@routes.post("/detect/<task>")
+def detect(task: str) -> Response:
+    """Find every object of a task in the picture in the request."""
+    try:
+        served = components().catalogue[task]
+    except KeyError as error:
+        raise Problem("not_found", f"This service has no task {task!r}.") from error
+    return _answer_picture(served, every=True)
+
+
+@routes.post(BATCH)
 def predict_batch() -> Response:
     """Classify every picture of a form; a picture that fails does not affect the others."""
     served = _default_task()
-    classifier = served.readiness.classifier()
-    options = Options.of(request.args, classifier.card)
+    recogniser = served.readiness.recogniser()
+    options = Options.of(request.args, recogniser.card)
     if options.box is not None:
         raise Problem("bad_request", "`box` is not supported for batches.")
     names: list[str] = []
@@ -111,8 +129,9 @@ def predict_batch() -> Response:
     parts = [opened[start : start + BATCH_PART] for start in range(0, len(opened), BATCH_PART)]
     answers: list[dict[str, Any]] = []
     everything = Stages()
+    inference = components().inference  # the threads of a batch have no request, so they cannot ask for it
     for part, stages in components().batch_threads.map(
-        lambda part: _classify_part(served, classifier, part, options), parts
+        lambda part: _answer_part(served, recogniser, part, options, inference), parts
     ):
         answers += part
         everything.seconds += stages.seconds
@@ -173,7 +192,7 @@ def readyz() -> dict[str, Any]:
         "task": card.task,
         "version": card.version,
         "contract": parts.contract["info"]["version"],
-        "offers": parts.settings.offers,
+        "offers": sorted([*parts.settings.offers, *_offers_of(_default_task())]),
     }
 
 
@@ -203,32 +222,46 @@ def _default_task() -> Served:
 
 
 def _card() -> Card:
-    return _default_task().readiness.classifier().card
+    return _default_task().readiness.recogniser().card
 
 
-def _classify_part(
-    served: Served, classifier: Classifier, part: Sequence[Picture | Problem], options: Options
+def _offers_of(served: Served) -> list[str]:
+    """Return the features that depend on the artifact."""
+    return [] if served.readiness.recogniser().detector is None else ["detect"]
+
+
+def _answer_picture(served: Served, *, every: bool = False) -> Response:
+    """Answer the picture in the request."""
+    recogniser = served.readiness.recogniser()
+    inquiry = Inquiry(recogniser, Options.of(request.args, recogniser.card), every=every)
+    return _timed(_answer(served, inquiry, open_picture(read_picture()), components().inference), inquiry.stages)
+
+
+def _answer_part(
+    served: Served,
+    recogniser: Recogniser,
+    part: Sequence[Picture | Problem],
+    options: Options,
+    inference: InferenceQueue,
 ) -> tuple[list[dict[str, Any]], Stages]:
-    """Classify some pictures of a batch; runs in a thread of its own."""
+    """Answer some pictures of a batch; runs in a thread of its own."""
     answers: list[dict[str, Any]] = []
     everything = Stages()
     for picture in part:
-        stages = Stages()
+        inquiry = Inquiry(recogniser, options)
         try:
             if isinstance(picture, Problem):
                 raise picture
-            answers.append({"prediction": _classify(served, classifier, picture, options, stages)})
+            answers.append({"prediction": _answer(served, inquiry, picture, inference)})
         except Problem as problem:
             answers.append({"problem": problem.body()})
-        everything.seconds += stages.seconds
+        everything.seconds += inquiry.stages.seconds
     return answers, everything
 
 
-def _classify(
-    served: Served, classifier: Classifier, picture: Picture, options: Options, stages: Stages
-) -> dict[str, Any]:
-    body, prediction = answer(classifier, decode(picture, classifier.card, options.box, stages), options, stages)
-    served.metrics.count_answer(prediction, stages)
+def _answer(served: Served, inquiry: Inquiry, picture: Picture, inference: InferenceQueue) -> dict[str, Any]:
+    body = inquiry.look(picture) or inference.run_here(inquiry.search)
+    served.metrics.count_answer(inquiry.predictions, inquiry.stages)
     return body
 
 

@@ -22,23 +22,22 @@ from flask import Flask
 from werkzeug.datastructures import MultiDict
 
 from data.images import Picture
-from model.classifier import Classifier
-from model.prediction import Prediction
+from model.artifact import Card
 from service import bridge
-from service.access import GUARDED, Access
-from service.answers import Options, answer, decode, open_picture
+from service.access import BATCH, DETECT, PREDICT, Access, is_guarded
+from service.answers import Options, open_picture
 from service.catalogue import Served
 from service.components import components
 from service.fetch import Fetcher
 from service.gate import MAX_FETCHES, Gate, Held
 from service.headers import KEY, REQUEST_ID, Fields, cors_headers, name_request, preflight, with_default_headers
-from service.inference import InferenceQueue, WarmClassifier
+from service.inference import WarmRecogniser
+from service.inquiry import Body, Inquiry
 from service.logs import log_request
 from service.payloads import BATCH_TOO_LARGE, JSON, MAX_BATCH_BYTES, MAX_BODY_BYTES, RAW_TYPES, url_in
 from service.problems import BUG, MEDIA_TYPE, TOO_LARGE, Problem
-from service.stages import HEADER, Stages
+from service.stages import HEADER
 
-BATCH: Final = f"{GUARDED}/batch"
 DOCS: Final = "/docs/"  # whose pages have addresses relative to it
 DATA: Final = "/data"  # and the paths below it
 BODY_S: Final = 30.0  # to receive a whole body
@@ -96,13 +95,11 @@ class Request(NamedTuple):
     @property
     def is_guarded(self) -> bool:
         """Whether it needs a key and a slot."""
-        return self.path.startswith(GUARDED)
+        return is_guarded(self.path)
 
     @property
-    def picture_type(self) -> bytes:
-        """The content type if the request asks for the prediction of one picture, else nothing."""
-        if self.path != GUARDED or self.method != "POST":
-            return b""
+    def content_type(self) -> bytes:
+        """The content type without its parameters, or nothing."""
         return self.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
 
 
@@ -137,7 +134,8 @@ class Service:
         self._task: Served = parts.catalogue.default
         self._access = Access(settings.keys, settings.rate_limit, settings.rate_limit_storage)
         self._gate = Gate(settings.queue, parts.metrics)
-        self._inference = InferenceQueue(settings.inference_pool)
+        self._inference = parts.inference
+        self._detect_paths = (DETECT, f"/detect/{self._task.task}")
         self._decoders = ThreadPoolExecutor(settings.threads, "decode")
         self._predictions = ThreadPoolExecutor(settings.threads, "predict")
         self._fetches = ThreadPoolExecutor(MAX_FETCHES, "fetch")
@@ -168,7 +166,7 @@ class Service:
 
     def count(self, path: str, status: int) -> None:
         """Count an answer."""
-        self._metrics.count_request(path, status)
+        self._metrics.count_request(DETECT if path in self._detect_paths else path, status)
 
     def busy(self) -> bool:
         """Say whether requests are waiting."""
@@ -250,7 +248,9 @@ class Service:
         Raises:
             Problem: it is not fetched, or fetching it failed.
         """
-        kind = request.picture_type
+        if request.method != "POST" or request.path not in (PREDICT, *self._detect_paths):
+            return None
+        kind = request.content_type
         if kind in _RAW_TYPES:
             return body
         if self._fetcher is None or kind != _JSON_TYPE or (url := url_in(body)) is None:
@@ -265,7 +265,7 @@ class Service:
         Raises:
             Problem: it is not fetched, or fetching it failed.
         """
-        _options(request, (await self._warm_classifier()).classifier)  # nothing is fetched for an invalid request
+        self._inquiry(request, await self._warm_recogniser())  # nothing is fetched for an invalid request
         with self._gate.fetching():
             return await asyncio.get_running_loop().run_in_executor(self._fetches, fetcher.fetch, url)
 
@@ -275,25 +275,43 @@ class Service:
         Raises:
             Problem: it cannot be read, a parameter is invalid, or there is no classifier.
         """
-        warm = await self._warm_classifier()
-        classifier, stages = warm.classifier, Stages()
-        options = _options(request, classifier)
+        warm = await self._warm_recogniser()
+        inquiry = self._inquiry(request, warm)
+        body = await self._answer(inquiry, payload, slow=warm.is_slow)
+        self._task.metrics.count_answer(inquiry.predictions, inquiry.stages)
+        return Reply(200, [_JSON, (_TIMING, inquiry.stages.header().encode())], orjson.dumps(body))
+
+    async def _answer(self, inquiry: Inquiry, payload: bytes, *, slow: bool) -> Body:
+        """Run the steps of an inquiry, each where it does not delay shorter ones.
+
+        Raises:
+            Problem: the picture cannot be read, or the box is not inside it.
+        """
         small = _open_small(payload)
-        if small is None:
-            pixels = await asyncio.get_running_loop().run_in_executor(
-                self._decoders, lambda: decode(open_picture(payload), classifier.card, options.box, stages)
-            )
+        if small is not None:
+            body = await self._inference.run(lambda: inquiry.look(small), slow=slow)
+        elif inquiry.may_search:
+            # In one thread from decoding on: only as many decoded photos are held in memory as there are threads.
+            body = await self._inference.run(lambda: inquiry.look(open_picture(payload)) or inquiry.search(), slow=True)
+        else:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._decoders, lambda: inquiry.decode(open_picture(payload)))
+            body = await self._inference.run(inquiry.classify, slow=slow)
+        if body is None:
+            body = await self._inference.run(inquiry.search, slow=True)
+        return body
 
-        def job() -> tuple[dict[str, Any], Prediction]:
-            decoded = decode(small, classifier.card, options.box, stages) if small else pixels
-            return answer(classifier, decoded, options, stages)
+    def _inquiry(self, request: Request, warm: WarmRecogniser) -> Inquiry:
+        """Return what a request asks about its picture.
 
-        body, prediction = await self._inference.run(job, slow=warm.is_slow)
-        self._task.metrics.count_answer(prediction, stages)
-        return Reply(200, [_JSON, (_TIMING, stages.header().encode())], orjson.dumps(body))
+        Raises:
+            Problem: a parameter is invalid, or there is no detector that it needs.
+        """
+        options = _options(request, warm.recogniser.card)
+        return Inquiry(warm.recogniser, options, every=request.path != PREDICT)
 
-    async def _warm_classifier(self) -> WarmClassifier:
-        """Return the classifier in use; the first one is loaded in a thread.
+    async def _warm_recogniser(self) -> WarmRecogniser:
+        """Return the recogniser in use; the first one is loaded in a thread.
 
         Raises:
             Problem: there is none yet.
@@ -301,7 +319,7 @@ class Service:
         readiness = self._task.readiness
         if warm := readiness.in_use():
             return warm
-        return await asyncio.get_running_loop().run_in_executor(self._decoders, readiness.warm_classifier)
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, readiness.warm_recogniser)
 
     def _threads_for(self, path: str) -> ThreadPoolExecutor:
         """Return the threads for a route that takes no slot."""
@@ -356,7 +374,7 @@ def _check_coding(request: Request) -> None:
 
 def _body_limit(path: str) -> tuple[int, str]:
     """Return how many bytes a body may have, and the message for larger ones."""
-    if not path.startswith(GUARDED):
+    if not is_guarded(path):
         return MAX_OTHER_BYTES, f"The body of this request may have at most {MAX_OTHER_BYTES:,} bytes."
     return (MAX_BATCH_BYTES, BATCH_TOO_LARGE) if path == BATCH else (MAX_BODY_BYTES, TOO_LARGE)
 
@@ -373,11 +391,11 @@ def _open_small(payload: bytes) -> Picture | None:
     return picture if picture.height * picture.width <= INLINE_PIXELS else None
 
 
-def _options(request: Request, classifier: Classifier) -> Options:
+def _options(request: Request, card: Card) -> Options:
     """Read the options in the query; the first of several values counts, as in Flask.
 
     Raises:
         Problem: a value is invalid.
     """
     query = request.scope["query_string"].decode("latin-1")
-    return Options.of(MultiDict(parse_qsl(query, keep_blank_values=True)) if query else {}, classifier.card)
+    return Options.of(MultiDict(parse_qsl(query, keep_blank_values=True)) if query else {}, card)

@@ -7,6 +7,7 @@ from typing import Any, Final
 from flask import Flask, current_app
 
 from service.catalogue import Catalogue
+from service.inference import InferenceQueue
 from service.metrics import Metrics
 from service.settings import Settings
 
@@ -15,13 +16,17 @@ _KEY: Final = "service"
 
 @dataclass(frozen=True)
 class Components:
-    """Objects that the routes share: `contract` is the OpenAPI description, `batch_threads` classify batches."""
+    """Objects that the routes share.
+
+    `contract` is the OpenAPI description, `batch_threads` classify batches, `inference` runs what is slow.
+    """
 
     settings: Settings
     contract: dict[str, Any]
     metrics: Metrics
     catalogue: Catalogue
     batch_threads: ThreadPoolExecutor
+    inference: InferenceQueue
 
 
 def store(app: Flask, parts: Components) -> None:

@@ -11,9 +11,8 @@ from data.feedback import feedback_folder, keep
 from data.images import MAX_BYTES, Box
 from data.source import NONE
 from model.artifact import Card
-from service.answers import as_sentence, cut, decode, open_picture
+from service.answers import as_sentence, cut, open_picture, readable
 from service.problems import Problem
-from service.stages import Stages
 
 OFF: Final = "Feedback is disabled; set SERVICE_FEEDBACK=true to enable it."
 
@@ -65,7 +64,7 @@ def keep_picture(payload: bytes, box: Box | None, class_index: int | None, card:
         if len(payload) > MAX_BYTES:
             raise Problem("too_large", f"The lossless crop has {len(payload):,} bytes; the limit is {MAX_BYTES:,}.")
         picture = open_picture(payload)
-    decode(picture, card, None, Stages())  # a damaged picture would stop the training
+    readable(lambda: picture.decode(card.input_size))  # a damaged picture would stop the training
     try:
         return keep(feedback_folder(store, card.task), payload, picture.extension, class_index)
     except StorageFullError as error:

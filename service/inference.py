@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from model.classifier import Classifier
+from model.recogniser import Recogniser
 
 # Handing a job to a thread and back takes about 0.1 ms of processor time, a tenth of this.
 SLOW_S: Final = 0.001
@@ -22,29 +22,30 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class WarmClassifier:
-    """A classifier that has been run, and the duration of one inference in seconds."""
+class WarmRecogniser:
+    """A recogniser whose classifier has been run, and the duration of one of its inferences in seconds."""
 
-    classifier: Classifier
+    recogniser: Recogniser
     inference_s: float
 
     @classmethod
-    def load(cls, folder: Path) -> "WarmClassifier":
-        """Load a classifier and time its inference, in this thread; the first inference of each other thread is slower.
+    def load(cls, folder: Path) -> "WarmRecogniser":
+        """Load a recogniser and time its classifier in this thread; the first inference of each other one is slower.
 
         Raises:
             ArtifactError: it is missing or cannot be used.
         """
-        classifier = Classifier.load(folder)
+        recogniser = Recogniser.load(folder)
+        classifier = recogniser.classifier
         pixels = np.zeros((1, *classifier.card.input_size, 3), np.uint8)
-        warm = cls(classifier, min(_seconds(lambda: classifier.run(pixels)) for _ in range(WARM_UP_RUNS)))
+        warm = cls(recogniser, min(_seconds(lambda: classifier.run(pixels)) for _ in range(WARM_UP_RUNS)))
         place = "in threads" if warm.is_slow else "on the event loop"
         _log.info("classifier %s: %.2f ms per inference, %s", classifier.card.version, 1000 * warm.inference_s, place)
         return warm
 
     @property
     def is_slow(self) -> bool:
-        """Whether an inference takes too long to run on the event loop."""
+        """Whether an inference of the classifier takes too long to run on the event loop; a detector's always does."""
         return self.inference_s > SLOW_S
 
 
@@ -73,6 +74,14 @@ class InferenceQueue:
         # Released by the next turn of the loop, not at once: there is no other await between two jobs.
         loop.call_soon(self._turn.release)
         return job()
+
+    def run_here(self, job: Callable[[], T]) -> T:
+        """Run a slow job when it is its turn, and wait for it in this thread, which is not the event loop's.
+
+        All detectors run in the threads of this queue, so there are no more of them than threads; each needs memory
+        for the activations of a whole photo.
+        """
+        return self._threads.submit(job).result()
 
 
 def _seconds(work: Callable[[], object]) -> float:

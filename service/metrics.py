@@ -7,7 +7,7 @@ locks between processes and no files, and the counts of a worker outlive it.
 import mmap
 import threading
 from bisect import bisect_left
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,7 +20,10 @@ from model.prediction import Prediction
 from model.progress import TrainingState
 from service.stages import STAGES, Stages
 
-ROUTES: Final = ("/predict_traffic_sign", "/predict_traffic_sign/batch", "/predict_traffic_sign/feedback", "other")
+ROUTES: Final = (
+    *("/predict_traffic_sign", "/predict_traffic_sign/batch", "/predict_traffic_sign/feedback"),
+    *("/detect_traffic_sign", "other"),
+)
 STATUSES: Final = (
     *("200", "201", "204", "206", "304", "308"),
     *("400", "401", "403", "404", "405", "408", "413", "414", "415", "416", "422", "429", "431"),
@@ -175,13 +178,15 @@ class TaskMetrics:
         """Record that this process has a classifier."""
         self._metrics.set(self.column["ready",], 1)
 
-    def count_answer(self, prediction: Prediction, stages: Stages) -> None:
-        """Count the answer for a picture and the duration of its stages."""
-        amounts = [
-            (self.column["class", str(min(prediction.class_index, MAX_CLASSES - 1))], 1.0),
-            (self.column["verdict", prediction.verdict], 1.0),
-            *self._observed("probability", prediction.probability),
-        ]
+    def count_answer(self, predictions: Sequence[Prediction], stages: Stages) -> None:
+        """Count the predictions in the answer for a picture, and the duration of its stages."""
+        amounts: list[tuple[int, float]] = []
+        for prediction in predictions:
+            amounts += (
+                (self.column["class", str(min(prediction.class_index, MAX_CLASSES - 1))], 1.0),
+                (self.column["verdict", prediction.verdict], 1.0),
+                *self._observed("probability", prediction.probability),
+            )
         for name, seconds in stages.seconds:
             amounts += self._observed(name, seconds)
         self._metrics.add(amounts)

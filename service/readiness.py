@@ -7,10 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from model.artifact import CARD_FILE
-from model.classifier import Classifier
 from model.errors import ArtifactError
 from model.progress import TrainingState, is_training, read_state
-from service.inference import WarmClassifier
+from model.recogniser import Recogniser
+from service.inference import WarmRecogniser
 from service.metrics import TaskMetrics, TaskState
 from service.problems import Problem, without_paths
 
@@ -40,7 +40,7 @@ class Readiness:
         self._artifact, self._training, self._contract = artifact, training, contract
         self._metrics = metrics
         self._lock = threading.Lock()
-        self._warm: WarmClassifier | None = None
+        self._warm: WarmRecogniser | None = None
         self._stamp: tuple[int, int] | None = None
         self._next_look = 0.0
         self._fault = ""  # why the artifact could not be loaded
@@ -49,16 +49,16 @@ class Readiness:
         """Say whether there is an artifact, valid or damaged."""
         return (self._artifact / CARD_FILE).exists()
 
-    def classifier(self) -> Classifier:
-        """Return the classifier in use, loading it first if necessary.
+    def recogniser(self) -> Recogniser:
+        """Return the recogniser in use, loading it first if necessary.
 
         Raises:
             Problem: `not_ready`, with the progress of the training if there is one.
         """
-        return self.warm_classifier().classifier
+        return self.warm_recogniser().recogniser
 
-    def warm_classifier(self) -> WarmClassifier:
-        """Return the classifier in use as `classifier` does, with the time that it takes."""
+    def warm_recogniser(self) -> WarmRecogniser:
+        """Return the recogniser in use as `recogniser` does, with the time that its classifier takes."""
         if warm := self.in_use():
             return warm
         if not self.has_artifact():
@@ -73,8 +73,8 @@ class Readiness:
             self._fault, self._next_look = self._public(str(error)), time.monotonic() + LOOK_INTERVAL_S
             raise self._problem(self._fault) from error
 
-    def in_use(self) -> WarmClassifier | None:
-        """Return the classifier in use without waiting, or None if none has been loaded.
+    def in_use(self) -> WarmRecogniser | None:
+        """Return the recogniser in use without waiting, or None if none has been loaded.
 
         A newer artifact is loaded in the background and returned by a later call.
         """
@@ -84,10 +84,10 @@ class Readiness:
 
     def state(self) -> TaskState:
         """Return the state for the metrics: the classifier in use and the training in progress."""
-        version = None if self._warm is None else self._warm.classifier.card.version
+        version = None if self._warm is None else self._warm.recogniser.card.version
         return TaskState(version, read_state(self._training) if is_training(self._training) else None)
 
-    def load(self) -> WarmClassifier:
+    def load(self) -> WarmRecogniser:
         """Load the classifier unless that has been done.
 
         Raises:
@@ -96,7 +96,7 @@ class Readiness:
         with self._lock:
             if self._warm is None:
                 self._stamp = self._read_stamp()
-                self._warm = WarmClassifier.load(self._artifact)
+                self._warm = WarmRecogniser.load(self._artifact)
                 self._metrics.set_ready()
             return self._warm
 
@@ -119,8 +119,8 @@ class Readiness:
     def _replace(self) -> None:
         """Load a new artifact and put it in use, or keep the old one if that fails; then release the lock."""
         try:
-            self._warm = WarmClassifier.load(self._artifact)
-            _log.warning("classifier %s is in use now", self._warm.classifier.card.version)
+            self._warm = WarmRecogniser.load(self._artifact)
+            _log.warning("classifier %s is in use now", self._warm.recogniser.card.version)
         except ArtifactError as error:
             _log.error("the new classifier cannot be used, the old one stays in use: %s", error)
         except Exception:  # noqa: BLE001 — the edge of a thread; whatever it is, the log says what stays in use

@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-STAGES: Final = ("decode", "infer", "encode")
+STAGES: Final = ("decode", "infer", "locate", "encode")
 HEADER: Final = "Server-Timing"
 
 

@@ -63,6 +63,17 @@ def drawing(class_index: int = 14, size: int = 96, seed: int = 2) -> Image.Image
     return draw_example(class_index, np.random.default_rng(seed), size)[0]
 
 
+def scene(*signs: tuple[int, int, int], size: tuple[int, int] = (640, 480)) -> Image.Image:
+    """Return a grey picture with drawn signs of 90 pixels, each given as class index, left and top.
+
+    The detector of `red_artifact` finds stop signs (14) and no entry signs (17) in it, 12 pixels right of `left`.
+    """
+    picture = Image.new("RGB", size, (128, 128, 128))
+    for class_index, left, top in signs:
+        picture.paste(drawing(class_index, 90), (left, top))
+    return picture
+
+
 def awkward_pictures() -> dict[str, bytes]:
     """Return eight pictures of a stop sign in formats that decoders treat differently, by description."""
     image = drawing()
@@ -179,6 +190,16 @@ def run_service(**settings: object) -> "subprocess.CompletedProcess[str]":
         timeout=30,
         check=False,
     )
+
+
+@pytest.fixture(scope="session")
+def red_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped classifier with a detector for what is red; see `tests.red_detector`. Do not change it."""
+    folder = tmp_path_factory.mktemp("red") / "artifact"
+    command = [sys.executable, "-m", "tests.red_detector", str(folder)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return folder
 
 
 @dataclass(frozen=True)

@@ -267,7 +267,6 @@ def _describe_feedback(feedback: Source, labelled: int, prepared: Prepared) -> d
 
 
 def _describe_training(recipe: Recipe, settings: Training, trained: Trained) -> dict[str, Any]:
-    backend = keras.backend.backend()
     return {
         "command": recipe.command,
         "preset": recipe.preset,
@@ -276,9 +275,15 @@ def _describe_training(recipe: Recipe, settings: Training, trained: Trained) -> 
         "multiply_adds": multiply_adds(trained.network),
         "precision": trained.precision,
         "duration_s": round(trained.duration_s),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("keras", "numpy", "pillow")},
-            backend: importlib.import_module(backend).__version__,
-        },
+        "versions": describe_versions(),
+    }
+
+
+def describe_versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that determine the result of a training."""
+    backend = keras.backend.backend()
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("keras", "numpy", "pillow")},
+        backend: importlib.import_module(backend).__version__,
     }

@@ -51,7 +51,8 @@ def _convert(network: keras.Model) -> bytes:
     import tensorflow as tf  # imported here because training itself runs on any Keras backend
 
     pixels = keras.Input(batch_shape=(1, *network.input_shape[1:]), dtype="uint8", name="pixels")
-    single = keras.Model(pixels, network(pixels))
+    answer = network(pixels)
+    single = keras.Model(pixels, answer if isinstance(answer, dict) else {network.output_names[0]: answer})
     with tempfile.TemporaryDirectory() as folder:
         single.export(folder, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder)

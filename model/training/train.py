@@ -3,8 +3,7 @@
 import dataclasses
 import hashlib
 import json
-import time
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,11 @@ from data.split import sample_evenly, split_by_group
 from data.task import Task
 from data.training_settings import Training
 from model.artifact import read_artifact
-from model.progress import FinishedEpoch, TrainingState
 from model.training.augment import Augment
-from model.training.checkpoint import load_checkpoint, save_checkpoint
 from model.training.distil import distillation_loss, load_teacher, student_accuracy
+from model.training.monitor import Monitor, ProgressCallback
 from model.training.network import NETWORK, build_network
 from model.training.training_set import TrainingSet
-
-ProgressCallback = Callable[[TrainingState, float], None]  # gets the state and the finished share of the current epoch
 
 AVERAGED = 0.15  # largest time constant of the moving average of the weights, as a share of all steps
 STATISTICS_BATCHES = 60  # for estimating the statistics of batch normalisation; at most one epoch
@@ -89,7 +85,11 @@ def train(
         groups = np.unique(prepared.groups[validation_rows]).tolist()
         teacher = load_teacher(settings.teacher, task, prepared.origin, groups)
     model, augment = compile_model(task, settings, precision, steps, teacher)
-    monitor = _Monitor(on_progress, settings, steps, augment, checkpoint)
+
+    def weaken(epoch: int) -> None:
+        augment.strength.assign(0.5 if epoch >= settings.weaker_from * settings.epochs else 1.0)
+
+    monitor = Monitor(checkpoint, settings.epochs, steps, on_progress, weaken)
     finished = monitor.resume(model)
     model.fit(
         training.inputs,
@@ -103,7 +103,7 @@ def train(
         callbacks=[monitor],
         verbose=0,
     )
-    _estimate_batch_statistics(model, training.inputs, settings.batch_size, settings.seed)
+    estimate_batch_statistics(model, _statistics_batches(training.inputs, settings.batch_size, settings.seed))
     keras.mixed_precision.set_dtype_policy("float32")
     network = _network(task, settings)
     network.set_weights(model.get_layer(NETWORK).get_weights())
@@ -228,79 +228,26 @@ def checkpoint_key(task: Task, settings: Training, prepared: Prepared) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
-def _estimate_batch_statistics(
-    model: keras.Model, inputs: dict[str, npt.NDArray[Any]], batch_size: int, seed: int
-) -> None:
-    """Re-estimate the statistics of batch normalisation for the averaged weights (Izmailov et al. 2018)."""
-    batches = min(STATISTICS_BATCHES, -(-len(inputs["pixels"]) // batch_size))
+def estimate_batch_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
+    """Re-estimate the statistics of batch normalisation for averaged weights (Izmailov et al. 2018).
+
+    Args:
+        model: the model with the averaged weights.
+        batches: inputs of the model.
+    """
     layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
     momenta = [layer.momentum for layer in layers]
-    rng = np.random.default_rng(seed)
-    for batch in range(batches):
+    for number, batch in enumerate(batches):
         for layer in layers:
-            layer.momentum = 1 - 1 / (batch + 1)  # makes the moving average the mean over the batches
-        rows = rng.integers(0, len(inputs["pixels"]), batch_size)
-        model([inputs["pixels"][rows], inputs["boxes"][rows]], training=True)
+            layer.momentum = 1 - 1 / (number + 1)  # makes the moving average the mean over the batches
+        model(batch, training=True)
     for layer, momentum in zip(layers, momenta, strict=True):
         layer.momentum = momentum
 
 
-class _Monitor(keras.callbacks.Callback):
-    """Saves a checkpoint after each epoch, reports progress, and weakens the augmentation near the end."""
-
-    def __init__(
-        self, on_progress: ProgressCallback, settings: Training, steps: int, augment: Augment, checkpoint: Path
-    ) -> None:
-        super().__init__()
-        self._on_progress, self._settings, self._steps, self._augment = on_progress, settings, steps, augment
-        self._checkpoint = checkpoint
-        self._history: list[dict[str, float]] = []
-
-    @property
-    def duration_s(self) -> float:
-        return sum(epoch["duration_s"] for epoch in self._history)
-
-    def resume(self, model: keras.Model) -> int:
-        """Resume from the checkpoint, if there is one; return the number of finished epochs."""
-        state = load_checkpoint(self._checkpoint, model)
-        self._history = state["history"] if state else []
-        return len(self._history)
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        self._began = time.monotonic()
-        weaker = epoch >= self._settings.weaker_from * self._settings.epochs
-        self._augment.strength.assign(0.5 if weaker else 1.0)
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        if batch + 1 < self._steps:
-            self._report_progress((batch + 1) / self._steps)
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        figures = {name: float(value) for name, value in (logs or {}).items()}
-        self._history.append({"duration_s": time.monotonic() - self._began, **figures})
-        save_checkpoint(self._checkpoint, self.model, epoch + 1, {"history": self._history})
-        self._report_progress(0.0)  # only after the checkpoint is saved: stopping now loses nothing
-
-    def _finished(self) -> tuple[FinishedEpoch, ...]:
-        finished = []
-        for number, figures in enumerate(self._history, 1):
-            epoch = FinishedEpoch(epoch=number, loss=figures["loss"])
-            if "val_accuracy" in figures:
-                epoch["validation_accuracy"] = figures["val_accuracy"]
-            finished.append(epoch)
-        return tuple(finished)
-
-    def _report_progress(self, part: float) -> None:
-        elapsed = self.duration_s + (time.monotonic() - self._began if part else 0.0)
-        done = len(self._history) + part
-        history = self._finished()
-        state = TrainingState(
-            "train",
-            epoch=len(history),
-            epochs=self._settings.epochs,
-            loss=history[-1]["loss"] if history else None,
-            validation_accuracy=history[-1].get("validation_accuracy") if history else None,
-            remaining_s=elapsed / done * (self._settings.epochs - done) if done else None,
-            history=history,
-        )
-        self._on_progress(state, part)
+def _statistics_batches(inputs: dict[str, npt.NDArray[Any]], batch_size: int, seed: int) -> Iterator[list[Any]]:
+    """Yield random batches for `estimate_batch_statistics`."""
+    rng = np.random.default_rng(seed)
+    for _ in range(min(STATISTICS_BATCHES, -(-len(inputs["pixels"]) // batch_size))):
+        rows = rng.integers(0, len(inputs["pixels"]), batch_size)
+        yield [inputs["pixels"][rows], inputs["boxes"][rows]]

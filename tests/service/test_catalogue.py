@@ -9,7 +9,7 @@ import pytest
 from model.artifact import CARD_FILE
 from service import readiness
 from service.catalogue import Catalogue
-from service.inference import SLOW_S, WarmClassifier
+from service.inference import SLOW_S, WarmRecogniser
 from service.metrics import Metrics
 from service.settings import Settings
 from tests.conftest import SHIPPED, wait_until
@@ -30,10 +30,10 @@ def test_catalogue_maps_the_task_to_its_objects(tmp_path: Path) -> None:
 
 
 def test_classifier_is_slow_if_an_inference_takes_long() -> None:
-    warm = WarmClassifier.load(SHIPPED)
+    warm = WarmRecogniser.load(SHIPPED)
     assert warm.inference_s > 0
-    assert not WarmClassifier(warm.classifier, SLOW_S).is_slow
-    assert WarmClassifier(warm.classifier, 2 * SLOW_S).is_slow
+    assert not WarmRecogniser(warm.recogniser, SLOW_S).is_slow
+    assert WarmRecogniser(warm.recogniser, 2 * SLOW_S).is_slow
 
 
 def test_new_artifact_is_loaded_once_in_the_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,13 +42,13 @@ def test_new_artifact_is_loaded_once_in_the_background(tmp_path: Path, monkeypat
     first = served.load()
     began, may_end, loaded = threading.Event(), threading.Event(), []
 
-    def load(path: Path) -> WarmClassifier:
+    def load(path: Path) -> WarmRecogniser:
         loaded.append(path)
         began.set()
         assert may_end.wait(30)
-        return WarmClassifier(first.classifier, first.inference_s)
+        return WarmRecogniser(first.recogniser, first.inference_s)
 
-    monkeypatch.setattr(WarmClassifier, "load", load)
+    monkeypatch.setattr(WarmRecogniser, "load", load)
     monkeypatch.setattr(readiness, "LOOK_INTERVAL_S", 0.0)
     (folder / CARD_FILE).touch()
     assert served.in_use() is first

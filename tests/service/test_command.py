@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageChops
 
-from tests.conftest import ROOT, drawing
+from tests.conftest import ROOT, drawing, scene
 
 
 def predict(*arguments: object) -> "subprocess.CompletedProcess[str]":
@@ -51,3 +52,56 @@ def test_missing_classifier_is_one_message(stop: Path, tmp_path: Path) -> None:
     result = predict(stop, "--artifact", tmp_path / "nowhere")
     assert result.returncode == 1
     assert result.stderr.startswith(f"error: {tmp_path / 'nowhere'}: there is no classifier")
+
+
+@pytest.fixture
+def street(tmp_path: Path) -> Path:
+    scene((1, 500, 20), (14, 60, 100), (17, 300, 250)).save(tmp_path / "street.png")
+    return tmp_path / "street.png"
+
+
+def test_most_prominent_sign_of_a_photo_is_printed_with_its_place(red_artifact: Path, street: Path, stop: Path) -> None:
+    result = predict("--artifact", red_artifact, street, stop)
+    assert result.returncode == 0, result.stderr
+    first, second = result.stdout.splitlines()
+    assert first.startswith(f"{street}: Stop at 72,104,144,176 (")
+    assert second.startswith(f"{stop}: Stop (")
+    whole = predict("--artifact", red_artifact, "--no-locate", street)
+    assert whole.stdout == predict(street).stdout
+    assert "not_recognised" in whole.stdout
+
+
+def test_every_sign_is_printed(red_artifact: Path, street: Path, tmp_path: Path) -> None:
+    scene().save(tmp_path / "empty.png")
+    lines = predict("--artifact", red_artifact, "--detect", street, tmp_path / "empty.png").stdout.splitlines()
+    assert [line.partition(" at ")[0] for line in lines] == [
+        f"{street}: Stop",
+        f"{street}: No entry",
+        f"{street}: Speed limit (30km/h)",
+        f"{tmp_path / 'empty.png'}: nothing found",
+    ]
+    answer = json.loads(predict("--artifact", red_artifact, "--detect", "--json", street).stdout)
+    assert (answer["file"], answer["width"], len(answer["objects"])) == (str(street), 640, 3)
+
+
+def test_signs_are_drawn_on_copies_of_the_photos(red_artifact: Path, street: Path, tmp_path: Path) -> None:
+    before = street.read_bytes()
+    result = predict("--artifact", red_artifact, "--draw", tmp_path / "new" / "out", street)
+    assert result.returncode == 0, result.stderr
+    assert len(result.stdout.splitlines()) == 3
+    [drawn] = (tmp_path / "new" / "out").iterdir()
+    assert drawn.name == "street.png.png"
+    assert street.read_bytes() == before
+    with Image.open(drawn) as after, Image.open(street) as photo:
+        changed = ImageChops.difference(after.convert("RGB"), photo.convert("RGB")).convert("L").point(bool)
+        for box in ((72, 104, 144, 176), (312, 248, 384, 320)):
+            edges = changed.crop(box)
+            assert all(edges.getpixel(place) for place in ((0, 40), (71, 40), (40, 0), (40, 71)))
+            assert not edges.getpixel((36, 36))
+
+
+def test_impossible_combinations_are_one_message(red_artifact: Path, street: Path, tmp_path: Path) -> None:
+    assert "has no detector" in predict("--detect", street).stderr
+    assert "cannot be combined" in predict("--artifact", red_artifact, "--detect", "--no-locate", street).stderr
+    same = [street, tmp_path / "other" / "street.png"]
+    assert "different names" in predict("--artifact", red_artifact, "--draw", tmp_path, *same).stderr

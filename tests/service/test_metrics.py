@@ -59,11 +59,11 @@ def test_counts_of_a_worker_outlive_it() -> None:
     if not child:
         try:
             metrics.take_row(1)
-            metrics.of("traffic_sign").count_answer(prediction(0.97, "confident"), Stages())
+            metrics.of("traffic_sign").count_answer([prediction(0.97, "confident")], Stages())
         finally:
             os._exit(0)
     os.waitpid(child, 0)
-    metrics.of("traffic_sign").count_answer(prediction(0.55, "unsure"), Stages())
+    metrics.of("traffic_sign").count_answer([prediction(0.55, "unsure")], Stages())
     samples = read(metrics.render({}).decode())
     assert samples["sign_classes_total", "14 traffic_sign"] == 2
     assert samples["sign_probability_count", "traffic_sign"] == 2
@@ -77,7 +77,7 @@ def test_tasks_are_counted_separately() -> None:
     metrics = Metrics(["one", "two"])
     metrics.of("one").set_ready()
     for _ in range(3):
-        metrics.of("two").count_answer(prediction(0.97, "confident"), Stages())
+        metrics.of("two").count_answer([prediction(0.97, "confident")], Stages())
     samples = read(metrics.render({"two": TaskState("v1", TrainingState("train", epoch=1, epochs=2))}).decode())
     assert (samples["sign_workers_ready", "one"], samples["sign_workers_ready", "two"]) == (1, 0)
     assert ("sign_classes_total", "14 one") not in samples
@@ -93,7 +93,7 @@ def test_dashboard_queries_only_existing_metrics() -> None:
     asked = set(re.findall(r"sign_\w+", " ".join(queries)))
     metrics = Metrics(["a"])
     metrics.count_request("/predict_traffic_sign", 200)
-    metrics.of("a").count_answer(prediction(0.97, "confident"), Stages())
+    metrics.of("a").count_answer([prediction(0.97, "confident")], Stages())
     state = TaskState("b", TrainingState("train", epoch=1, epochs=2))
     counted = {name for name, _ in read(metrics.render({"a": state}).decode())}
     assert asked <= counted

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from data.tasks.traffic_sign.drawing.render import SIGN_COUNT, draw_example, draw_sign
+from data.tasks.traffic_sign.drawing.street import COUNTRY, TOWN, draw_street
 
 SIDE = 160
 ICON_SIDE, ICON_CLASS = 64, 14
@@ -21,15 +22,16 @@ SAMPLES = {
     "roundabout": (40, 8),
     "end_of_limits": (32, 7),
 }
+SCENES = {"town": (TOWN, 3, True), "country": (COUNTRY, 5, False)}  # name: (posts, seed, whether there are houses)
 
 
 def write_samples(folder: Path) -> None:
     """Write the page's pictures to a folder.
 
     Args:
-        folder: folder for `icon.png`; `static/samples/<name>.png`, `SAMPLES` as in photos; and
-            `static/signs/<class index in two digits>.webp`, all classes, seen from the front on a transparent
-            background. WebP takes half the space of PNG.
+        folder: folder for `icon.png`; `static/samples/<name>.png`, `SAMPLES` as in photos; `static/samples/<name>.jpg`,
+            the street scenes; and `static/signs/<class index in two digits>.webp`, all classes, seen from the front on
+            a transparent background. WebP takes half the space of PNG.
     """
     draw_sign(ICON_CLASS, ICON_SIDE).save(folder / "icon.png", optimize=True)
     samples, signs = folder / "static" / "samples", folder / "static" / "signs"
@@ -37,6 +39,8 @@ def write_samples(folder: Path) -> None:
     for name, (class_index, seed) in SAMPLES.items():
         image, _ = draw_example(class_index, np.random.default_rng(seed), SIDE)
         image.save(samples / f"{name}.png", optimize=True)
+    for name, (posts, seed, houses) in SCENES.items():
+        draw_street(posts, seed, houses=houses).save(samples / f"{name}.jpg", quality=88, optimize=True)
     signs.mkdir(parents=True, exist_ok=True)
     for class_index in range(SIGN_COUNT):
         draw_sign(class_index, SIGN_SIDE).save(signs / f"{class_index:02}.webp", lossless=True, method=6)

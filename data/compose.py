@@ -1,0 +1,257 @@
+"""Compose training crops for a detector: parts of scenes, with classification examples pasted in.
+
+A few hundred scenes show each class in few places and light; pasting adds thousands of other photographs of signs. A
+pasted example either has soft edges in the shape of its class, which the task's extension draws, or keeps its margin,
+like a picture within a picture.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+from data.images import Box, Boxes, Pixels
+from data.training_settings import DetectorTraining
+
+MIN_SIDE = 9.0  # pixels; smaller signs in a crop are neither signs nor background
+MIN_VISIBLE = 0.6  # share of a sign that must be inside the crop; others are neither signs nor background
+SHOWN = 0.7  # share of the scene crops that are placed around a labelled sign
+PLAIN = 0.15  # share of the crops without a scene
+RECTANGULAR = 0.25  # share of the pasted photographs that keep their margin
+STACKED = 0.3  # share of the pasted examples that get another one directly below or beside them
+DARKEST = 35.0  # mean of a pasted sign's samples; many photographs are darker, and nobody could read them at this size
+ZOOM = (0.35, 2.0)  # smallest and largest scale of a scene in a crop
+
+
+@dataclass(frozen=True)
+class Cutout:
+    """An example to paste.
+
+    Attributes:
+        pixels: shape (height, width, 3), uint8 in [0, 255].
+        box: the sign in it, in pixels.
+        mask: opacity of the pixels, shape (height, width), uint8 in [0, 255].
+        drawn: whether it is a drawing.
+    """
+
+    pixels: Pixels
+    box: Box
+    mask: npt.NDArray[np.uint8]
+    drawn: bool
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A training crop.
+
+    Attributes:
+        pixels: shape (side, side, 3), uint8 in [0, 255].
+        boxes: signs, shape (n, 4), float32: left, top, right, bottom in pixels; they may reach beyond the edges.
+        ignored: boxes that are neither signs nor background, shape (m, 4), float32.
+    """
+
+    pixels: Pixels
+    boxes: Boxes
+    ignored: Boxes
+
+
+def cut_out(pixels: Pixels, box: Box, shape: Pixels) -> Cutout:
+    """Prepare a photograph for pasting, with soft edges in the shape of its class.
+
+    Args:
+        pixels: shape (height, width, 3), uint8.
+        box: the sign in it, in pixels.
+        shape: opacity of a drawing of the class that fills a square, shape (side, side), uint8 in [0, 255].
+    """
+    height, width = pixels.shape[:2]
+    left, top, right, bottom = box
+    # The boxes lie tightly around the signs; a little more than the shape keeps the rim.
+    grow_x, grow_y = 0.03 * (right - left), 0.03 * (bottom - top)
+    size = max(2, round(right - left + 2 * grow_x)), max(2, round(bottom - top + 2 * grow_y))
+    mask = Image.new("L", (width, height))
+    mask.paste(
+        Image.fromarray(shape).resize(size, Image.Resampling.BILINEAR), (round(left - grow_x), round(top - grow_y))
+    )
+    soft = mask.filter(ImageFilter.GaussianBlur(max(0.5, 0.02 * (right - left))))
+    return Cutout(pixels, box, np.asarray(soft), drawn=False)
+
+
+class Composer:
+    """Makes training crops; the same seed always gives the same crop.
+
+    Args:
+        scenes: shape (n, height, width, 3), uint8.
+        boxes: the labelled signs of each scene, in pixels.
+        photos, drawings: what can be pasted; either may be empty.
+        settings: of the training.
+    """
+
+    def __init__(
+        self,
+        scenes: Pixels,
+        boxes: Sequence[Sequence[Box]],
+        photos: Sequence[Cutout],
+        drawings: Sequence[Cutout],
+        settings: DetectorTraining,
+    ) -> None:
+        self._scenes, self._boxes = scenes, boxes
+        self._photos, self._drawings, self._settings = photos, drawings, settings
+        self._labelled = [row for row, signs in enumerate(boxes) if signs]
+
+    def crop(self, seed: Sequence[int]) -> Crop:
+        """Compose one crop."""
+        rng = np.random.default_rng(seed)
+        side = self._settings.crop
+        image, boxes = self._plain(rng) if rng.random() < PLAIN else self._part(rng)
+        pasted: list[tuple[float, float, float, float]] = []
+        if self._photos or self._drawings:
+            for _ in range(rng.poisson(self._settings.pasted)):
+                self._paste(image, [*boxes, *pasted], pasted, rng)
+        every = np.array([*boxes, *pasted], np.float32).reshape(-1, 4)
+        inside = np.clip(every, 0, side)
+        area = (every[:, 2:] - every[:, :2]).prod(axis=1)
+        visible = np.maximum(inside[:, 2:] - inside[:, :2], 0).prod(axis=1) / np.maximum(area, 1e-6)
+        usable = (visible >= MIN_VISIBLE) & ((every[:, 2:] - every[:, :2]).min(axis=1, initial=np.inf) >= MIN_SIDE)
+        return Crop(_distort(image, rng), every[usable], every[~usable & (visible > 0)])
+
+    def _plain(self, rng: np.random.Generator) -> tuple[Image.Image, list[Any]]:
+        """Return a surface of one colour, a gradient or clouds."""
+        side = self._settings.crop
+        cells = int(rng.choice([1, 2, 4, 16, 64]))
+        colours = rng.integers(0, 256, (cells, cells, 3)).astype(np.uint8)
+        if rng.random() < 0.5:
+            colours = np.repeat(colours[:, :, :1], 3, axis=2)
+        return Image.fromarray(colours).resize((side, side), Image.Resampling.BICUBIC), []
+
+    def _part(self, rng: np.random.Generator) -> tuple[Image.Image, list[tuple[float, float, float, float]]]:
+        """Return a part of a scene at a random scale, with the boxes of all its signs."""
+        side, (smallest, largest) = self._settings.crop, self._settings.sizes
+        height, width = self._scenes.shape[1:3]
+        target = np.exp(rng.uniform(np.log(smallest), np.log(largest)))
+        if self._labelled and rng.random() < SHOWN:
+            row = int(rng.choice(self._labelled))
+            left, top, right, bottom = self._boxes[row][int(rng.integers(len(self._boxes[row])))]
+            zoom = float(np.clip(target / max(right - left, bottom - top), *ZOOM))
+            extent = min(side / zoom, height, width)
+            x = _place(left, right, extent, rng)
+            y = _place(top, bottom, extent, rng)
+        else:
+            row = int(rng.integers(len(self._scenes)))
+            extent = min(side / float(np.exp(rng.uniform(*np.log(ZOOM)))), height, width)
+            x, y = rng.uniform(0, width - extent), rng.uniform(0, height - extent)
+        x, y = min(max(x, 0.0), width - extent), min(max(y, 0.0), height - extent)
+        # Only the part is copied: the scenes are mapped from a file.
+        first_x, first_y = int(x), int(y)
+        part = np.asarray(self._scenes[row, first_y : int(y + extent) + 2, first_x : int(x + extent) + 2])
+        frame = (
+            x - first_x,
+            y - first_y,
+            min(x - first_x + extent, part.shape[1]),
+            min(y - first_y + extent, part.shape[0]),
+        )
+        image = Image.fromarray(part).resize((side, side), Image.Resampling.BILINEAR, box=frame)
+        zoom = side / extent
+        boxes = [
+            ((left - x) * zoom, (top - y) * zoom, (right - x) * zoom, (bottom - y) * zoom)
+            for left, top, right, bottom in self._boxes[row]
+        ]
+        if not boxes and rng.random() < 0.5:
+            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+        return image, boxes
+
+    def _paste(
+        self,
+        image: Image.Image,
+        taken: Sequence[Sequence[float]],
+        pasted: list[tuple[float, float, float, float]],
+        rng: np.random.Generator,
+    ) -> None:
+        """Paste an example where no sign is, and sometimes a second one next to it."""
+        side = self._settings.crop
+        largest = min(self._settings.sizes[1], 0.9 * side)
+        target = np.exp(rng.uniform(np.log(self._settings.sizes[0]), np.log(largest)))
+        occupied = [*taken]
+        place: tuple[float, float] | None = None
+        for _ in range(2):
+            drawing = bool(self._drawings) and (not self._photos or rng.random() < self._settings.drawn)
+            cutouts = self._drawings if drawing else self._photos
+            piece, opacity, box = _transform(cutouts[int(rng.integers(len(cutouts)))], target, rng)
+            sign = box[2] - box[0], box[3] - box[1]
+            x, y = place or tuple(rng.uniform(-0.2 * extent, side - 0.8 * extent) for extent in sign)
+            new = (x, y, x + sign[0], y + sign[1])
+            if any(_overlap(new, other) for other in occupied):
+                return
+            image.paste(piece, (round(x - box[0]), round(y - box[1])), opacity)
+            x, y = round(x - box[0]) + box[0], round(y - box[1]) + box[1]
+            pasted.append((x, y, x + sign[0], y + sign[1]))
+            occupied.append(pasted[-1])
+            if rng.random() > STACKED:
+                return
+            gap = 1 + rng.uniform(0, 0.25) * target
+            place = (x, y + sign[1] + gap) if rng.random() < 0.75 else (x + sign[0] + gap, y)
+
+
+def _transform(
+    cutout: Cutout, target: float, rng: np.random.Generator
+) -> tuple[Image.Image, Image.Image, tuple[float, float, float, float]]:
+    """Return an example with random light, rotation and stretch, its opacity, and the box of the sign in it."""
+    left, top, right, bottom = cutout.box
+    factor = target / np.sqrt((right - left) * (bottom - top))
+    stretch = np.exp(rng.uniform(-0.1, 0.1))
+    across, down = factor * stretch, factor / stretch
+    height, width = cutout.pixels.shape[:2]
+    opacity = Image.fromarray(cutout.mask)
+    image = Image.fromarray(cutout.pixels)
+    if not cutout.drawn and rng.random() < RECTANGULAR:
+        opacity = Image.new("L", (width, height), 255)
+    elif rng.random() < 0.7:
+        degrees = float(np.clip(rng.normal(0, 5), -12, 12))
+        image, opacity = (each.rotate(degrees, Image.Resampling.BILINEAR) for each in (image, opacity))
+    size = max(3, round(width * across)), max(3, round(height * down))
+    image, opacity = (each.resize(size, Image.Resampling.BILINEAR) for each in (image, opacity))
+    across, down = size[0] / width, size[1] / height
+    gain = float(np.exp(rng.normal(0, 0.35))) * (0.7 if cutout.drawn else 1.0)
+    lightness = float(cutout.pixels[round(top) : round(bottom), round(left) : round(right)].mean())
+    gain = max(gain, DARKEST / max(lightness, 1.0))
+    tint = gain * np.exp(rng.normal(0, 0.05, 3))
+    lift = rng.uniform(0, 40) if rng.random() < 0.3 else 0.0
+    table = np.clip(lift + (255 - lift) / 255 * np.arange(256)[None] * tint[:, None], 0, 255).astype(np.uint8)
+    image = image.point(table.ravel().tolist())
+    if cutout.drawn or rng.random() < 0.2:
+        image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 0.03) * target)))
+    return image, opacity, (left * across, top * down, right * across, bottom * down)
+
+
+def _place(low: float, high: float, extent: float, rng: np.random.Generator) -> float:
+    """Return where a part of this extent may start so that it contains a sign from `low` to `high`, if it can."""
+    first, last = sorted((high - extent, low))
+    return float(rng.uniform(first, last))
+
+
+def _overlap(one: Sequence[float], other: Sequence[float]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
+
+
+def _distort(image: Image.Image, rng: np.random.Generator) -> Pixels:
+    """Change light, colour, sharpness and noise of a whole crop."""
+    if rng.random() < 0.25:
+        image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0, 1.2))))
+    levels = np.arange(256) / 255
+    gamma, contrast, brightness = (
+        np.exp(rng.uniform(-0.35, 0.35)),
+        np.exp(rng.uniform(-0.25, 0.25)),
+        rng.uniform(-0.06, 0.1),
+    )
+    curves = [(levels**gamma - 0.5) * contrast * np.exp(rng.normal(0, 0.06)) + 0.5 + brightness for _ in range(3)]
+    image = image.point((np.clip(np.concatenate(curves), 0, 1) * 255).round().astype(np.uint8).tolist())
+    pixels = np.asarray(image)
+    if rng.random() < 0.3:  # less or more colour
+        grey = pixels.mean(axis=2, keepdims=True)
+        pixels = np.clip(grey + rng.uniform(0.3, 1.5) * (pixels - grey), 0, 255).astype(np.uint8)
+    if rng.random() < 0.25:
+        noise = rng.standard_normal(pixels.shape, np.float32) * rng.uniform(2, 14)
+        pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
+    return pixels

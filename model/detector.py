@@ -1,0 +1,139 @@
+"""Find signs in a photo with LiteRT: a small network looks at the photo at several scales."""
+
+import threading
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert.interpreter import Interpreter
+
+from data.images import Photo, Pixels
+from model.errors import ArtifactError
+
+MAX_PIXELS: Final = 2_000_000  # of the finest scale; a 12-megapixel photo is reduced to 40% of its sides
+STRIDE: Final = 8  # pixels per place of the network's answer
+MULTIPLE: Final = 32  # the sides of the network's input are multiples of this
+ZOOM_STEP: Final = 3  # between two scales; the network finds signs between 12 and 150 pixels
+LARGEST: Final = 150  # pixels; coarser scales are added until the photo's shorter side is no longer than this
+TYPICAL: Final = 4.0  # strides; the unit of the network's widths and heights
+MIN_SCORE: Final = 0.1  # of a detection
+MAX_OVERLAP: Final = 0.45  # intersection over union of two detections; of a pair above, the better one is kept
+MAX_INSIDE: Final = 0.8  # share of the smaller one of two detections that may lie inside the larger one
+MAX_DETECTIONS: Final = 100
+
+
+@dataclass(frozen=True)
+class Detection:
+    """Something that looks like a sign.
+
+    Attributes:
+        box: left, top, right, bottom in pixels of the upright photo at full resolution; inside the photo.
+        score: how much it looks like a sign, in [0, 1]; not a calibrated probability.
+    """
+
+    box: tuple[float, float, float, float]
+    score: float
+
+
+class Detector:
+    """A loaded detection network. Thread-safe: each thread gets its own interpreter.
+
+    Args:
+        model: content of a LiteRT file that maps `pixels`, (1, height, width, 3), uint8, to `places`, (1, height / 8,
+            width / 8, 5), float32; see `model.training.detector_network`.
+
+    Raises:
+        ArtifactError: the model cannot run.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        self._model = model
+        self._local = threading.local()
+        try:
+            places = self._run(np.zeros((MULTIPLE, MULTIPLE, 3), np.uint8))
+        except (ValueError, RuntimeError, KeyError) as error:
+            raise ArtifactError(f"the detector cannot run: {error}") from error
+        if places.shape != (MULTIPLE // STRIDE, MULTIPLE // STRIDE, 5):
+            raise ArtifactError(f"the detector answers with shape {places.shape}")
+
+    def detect(self, photo: Photo, min_score: float = MIN_SCORE) -> list[Detection]:
+        """Return what looks like a sign, best first, at most `MAX_DETECTIONS`."""
+        rows, columns = photo.pixels.shape[:2]
+        boxes, scores = [], []
+        divisor = 1
+        while True:
+            height, width = max(1, round(rows / divisor)), max(1, round(columns / divisor))
+            pixels = photo.pixels if divisor == 1 else photo.resize((height, width))
+            found, certainty = find_peaks(self._run(_pad(pixels)), min_score)
+            boxes.append(found * np.tile([photo.width / width, photo.height / height], 2))
+            scores.append(certainty)
+            if min(height, width) <= LARGEST:
+                break
+            divisor *= ZOOM_STEP
+        every = np.concatenate(boxes)
+        every = np.clip(every, 0, np.tile([photo.width, photo.height], 2))
+        score = np.concatenate(scores)
+        kept = suppress(every, score)[:MAX_DETECTIONS]
+        return [
+            Detection((float(box[0]), float(box[1]), float(box[2]), float(box[3])), float(certainty))
+            for box, certainty in zip(every[kept], score[kept], strict=True)
+        ]
+
+    def _run(self, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """Return the network's answer for a picture whose sides are multiples of 32; (rows, columns, 5), float32."""
+        if not hasattr(self._local, "runner"):
+            interpreter = Interpreter(model_content=self._model, num_threads=1)
+            self._local.runner = interpreter.get_signature_runner("serving_default")
+        runner: Any = self._local.runner
+        places: npt.NDArray[np.float32] = runner(pixels=pixels[None])["places"][0]
+        return places
+
+
+def find_peaks(
+    places: npt.NDArray[np.float32], min_score: float
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the boxes at the local maxima of a heat map.
+
+    Args:
+        places: the network's answer, (rows, columns, 5).
+        min_score: smallest score of a maximum, in (0, 1).
+
+    Returns:
+        Boxes in pixels of the network's input, shape (n, 4), and their scores, shape (n,).
+    """
+    logit = places[..., 0]
+    padded = np.pad(logit, 1, constant_values=-np.inf)
+    around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).max(axis=(2, 3))
+    row, column = np.nonzero((logit >= around) & (logit > np.log(min_score / (1 - min_score))))
+    peak = places[row, column].astype(np.float64)
+    center = np.stack([column, row], axis=1) + 0.5 + peak[:, 1:3]
+    half = TYPICAL * np.exp(np.clip(peak[:, 3:5], -4.0, 4.0)) / 2
+    return np.concatenate([center - half, center + half], axis=1) * STRIDE, 1 / (1 + np.exp(-peak[:, 0]))
+
+
+def suppress(boxes: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return the indices of the boxes to keep, best first: greedy non-maximum suppression.
+
+    A box is dropped if a better one overlaps it by more than `MAX_OVERLAP`, or one of the two lies inside the other.
+    """
+    order = np.argsort(-scores, kind="stable")
+    area = np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0)
+    order = order[area[order] > 0]
+    kept = []
+    while len(order):
+        best, order = order[0], order[1:]
+        kept.append(best)
+        low = np.maximum(boxes[best, :2], boxes[order, :2])
+        high = np.minimum(boxes[best, 2:], boxes[order, 2:])
+        common = np.maximum(high - low, 0).prod(axis=1)
+        overlap = common / (area[best] + area[order] - common)
+        inside = common / np.minimum(area[best], area[order])
+        order = order[(overlap <= MAX_OVERLAP) & (inside <= MAX_INSIDE)]
+    return np.array(kept, np.int64)
+
+
+def _pad(pixels: Pixels) -> Pixels:
+    """Repeat the last row and column until the sides are multiples of 32."""
+    height, width = pixels.shape[:2]
+    return np.pad(pixels, ((0, -height % MULTIPLE), (0, -width % MULTIPLE), (0, 0)), mode="edge")

@@ -1,0 +1,92 @@
+"""The worst mistakes of detection as pictures: a self-contained HTML page."""
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from jinja2 import Environment, StrictUndefined
+
+from data.files import read_file
+from data.images import Photo, Picture, encode
+from data.scenes import SceneSource
+from model.artifact import Card
+from model.evaluation.detection import Found, describe, match
+from model.recogniser import decode_photo, with_margin
+
+TEMPLATE = Path(__file__).with_suffix(".html")
+SHOWN = 24  # of each kind of mistake
+SIDE = 120  # pixels, of a picture of a mistake
+MARGIN = 0.25  # around a mistake, as a fraction of the picture's sides
+
+
+def render_mistakes(
+    card: Card,
+    source: SceneSource,
+    rows: npt.NDArray[np.int64],
+    scenes: Sequence[Found],
+    names: Mapping[int, str],
+) -> str:
+    """Return the page: the figures, the signs that were missed, and the surest false alarms and wrong names.
+
+    Args:
+        card: describes the detector.
+        source: the scenes.
+        rows: indices of the evaluated scenes, shape (n,).
+        scenes: what was found in each of them.
+        names: names of the classes.
+    """
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    mistakes = list(_mistakes(scenes, names))
+    kinds = {
+        "Missed signs": [each for each in mistakes if each["kind"] == "missed"],
+        "False alarms": [each for each in mistakes if each["kind"] == "false"],
+        "Wrong names": [each for each in mistakes if each["kind"] == "named"],
+    }
+    photos: dict[int, Photo] = {}
+
+    def picture(mistake: Mapping[str, Any]) -> str:
+        number = mistake["scene"]
+        if number not in photos:
+            photos[number] = decode_photo(Picture(read_file(source.files, source.scenes[rows[number]].path)))
+        pixels = photos[number].resize((SIDE, SIDE), with_margin(tuple(mistake["box"]), MARGIN))
+        return "data:image/png;base64," + base64.b64encode(encode(pixels)).decode("ascii")
+
+    shown = {
+        title: [
+            {**each, "picture": picture(each), "file": source.scenes[rows[each["scene"]]].path}
+            for each in sorted(found, key=lambda each: -each["score"])[:SHOWN]
+        ]
+        for title, found in kinds.items()
+    }
+    counts = {title: len(found) for title, found in kinds.items()}
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(card=card, figures=describe(scenes, len(card.labels)), shown=shown, counts=counts)
+
+
+def _mistakes(scenes: Sequence[Found], names: Mapping[int, str]) -> Iterator[dict[str, Any]]:
+    """Yield every mistake; missed signs have their size as their score, so that the largest come first."""
+    for number, found in enumerate(scenes):
+        alone, named = match(found, by_class=False), match(found, by_class=True)
+        for row, box in enumerate(found.boxes):
+            name = names[int(found.class_index[row])]
+            score = float(found.scores[row])
+            if alone[row] < 0:
+                yield {
+                    "kind": "false",
+                    "scene": number,
+                    "box": box.tolist(),
+                    "score": score,
+                    "text": f"{name}, {score:.2f}",
+                }
+            elif named[row] < 0:
+                true = names[int(found.true_class_index[alone[row]])]
+                text = f"{name}, {score:.2f}; labelled {true}"
+                yield {"kind": "named", "scene": number, "box": box.tolist(), "score": score, "text": text}
+        for sign in set(range(len(found.true_boxes))) - set(alone.tolist()):
+            box = found.true_boxes[sign]
+            width, height = (round(float(extent)) for extent in box[2:] - box[:2])
+            text = f"{names[int(found.true_class_index[sign])]}, {width} × {height} px"
+            yield {"kind": "missed", "scene": number, "box": box.tolist(), "score": width * height, "text": text}

@@ -1,0 +1,166 @@
+"""Say what is in a photo: classify the whole picture, or find the objects in it and classify each of them."""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from data.images import Box, Photo, Picture, Pixels
+from model.artifact import Card, Models, read_models
+from model.classifier import Classifier
+from model.detector import MAX_DETECTIONS, MAX_PIXELS, Detection, Detector
+from model.errors import ArtifactError
+from model.prediction import Prediction
+
+SEARCHED_SIDE: Final = 16  # decoded pixels; a narrower strip holds no sign, but the detector would pad it to much more
+
+
+@dataclass(frozen=True)
+class Found:
+    """An object in a photo, or the whole photo taken as one.
+
+    Attributes:
+        box: left, top, right, bottom of the object in whole pixels of the upright photo at full resolution, without
+            the margin that the classifier saw.
+        score: how much it looks like an object, in [0, 1]; 1 for the whole photo.
+        prediction: what the classifier says; never accepted if the score is below the card's `min_score`.
+        pixels: what the classifier saw, with the card's input size.
+    """
+
+    box: Box
+    score: float
+    prediction: Prediction
+    pixels: Pixels
+
+
+class Recogniser:
+    """A classifier and, where the artifact has one, a detector. Thread-safe.
+
+    Args:
+        classifier: classifies the whole photo, and each object in it.
+        detector: finds the objects; None if the photo can only be classified as a whole.
+
+    Raises:
+        ArtifactError: there is a detector that the classifier's card does not describe.
+    """
+
+    def __init__(self, classifier: Classifier, detector: Detector | None) -> None:
+        self.classifier, self.detector = classifier, detector
+        part = classifier.card.detector
+        if detector is not None and part is None:
+            raise ArtifactError("the card does not describe the detector")
+        self._margin: float = part["margin"] if part else 0.0
+        self._min_score: float = part["min_score"] if part else 0.0
+
+    @classmethod
+    def load(cls, folder: Path) -> "Recogniser":
+        """Read and verify an artifact.
+
+        Raises:
+            ArtifactError: the artifact is missing, damaged or in an unsupported format, or a model does not match its
+                card.
+        """
+        return cls.of(read_models(folder))
+
+    @classmethod
+    def of(cls, models: Models) -> "Recogniser":
+        """Load the models of an artifact.
+
+        Raises:
+            ArtifactError: a model does not match its card.
+        """
+        detector = None if models.detector is None else Detector(models.detector)
+        return cls(Classifier(models.card, models.classifier), detector)
+
+    @property
+    def card(self) -> Card:
+        """The card of the artifact."""
+        return self.classifier.card
+
+    def recognise(self, photo: Photo, *, explain: bool = False) -> tuple[list[Found], bool]:
+        """Return the whole photo as the only object if that is accepted or there is no detector, else as `find_all`.
+
+        Args:
+            photo: made by `decode_photo`.
+            explain: include the class map in each prediction.
+        """
+        pixels = photo.resize(self.card.input_size)
+        whole = whole_photo(photo, self.classifier.classify(pixels, explain=explain), pixels)
+        if whole.prediction.is_accepted or self.detector is None:
+            return [whole], False
+        return self.find_all(photo, explain=explain)
+
+    def find_best(self, photo: Photo, *, explain: bool = False) -> Found | None:
+        """Return the most prominent object that is accepted, or None.
+
+        Raises:
+            ArtifactError: there is no detector.
+        """
+        proposals = (each for each in self._propose(photo) if each.score >= self._min_score)
+        found = (self._identify(photo, each, explain) for each in proposals)
+        return next((each for each in found if each.prediction.is_accepted), None)
+
+    def find_all(self, photo: Photo, *, explain: bool = False) -> tuple[list[Found], bool]:
+        """Find every object in a photo.
+
+        Returns:
+            The objects, most prominent first: the accepted ones, then those that look like an object but are not
+            accepted. And whether there may be more: the detector reports at most `MAX_DETECTIONS`.
+
+        Raises:
+            ArtifactError: there is no detector.
+        """
+        proposals = self._propose(photo)
+        found = [self._identify(photo, each, explain) for each in proposals]
+        found.sort(key=lambda each: not each.prediction.is_accepted)
+        return found, len(proposals) >= MAX_DETECTIONS
+
+    def _propose(self, photo: Photo) -> list[Detection]:
+        """Return what may be an object, most prominent first."""
+        if self.detector is None:
+            raise ArtifactError(f"the artifact of {self.card.task} has no detector")
+        if min(photo.pixels.shape[:2]) < SEARCHED_SIDE:
+            return []
+        return sorted(self.detector.detect(photo), key=prominence, reverse=True)
+
+    def _identify(self, photo: Photo, detection: Detection, explain: bool) -> Found:
+        """Classify one object."""
+        pixels = photo.resize(self.card.input_size, with_margin(detection.box, self._margin))
+        prediction = self.classifier.classify(pixels, explain=explain)
+        if detection.score < self._min_score:
+            prediction = dataclasses.replace(prediction, verdict="not_recognised")
+        return Found(_in_whole_pixels(detection.box, photo), detection.score, prediction, pixels)
+
+
+def decode_photo(picture: Picture) -> Photo:
+    """Decode a picture as finely as the detector looks at it. Call this at most once for a picture.
+
+    Raises:
+        ImageError: the picture is damaged or truncated.
+    """
+    return picture.decode_photo(MAX_PIXELS)
+
+
+def whole_photo(photo: Photo, prediction: Prediction, pixels: Pixels) -> Found:
+    """Return a prediction for the whole photo as that for an object that fills it."""
+    return Found((0, 0, photo.width, photo.height), 1.0, prediction, pixels)
+
+
+def prominence(detection: Detection) -> float:
+    """Return how prominent an object is, which decides the order: its score times the mean side of its box."""
+    left, top, right, bottom = detection.box
+    return detection.score * math.sqrt((right - left) * (bottom - top))
+
+
+def with_margin(box: tuple[float, float, float, float], margin: float) -> tuple[float, float, float, float]:
+    """Enlarge a box so that it has a margin on each side, as a fraction of the sides of the result, in [0, 0.5)."""
+    left, top, right, bottom = box
+    across, down = ((high - low) * margin / (1 - 2 * margin) for low, high in ((left, right), (top, bottom)))
+    return left - across, top - down, right + across, bottom + down
+
+
+def _in_whole_pixels(box: tuple[float, float, float, float], photo: Photo) -> Box:
+    """Return a box that is not empty and lies inside the photo."""
+    left, top = min(round(box[0]), photo.width - 1), min(round(box[1]), photo.height - 1)
+    return left, top, max(round(box[2]), left + 1), max(round(box[3]), top + 1)

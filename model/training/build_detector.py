@@ -1,0 +1,192 @@
+"""Build the detector of an artifact from scenes: train, export, evaluate and add it."""
+
+import dataclasses
+import hashlib
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from data.errors import ImageError, SourceError
+from data.files import read_file
+from data.images import Picture
+from data.scenes import SceneSource
+from data.source import Source
+from data.task import SceneSet, Task
+from data.training_settings import DetectorTraining
+from model.artifact import Card, add_detector
+from model.detector import MAX_PIXELS, Detector
+from model.errors import TrainingError
+from model.evaluation.detection import Found, describe
+from model.progress import training_folder
+from model.training.build import describe_versions
+from model.training.export import to_litert
+from model.training.reporter import Reporter
+from model.training.train_detector import TrainedDetector, detector_key, load_cutouts, train_detector
+
+LEAST_SCORE = 0.02  # of the detections in the evaluation, so that the precision is known at nearly full recall
+FALSE_ALARMS = 0.5  # per scene, before the classifier looks at them; sets the smallest score that is accepted
+
+
+@dataclass(frozen=True)
+class DetectorRecipe:
+    """How to build a detector.
+
+    Attributes:
+        task: the task, which has scenes.
+        settings: the settings of the training.
+        command: command line that builds this detector, for the card.
+        reference: the card's part of a detector with the same recipe that was evaluated on held-out scenes. If given,
+            the new one is trained on all scenes and copies the threshold and the metrics of the reference.
+    """
+
+    task: Task
+    settings: DetectorTraining
+    command: str
+    reference: Mapping[str, Any] | None = None
+
+
+def build_detector(
+    recipe: DetectorRecipe, source: SceneSource, examples: Source | None, store: Path, folder: Path, reporter: Reporter
+) -> Card:
+    """Train a detector on scenes and add it to an artifact.
+
+    Args:
+        recipe: how to build it.
+        source: the scenes.
+        examples: classification examples to paste into the scenes; None for none.
+        store: folder for the cache of decoded scenes and for checkpoints.
+        folder: folder of the artifact; its classifier stays.
+        reporter: reports progress.
+
+    Returns:
+        The artifact's new card.
+
+    Raises:
+        DataError: the data cannot be read.
+        ModelError: the reference has other settings or scenes, or training cannot start or continue.
+        OSError: the disk is full or not writable.
+    """
+    settings, scenes = recipe.settings, recipe.task.scenes
+    if scenes is None:
+        raise SourceError(f"the task {recipe.task.name} has no scenes")
+    if recipe.reference:
+        _check_reference(recipe.reference, settings, source)
+        settings = dataclasses.replace(settings, folds=0, fold=0)
+    reporter.stage("prepare", f"decoding {len(source.scenes):,} scenes from {source.files.location}")
+    pixels = source.decode(store / "cache", reporter.bar)
+    cutouts = load_cutouts(recipe.task, examples) if settings.pasted else ([], [])
+    key = detector_key(settings, source, examples)
+    checkpoint = training_folder(store, recipe.task.name) / "checkpoints" / f"detector-{key}"
+    reporter.stage("train", f"training the detector on {len(source.scenes):,} scenes")
+    trained = train_detector(settings, source, pixels, cutouts, checkpoint, reporter.train)
+    reporter.stage("export", "converting the detector to LiteRT with 8-bit weights")
+    inference = to_litert(trained.network)
+    part = _describe(recipe, settings, source, trained, inference)
+    if len(trained.held_out):
+        reporter.stage("evaluate", f"evaluating the detector on {len(trained.held_out):,} held-out scenes")
+        found = find_in_scenes(Detector(inference), source, trained.held_out)
+        metrics = describe(found, class_count=1)
+        part |= {"min_score": _choose_min_score(metrics), "metrics": metrics}
+    card = add_detector(folder, inference, trained.network.save, part)
+    shutil.rmtree(checkpoint)
+    return card
+
+
+def _check_reference(reference: Mapping[str, Any], settings: DetectorTraining, source: SceneSource) -> None:
+    """Check that the reference differs from the recipe only in its held-out scenes.
+
+    Raises:
+        TrainingError: it differs in other ways, or held nothing out.
+    """
+    theirs, ours = reference["training"]["settings"], _settings_to_json(settings)
+    differing = [name for name in ours if name not in {"folds", "fold"} and ours[name] != theirs.get(name)]
+    if reference["data"]["fingerprint"] != source.fingerprint:
+        differing.append("data")
+    if differing:
+        raise TrainingError(f"detector {reference['version']} cannot be the reference: {differing} differ")
+    if not theirs["folds"]:
+        raise TrainingError(f"detector {reference['version']} cannot be the reference: it held nothing out")
+
+
+def _choose_min_score(metrics: Mapping[str, Any]) -> float:
+    """Return the smallest score of an accepted detection, from the figures on held-out scenes."""
+    return float(metrics["at_false_alarms_per_scene"][str(FALSE_ALARMS)]["threshold"])
+
+
+def _settings_to_json(settings: DetectorTraining) -> dict[str, Any]:
+    table = dataclasses.asdict(settings)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in table.items()}
+
+
+def _describe(
+    recipe: DetectorRecipe,
+    settings: DetectorTraining,
+    source: SceneSource,
+    trained: TrainedDetector,
+    inference: bytes,
+) -> dict[str, Any]:
+    """Return the card's part without evaluation; threshold and metrics are those of the reference, if there is one."""
+    assert recipe.task.scenes is not None  # noqa: S101 — checked by the caller
+    reference = recipe.reference
+    return {
+        "version": f"{datetime.now(UTC):%Y-%m-%d}-{hashlib.sha256(inference).hexdigest()[:8]}",
+        "margin": recipe.task.data.margin,
+        "min_score": reference["min_score"] if reference else 1.0,
+        "data": describe_scenes(recipe.task.scenes, source, settings, len(trained.held_out)),
+        "training": {
+            "command": recipe.command,
+            "settings": _settings_to_json(settings),
+            "parameters": trained.network.count_params(),
+            "duration_s": round(trained.duration_s),
+            "versions": describe_versions(),
+        },
+        "metrics": {**reference["metrics"], "measured_on": reference["version"]} if reference else {},
+    }
+
+
+def describe_scenes(scenes: SceneSet, source: SceneSource, settings: DetectorTraining, held_out: int) -> dict[str, Any]:
+    """Return what a card says about the scenes that a detector was trained on, in JSON types."""
+    return {
+        "name": scenes.name,
+        "citation": scenes.citation,
+        "licence": scenes.licence,
+        "fingerprint": source.fingerprint,
+        "scenes": len(source.scenes),
+        "signs": sum(len(scene.boxes) for scene in source.scenes),
+        "scenes_held_out": held_out,
+        "split": f"fold {settings.fold} of {settings.folds} held out, {scenes.group_size} neighbouring scenes together"
+        if settings.folds
+        else "all for training",
+    }
+
+
+def find_in_scenes(detector: Detector, source: SceneSource, rows: npt.NDArray[np.int64]) -> list[Found]:
+    """Return what a detector finds in some scenes; every sign counts as class 0.
+
+    Raises:
+        SourceError: a scene cannot be read or decoded.
+    """
+    scenes = []
+    for row in rows:
+        scene = source.scenes[row]
+        try:
+            photo = Picture(read_file(source.files, scene.path)).decode_photo(MAX_PIXELS)
+        except ImageError as error:
+            raise SourceError(f"{source.files.location}/{scene.path}: {error}") from error
+        detections = detector.detect(photo, LEAST_SCORE)
+        scenes.append(
+            Found(
+                boxes=np.array([each.box for each in detections], float).reshape(-1, 4),
+                scores=np.array([each.score for each in detections], float),
+                class_index=np.zeros(len(detections), np.int64),
+                true_boxes=np.array(scene.boxes, float).reshape(-1, 4),
+                true_class_index=np.zeros(len(scene.boxes), np.int64),
+            )
+        )
+    return scenes

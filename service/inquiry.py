@@ -1,0 +1,132 @@
+"""From one picture to its answer, in steps that may run in different threads."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from data.images import Photo, Picture, Pixels
+from model.prediction import Prediction
+from model.recogniser import Found, Recogniser, decode_photo, whole_photo
+from service.answers import Options, readable, thumbnail
+from service.problems import Problem
+from service.stages import Stages
+
+NO_DETECTOR = "This classifier has no detector, so it classifies only whole pictures and boxes."
+
+Body = dict[str, Any]
+
+
+class Inquiry:
+    """A question about one picture: what it shows, or what is where in it.
+
+    `look`, or `decode` and `classify`, decides whether the whole picture is the answer. If not, `search` looks for
+    objects in it, which takes a hundred times as long.
+
+    Args:
+        recogniser: answers.
+        options: of the request.
+        every: whether to return every object instead of one prediction.
+
+    Attributes:
+        stages: how long each step took.
+        photo: the decoded picture; None before `decode`, and if nothing is searched.
+        predictions: those in the answer that say something about the picture; candidates that are not accepted do not.
+
+    Raises:
+        Problem: `not_implemented` if every object is wanted and there is no detector; `bad_request` if in a box.
+    """
+
+    def __init__(self, recogniser: Recogniser, options: Options, *, every: bool = False) -> None:
+        if every and options.box is not None:
+            raise Problem("bad_request", "`box` is not supported when signs are located.")
+        if every and recogniser.detector is None:
+            raise Problem("not_implemented", NO_DETECTOR)
+        self._recogniser, self._options, self._every = recogniser, options, every
+        self.may_search = every or (options.locate and options.box is None and recogniser.detector is not None)
+        self.stages = Stages()
+        self.predictions: Sequence[Prediction] = ()
+        self._pixels: Pixels
+        self.photo: Photo | None = None
+        self._whole: Prediction
+
+    def look(self, picture: Picture) -> Body | None:
+        """Decode a picture and classify it as a whole; return the answer, or None if it must be searched.
+
+        Raises:
+            Problem: the picture is damaged, or the box is not inside it.
+        """
+        self.decode(picture)
+        return self.classify()
+
+    def decode(self, picture: Picture) -> None:
+        """Decode a picture.
+
+        Raises:
+            Problem: the picture is damaged, or the box is not inside it.
+        """
+        size = self._recogniser.card.input_size
+        self.stages.begin()
+        if self.may_search:
+            self.photo = readable(lambda: decode_photo(picture))
+            self._pixels = self.photo.resize(size)
+        else:
+            self._pixels = readable(lambda: picture.decode(size, self._options.box))
+        self.stages.end("decode")
+
+    def classify(self) -> Body | None:
+        """Classify the decoded picture as a whole; return the answer, or None if it must be searched."""
+        self.stages.begin()
+        self._whole = self._recogniser.classifier.classify(self._pixels, explain=self._options.explain)
+        self.stages.end("infer")
+        if self.may_search and not self._whole.is_accepted:
+            return None
+        return self._answer()
+
+    def search(self) -> Body:
+        """Look for objects in a picture that is not accepted as a whole; return the answer."""
+        if self.photo is None:
+            raise RuntimeError("the picture was not decoded for a search")
+        self.stages.begin()
+        if self._every:
+            found, capped = self._recogniser.find_all(self.photo, explain=self._options.explain)
+            self.stages.end("locate")
+            return self._answer_every(self.photo, found, capped=capped)
+        best = self._recogniser.find_best(self.photo, explain=self._options.explain)
+        self.stages.end("locate")
+        return self._answer(best)
+
+    def _answer(self, best: Found | None = None) -> Body:
+        """Return one prediction: that for an object, if there is one, else that for the whole picture."""
+        if self._every and self.photo is not None:
+            return self._answer_every(self.photo, [whole_photo(self.photo, self._whole, self._pixels)])
+        if best is None:
+            body = self._body_of(self._whole, self._pixels)
+            self.predictions = [self._whole]
+        else:
+            body = {**self._body_of(best.prediction, best.pixels), "box": best.box}
+            self.predictions = [best.prediction]
+        if self.photo is not None and self.photo.truncated:
+            body["truncated"] = True
+        self.stages.end("encode")
+        return body
+
+    def _answer_every(self, photo: Photo, found: Sequence[Found], *, capped: bool = False) -> Body:
+        card = self._recogniser.card
+        body = {
+            "width": photo.width,
+            "height": photo.height,
+            "objects": [
+                {"box": each.box, "score": each.score, **self._body_of(each.prediction, each.pixels)} for each in found
+            ],
+            "truncated": photo.truncated,
+            **({"capped": True} if capped else {}),
+            "model": {"task": card.task, "version": card.version},
+        }
+        self.predictions = [each.prediction for each in found if each.prediction.is_accepted]
+        self.stages.end("encode")
+        return body
+
+    def _body_of(self, prediction: Prediction, pixels: Pixels) -> Body:
+        body = prediction.to_json(self._recogniser.card, self._options.top_k, self._options.explain)
+        if self._options.thumbnail:
+            body["thumbnail"] = thumbnail(pixels)
+        return body

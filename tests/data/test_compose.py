@@ -1,0 +1,94 @@
+"""Training crops for the detector: where the boxes are, what is pasted and what is ignored."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from data.compose import Composer, Cutout, cut_out
+from data.images import Box
+from data.task import Task
+from data.training_settings import DetectorTraining
+
+RED, GREY = (220, 20, 20), 128
+
+
+@pytest.fixture
+def settings(task: Task) -> DetectorTraining:
+    return dataclasses.replace(task.detector["cpu"], crop=128, pasted=0.0)
+
+
+@pytest.fixture
+def cutouts() -> list[Cutout]:
+    pixels = np.full((40, 40, 3), RED, np.uint8)
+    return [cut_out(pixels, (4, 4, 36, 36), np.full((64, 64), 255, np.uint8))]
+
+
+def grey_scenes(count: int = 2) -> np.ndarray:
+    return np.full((count, 200, 300, 3), GREY, np.uint8)
+
+
+def redness(pixels: np.ndarray) -> np.ndarray:
+    return pixels[..., 0].astype(int) - pixels[..., 1]
+
+
+def test_boxes_lie_around_the_labelled_signs(settings: DetectorTraining) -> None:
+    scenes = grey_scenes()
+    scenes[:, 60:100, 120:160] = RED
+    boxes: list[list[Box]] = [[(120, 60, 160, 100)]] * 2
+    composer = Composer(scenes, boxes, [], [], settings)
+    seen = 0
+    for number in range(60):
+        crop = composer.crop((0, number))
+        assert crop.pixels.shape == (128, 128, 3)
+        for left, top, right, bottom in crop.boxes:
+            inside = np.zeros((128, 128), bool)
+            inside[max(round(top), 0) : max(round(bottom), 0), max(round(left), 0) : max(round(right), 0)] = True
+            red = redness(crop.pixels)
+            assert red[inside].mean() > 4 * abs(red[~inside].mean())
+            seen += 1
+    assert seen > 20
+
+
+def test_small_and_cut_signs_are_ignored(settings: DetectorTraining) -> None:
+    scenes = grey_scenes()
+    boxes: list[list[Box]] = [[(120, 60, 124, 64), (290, 60, 330, 100)]] * 2
+    composer = Composer(scenes, boxes, [], [], dataclasses.replace(settings, sizes=(4.0, 5.0)))
+    crops = [composer.crop((0, number)) for number in range(60)]
+    assert sum(len(crop.ignored) for crop in crops) > 10
+    for crop in crops:
+        assert np.all((crop.boxes[:, 2:] - crop.boxes[:, :2]).min(axis=1, initial=100) >= 9)
+
+
+def test_pasted_signs_do_not_overlap_and_are_where_their_boxes_say(
+    settings: DetectorTraining, cutouts: list[Cutout]
+) -> None:
+    composer = Composer(grey_scenes(), [[], []], cutouts, [], dataclasses.replace(settings, pasted=3.0))
+    count = 0
+    for number in range(40):
+        boxes = composer.crop((1, number)).boxes
+        count += len(boxes)
+        for row, one in enumerate(boxes):
+            for other in boxes[:row]:
+                assert one[0] >= other[2] or other[0] >= one[2] or one[1] >= other[3] or other[1] >= one[3]
+    assert count > 60
+
+
+def test_without_pasting_only_labelled_signs_are_left(settings: DetectorTraining, cutouts: list[Cutout]) -> None:
+    composer = Composer(grey_scenes(), [[], []], cutouts, [], settings)
+    assert all(len(composer.crop((2, number)).boxes) == 0 for number in range(20))
+
+
+def test_same_seed_gives_the_same_crop(settings: DetectorTraining, cutouts: list[Cutout]) -> None:
+    composer = Composer(grey_scenes(), [[], []], cutouts, [], dataclasses.replace(settings, pasted=2.0))
+    one, again, other = composer.crop((3, 1)), composer.crop((3, 1)), composer.crop((3, 2))
+    assert np.array_equal(one.pixels, again.pixels)
+    assert np.array_equal(one.boxes, again.boxes)
+    assert not np.array_equal(one.pixels, other.pixels)
+
+
+def test_mask_of_a_cutout_has_soft_edges_around_its_box(cutouts: list[Cutout]) -> None:
+    mask = cutouts[0].mask
+    assert mask[20, 20] == 255
+    assert mask[0, 0] == 0
+    assert np.any((mask > 0) & (mask < 255))

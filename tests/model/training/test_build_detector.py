@@ -1,0 +1,104 @@
+"""Training a detector on a few small scenes, adding it to an artifact, and resuming."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data.images import Picture
+from data.scenes import SceneSource, open_scenes
+from data.task import Task
+from model.artifact import read_models
+from model.detector import Detector
+from model.errors import TrainingError
+from model.progress import TrainingState
+from model.training.build_detector import DetectorRecipe, build_detector
+from model.training.reporter import Reporter
+from model.training.train_detector import load_cutouts, split_scenes, train_detector
+from tests.conftest import SHIPPED, drawing, encoded
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's
+
+
+@pytest.fixture
+def small(task: Task) -> Task:
+    """The task with groups of one scene."""
+    assert task.scenes is not None
+    return dataclasses.replace(task, scenes=dataclasses.replace(task.scenes, group_size=1))
+
+
+@pytest.fixture
+def scenes(tmp_path: Path, small: Task) -> SceneSource:
+    folder = tmp_path / "scenes"
+    folder.mkdir()
+    lines = []
+    for number in range(6):
+        image = Image.new("RGB", (160, 128), (90, 110 + 10 * number, 150))
+        image.paste(drawing(14, 48, number), (20 + 8 * number, 30))
+        image.save(folder / f"{number:05d}.ppm")
+        lines.append(f"{number:05d}.ppm;{24 + 8 * number};34;{63 + 8 * number};73;14")
+    (folder / "gt.txt").write_text("\n".join(lines))
+    return open_scenes(folder, small)
+
+
+def test_detector_is_added_to_an_artifact_and_runs(small: Task, scenes: SceneSource, tmp_path: Path) -> None:
+    folder, store = tmp_path / "artifact", tmp_path / "store"
+    shutil.copytree(SHIPPED, folder)
+    (store / "training" / small.name).mkdir(parents=True)
+    before = read_models(folder)
+    recipe = DetectorRecipe(small, small.detector["quick"], "python init.py --detector")
+    reporter = Reporter(store / "training" / small.name)
+    card = build_detector(recipe, scenes, None, store, folder, reporter)
+    after = read_models(folder)
+    assert after.classifier == before.classifier
+    assert after.card.version == before.card.version
+    assert card.detector is not None
+    assert (card.detector["data"]["scenes"], card.detector["data"]["scenes_held_out"]) == (6, 1)
+    assert card.detector["metrics"]["signs"] == 1
+    assert 0 <= card.detector["min_score"] <= 1
+    assert not list((store / "training" / small.name / "checkpoints").iterdir())
+    assert after.detector is not None
+    photo = Picture(encoded(drawing(14, 200))).decode_photo(1_000_000)
+    for detection in Detector(after.detector).detect(photo, min_score=0.001):
+        left, top, right, bottom = detection.box
+        assert 0 <= left < right <= 200
+        assert 0 <= top < bottom <= 200
+
+    everything = dataclasses.replace(recipe, reference=card.detector)
+    whole = build_detector(everything, scenes, None, store, folder, reporter).detector
+    assert whole is not None
+    assert whole["metrics"]["measured_on"] == card.detector["version"]
+    assert whole["min_score"] == card.detector["min_score"]
+    assert whole["data"]["scenes_held_out"] == 0
+    other = dataclasses.replace(everything, settings=dataclasses.replace(recipe.settings, epochs=3))
+    with pytest.raises(TrainingError, match=r"cannot be the reference: \['epochs'\] differ"):
+        build_detector(other, scenes, None, store, folder, reporter)
+
+
+@pytest.mark.slow
+def test_interrupted_training_gives_the_same_network(small: Task, scenes: SceneSource, tmp_path: Path) -> None:
+    settings = small.detector["quick"]
+    pixels = scenes.decode(tmp_path / "cache")
+    cutouts = load_cutouts(small, None)
+    whole = train_detector(settings, scenes, pixels, cutouts, tmp_path / "whole")
+
+    def interrupt(state: TrainingState, part: float) -> None:
+        if state.epoch == 1 and part == 0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_detector(settings, scenes, pixels, cutouts, tmp_path / "parts", interrupt)
+    resumed = train_detector(settings, scenes, pixels, cutouts, tmp_path / "parts")
+    for one, other in zip(whole.network.get_weights(), resumed.network.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_folds_cover_all_scenes_once(small: Task, scenes: SceneSource) -> None:
+    settings = small.detector["quick"]
+    held_out = [split_scenes(scenes, dataclasses.replace(settings, folds=3, fold=fold))[1] for fold in range(3)]
+    assert sorted(np.concatenate(held_out)) == list(range(6))
+    training, none = split_scenes(scenes, dataclasses.replace(settings, folds=0))
+    assert (len(training), len(none)) == (6, 0)
