@@ -129,9 +129,19 @@ def _read_table(
 def _read_rows(files: Files, table: PurePosixPath, delimiter: str) -> Iterator[tuple[int, Mapping[str, str]]]:
     try:
         text = read_file(files, str(table)).decode("utf-8-sig")
-        yield from enumerate(csv.DictReader(io.StringIO(text), delimiter=delimiter), start=2)
+        _check_delimiter(files, table, text.partition("\n")[0], delimiter)
+        for line, row in enumerate(csv.DictReader(io.StringIO(text), delimiter=delimiter), start=2):
+            if any(any(value) for value in row.values() if value):  # spreadsheets leave rows of delimiters at the end
+                yield line, row
     except (UnicodeDecodeError, csv.Error) as error:
         raise SourceError(f"{files.location}/{table}: cannot be read: {error}") from error
+
+
+def _check_delimiter(files: Files, table: PurePosixPath, header: str, delimiter: str) -> None:
+    other = ";" if delimiter == "," else ","
+    if delimiter not in header and other in header:
+        advice = f"save the table with {delimiter!r} instead"
+        raise SourceError(f"{files.location}/{table}: the columns are separated by {other!r}; {advice}")
 
 
 def _read_cell(files: Files, table: PurePosixPath, line: int, row: Mapping[str, str], column: str) -> str:

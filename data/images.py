@@ -6,6 +6,7 @@ Raise `DECODER_VERSION` with every change that alters the decoded pixels.
 
 import io
 import math
+import re
 import struct
 import threading
 import zlib
@@ -15,29 +16,41 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+import pillow_heif
+from PIL import AvifImagePlugin, Image, ImageChops, ImageFile
 
+from data import avif, jpeg, png
 from data.errors import BoxError, ImageError
+from data.orientation import read_orientation
 
 DECODER_VERSION = 1
 MEDIA_TYPES = {
     "image/png": "PNG",
     "image/jpeg": "JPEG",
     "image/webp": "WEBP",
+    "image/avif": "AVIF",
+    "image/heic": "HEIF",
+    "image/heif": "HEIF",
     "image/gif": "GIF",
     "image/bmp": "BMP",
     "image/x-portable-pixmap": "PPM",
 }
-FORMATS = tuple(MEDIA_TYPES.values())
+FORMATS = tuple(dict.fromkeys(MEDIA_TYPES.values()))
 MULTI_JPEG = "MPO"  # Pillow's name for a JPEG followed by further JPEGs, as many phones write it
 MAX_BYTES = 20 * 1024 * 1024  # a 50-megapixel JPEG from a phone takes about 15 MB
 MAX_PIXELS = 64_000_000  # 192 MB as RGB; common phone sensors have up to 50 million
+MAX_REDUCED_PIXELS = (
+    200_000_000  # of a JPEG that can be decoded at a reduced scale row by row; the largest phone sensors
+)
 LARGE_PIXELS = 10_000_000  # 40 MB as RGBA; larger pictures are decoded one at a time
 MIN_SIDE = 8  # pixels; smaller signs cannot be told apart (GTSRB's smallest image is 25 wide)
 MAX_SCANS = 64  # in a JPEG; each may touch all pixels, and encoders write no more than about 20
 BACKGROUND = (255, 255, 255)  # white, as most image viewers show behind transparent pixels
 SCALES = (8, 4, 2, 1)  # a JPEG can be decoded at these fractions of its size, which takes less time and memory
 DRAFT_FACTOR = 4  # a JPEG is decoded at a reduced scale only if that is still this many times the target size
+
+pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
+AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the service has threads of its own
 
 # Disable Pillow's limit, which only warns; `MAX_PIXELS` is checked on the header, before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
@@ -46,10 +59,9 @@ Image.MAX_IMAGE_PIXELS = None
 # raise the others.
 _DECODING_ERRORS = (
     OSError, ValueError, SyntaxError, struct.error, zlib.error,
-    EOFError, IndexError, KeyError, TypeError, OverflowError,
+    EOFError, IndexError, KeyError, TypeError, OverflowError, RuntimeError,
 )  # fmt: skip
-_ORIENTATION = 0x0112  # EXIF tag
-_UPRIGHT = {  # orientation: the transpose that turns the picture upright
+_TURNS = {  # orientation: the transpose that turns the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -58,7 +70,13 @@ _UPRIGHT = {  # orientation: the transpose that turns the picture upright
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_JPEGS = {"JPEG", MULTI_JPEG}
+_WITH_OTHER_HEADERS = {"AVIF", "HEIF"}  # containers of video frames, which have a size of their own
 _QUARTER_TURNS = {5, 6, 7, 8}  # orientations that swap width and height
+_STARTS = re.compile(
+    rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF.{4}WEBP|GIF8[79]a|BM.{4}\0\0\0\0|P[1-6]\s|.{4}ftyp(?:avi[fs]|he[iv]|mif1|msf1)",
+    re.DOTALL,
+)
 _large_picture_lock = threading.Lock()
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are exclusive
@@ -76,25 +94,37 @@ class Picture:
     Attributes:
         height, width: size in pixels as stored in the file, before EXIF orientation is applied.
         extension: file name extension of the format, such as ".png".
+        truncated: a JPEG that ends early; rows that are missing are decoded as grey.
 
     Raises:
         ImageError: the file is empty, damaged, in an unknown format, too large or too small.
     """
 
     def __init__(self, payload: bytes) -> None:
+        _check_length(payload)
+        layout = _read_layout(payload)
+        self.truncated = layout is not None and not layout.complete and layout.scans > 0
+        if layout is not None and self.truncated:
+            payload = payload[: layout.end] + jpeg.END  # without it, Pillow refuses the rows that are there
+        elif payload.startswith(png.SIGNATURE):
+            payload = png.keep_essentials(payload)
+        elif payload[4:8] == b"ftyp":
+            payload = avif.as_still(payload)
         self._image = _open(payload)
+        self._low_bytes = _open_low_bytes(payload) if _has_deep_key(self._image) else None
         self.width, self.height = self._image.size
-        kind = "JPEG" if self._image.format == MULTI_JPEG else str(self._image.format)
+        self._is_jpeg = self._image.format in _JPEGS
+        self._is_streamed = layout is not None and layout.is_streamed
+        self._is_oversized = self.width * self.height > MAX_PIXELS
+        _check_size(self.width, self.height, MAX_REDUCED_PIXELS if self._is_streamed else MAX_PIXELS)
+        if self._image.format == "AVIF":
+            _check_frames(payload)
+        kind = "JPEG" if self._is_jpeg else str(self._image.format)
         self.extension = f".{kind.lower()}"
 
     def upright_size(self) -> tuple[int, int]:
-        """Return (height, width) in pixels with EXIF orientation applied.
-
-        Raises:
-            ImageError: the file is damaged.
-        """
-        with _convert_errors():  # in a PNG, the orientation may follow the pixels
-            sideways = self._image.getexif().get(_ORIENTATION) in _QUARTER_TURNS
+        """Return (height, width) in pixels with EXIF orientation applied."""
+        sideways = read_orientation(self._image.info) in _QUARTER_TURNS
         return (self.width, self.height) if sideways else (self.height, self.width)
 
     def decode(self, size: tuple[int, int], box: Box | None = None) -> Pixels:
@@ -105,9 +135,9 @@ class Picture:
             BoxError: the box is empty, not inside the picture, or has a side shorter than `MIN_SIDE`.
         """
         height, width = size
-        # Boxes are in pixels of the full resolution, so draft mode works only without one.
+        # Boxes are in pixels of the full resolution, so a reduced scale is good only without one.
         if box is None and self._image.format == "JPEG" and min(self._image.size) >= DRAFT_FACTOR * max(size):
-            self._image.draft(None, (DRAFT_FACTOR * width, DRAFT_FACTOR * height))
+            self._reduce(DRAFT_FACTOR * width, DRAFT_FACTOR * height)
         with self._lock_if_large():
             part = self._decode_part(box)
             with _convert_errors():
@@ -125,9 +155,9 @@ class Picture:
         Raises:
             ImageError: the picture is damaged or truncated.
         """
-        if self._image.format in {"JPEG", MULTI_JPEG}:
+        if self._is_jpeg:
             scale = next(scale for scale in SCALES if scale == 1 or self._count_pixels(scale) >= max_pixels)
-            self._image.draft(None, (self.width // scale or 1, self.height // scale or 1))
+            self._reduce(self.width // scale, self.height // scale)
         with self._lock_if_large():
             image = self._decode_part(None)
             factor = math.sqrt(max_pixels / (image.width * image.height))
@@ -135,18 +165,21 @@ class Picture:
                 reduced = max(1, int(image.width * factor)), max(1, int(image.height * factor))
                 with _convert_errors():
                     image = image.resize(reduced, Image.Resampling.BILINEAR, reducing_gap=2)
-        return Photo(image, self.upright_size())
+        return Photo(image, self.upright_size(), truncated=self.truncated)
 
     def crop(self, box: Box) -> bytes:
         """Crop the picture losslessly and return a PNG file that decodes to the same pixels as the box.
 
-        The crop is upright and keeps transparency; all metadata is dropped.
+        The crop is upright and keeps transparency; all metadata is dropped. Of a picture above `MAX_PIXELS`, it is
+        decoded at a reduced scale.
 
         Raises:
             ImageError, BoxError: as for `decode`.
         """
         with self._lock_if_large():
             part = self._decode_part(box)
+            if min(part.size) < MIN_SIDE:
+                raise BoxError(f"the box is too small for a picture of {self.width:,} × {self.height:,} pixels")
             part.info.clear()
             buffer = io.BytesIO()
             part.save(buffer, "PNG", compress_level=1)  # the default level takes ten times as long on large crops
@@ -155,8 +188,17 @@ class Picture:
     def _count_pixels(self, scale: int) -> int:
         return (self.width // scale) * (self.height // scale)
 
+    def _reduce(self, width: int, height: int) -> None:
+        """Decode a JPEG at the smallest of its `SCALES` that leaves this size. Only the first call has an effect."""
+        if self._is_oversized:
+            width, height = min(width, self.width // 2), min(height, self.height // 2)
+        self._image.draft(None, (width, height))
+
     def _lock_if_large(self) -> AbstractContextManager[object]:
-        large = self._image.width * self._image.height > LARGE_PIXELS
+        # A decoder may need as much memory as for the whole picture: for a JPEG of several scans at any scale, and
+        # where the pixels have a header of their own, which may give another size.
+        width, height = self._image.size if self._is_streamed else (self.width, self.height)
+        large = width * height > LARGE_PIXELS or self._image.format in _WITH_OTHER_HEADERS
         return _large_picture_lock if large else nullcontext()
 
     def _decode_part(self, box: Box | None) -> Image.Image:
@@ -166,28 +208,31 @@ class Picture:
             ImageError: the picture is damaged or truncated.
             BoxError: the box is empty, not inside the picture, or has a side shorter than `MIN_SIDE`.
         """
+        if self._is_oversized:
+            self._reduce(self.width, self.height)
+        expected = self._image.size
         with _convert_errors():
             self._image.load()
-            upright = _UPRIGHT.get(self._image.getexif().get(_ORIENTATION, 1))
-            image = _to_8_bits(self._image)
-            if upright is not None:
-                image = image.transpose(upright)
+            if self._image.size != expected:
+                raise ValueError("its header gives another size than its pixels have")
+            if self.truncated and _is_half_empty(self._image):
+                raise ValueError("more than half of its rows are missing")
+            turn = _TURNS.get(read_orientation(self._image.info))
+            if self._low_bytes is None:
+                image = _to_8_bits(self._image)
+            else:
+                image = _make_transparent(self._image, self._low_bytes, self._image.info["transparency"])
+            if turn is not None:
+                image = image.transpose(turn)
         if box is None:
             return image
+        height, width = self.upright_size()
+        _check_box(box, height, width)
+        across, down = image.width / width, image.height / height  # 1 unless the picture is oversized
         left, top, right, bottom = box
-        whole = f"the picture of {image.width:,} × {image.height:,} pixels"
-        if left >= right or top >= bottom:
-            raise BoxError(
-                f"the box {left},{top},{right},{bottom} is empty: left must be < right and top must be < bottom"
-            )
-        if not lies_inside(box, (image.height, image.width)):
-            raise BoxError(f"the box {left},{top},{right},{bottom} does not lie inside {whole}")
-        if min(right - left, bottom - top) < MIN_SIDE:
-            extent = f"{right - left} × {bottom - top}"
-            raise BoxError(
-                f"the box of {extent} pixels in {whole} is too small; each side must have at least {MIN_SIDE}"
-            )
-        return image.crop(box)
+        return image.crop(
+            (math.floor(left * across), math.floor(top * down), math.ceil(right * across), math.ceil(bottom * down))
+        )
 
 
 class Photo:
@@ -299,6 +344,11 @@ def lies_inside(box: Box, size: tuple[int, int]) -> bool:
     return 0 <= left < right <= size[1] and 0 <= top < bottom <= size[0]
 
 
+def has_known_start(payload: bytes) -> bool:
+    """Return whether bytes begin like a file in one of `FORMATS`, without reading further."""
+    return _STARTS.match(payload) is not None
+
+
 @contextmanager
 def _convert_errors() -> Iterator[None]:
     """Raise Pillow's errors on damaged files as `ImageError`."""
@@ -319,48 +369,118 @@ def encode(pixels: Pixels) -> bytes:
     return buffer.getvalue()
 
 
-def _open(payload: bytes) -> Image.Image:
-    """Read the header and reject pictures that must not be decoded.
-
-    Raises:
-        ImageError: the file is empty, damaged, in an unknown format, too large or too small.
-    """
+def _check_length(payload: bytes) -> None:
     if not payload:
         raise ImageError("the picture is empty (0 bytes)")
     if len(payload) > MAX_BYTES:
         raise ImageError(f"the picture has {len(payload):,} bytes; the limit is {MAX_BYTES:,}")
+
+
+def _read_layout(payload: bytes) -> jpeg.Layout | None:
+    """Return what a JPEG consists of; None for other formats.
+
+    Raises:
+        ImageError: decoding it could take too long.
+    """
+    if not payload.startswith(jpeg.SIGNATURE):
+        return None
+    layout = jpeg.read_layout(payload)
+    if layout.scans > MAX_SCANS:
+        raise ImageError(f"the picture is a JPEG with {layout.scans:,} scans; the limit is {MAX_SCANS}")
+    if layout.segments >= jpeg.MAX_SEGMENTS:
+        raise ImageError(f"the picture is a JPEG with too many segments; the limit is {jpeg.MAX_SEGMENTS:,}")
+    return layout
+
+
+def _open(payload: bytes) -> ImageFile.ImageFile:
+    """Read the header.
+
+    Raises:
+        ImageError: the file is damaged or in an unknown format.
+    """
     try:
         image = Image.open(io.BytesIO(payload), formats=FORMATS)
     except _DECODING_ERRORS as error:
         known = ", ".join(FORMATS)
         raise ImageError(f"these bytes are not a picture in a known format ({known})") from error
-    extent = f"{image.width:,} × {image.height:,}"
-    if image.width * image.height > MAX_PIXELS:
-        raise ImageError(f"the picture has {extent} pixels; the limit is {MAX_PIXELS:,} in total")
-    if min(image.size) < MIN_SIDE:
-        raise ImageError(f"the picture has {extent} pixels; each side must have at least {MIN_SIDE}")
-    if image.format in {"JPEG", MULTI_JPEG} and (scans := payload.count(b"\xff\xda")) > MAX_SCANS:
-        raise ImageError(f"the picture is a JPEG with {scans:,} scans; the limit is {MAX_SCANS}")
     if image.mode == "F":
         raise ImageError("the picture has floating-point samples, which are not supported")
     return image
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Convert a picture to 8-bit samples, in mode L, RGB, LA or RGBA.
+def _has_deep_key(image: ImageFile.ImageFile) -> bool:
+    """Say whether a PNG has 16-bit RGB samples, of which Pillow keeps 8 bits, and a transparent colour of 16 bits."""
+    is_deep = any(tile.args == "RGB;16B" for tile in image.tile)
+    return is_deep and max(image.info.get("transparency", (0,))) > 255
 
-    Raises:
-        ImageError: the picture has 16-bit samples and a transparent colour.
-    """
+
+def _open_low_bytes(payload: bytes) -> ImageFile.ImageFile:
+    """Open a PNG of 16-bit RGB samples for decoding the lower byte of each, by taking them as little-endian."""
+    image = _open(payload)
+    image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
+    return image
+
+
+def _check_size(width: int, height: int, max_pixels: int) -> None:
+    extent = f"{width:,} × {height:,}"
+    if width * height > max_pixels:
+        raise ImageError(f"the picture has {extent} pixels; the limit is {max_pixels:,} in total")
+    if min(width, height) < MIN_SIDE:
+        raise ImageError(f"the picture has {extent} pixels; each side must have at least {MIN_SIDE}")
+
+
+def _check_frames(payload: bytes) -> None:
+    with _convert_errors():
+        largest = avif.read_largest_frame(payload)
+    if largest > MAX_PIXELS:
+        raise ImageError(f"the picture has frames of {largest:,} pixels; the limit is {MAX_PIXELS:,} in total")
+
+
+def _check_box(box: Box, height: int, width: int) -> None:
+    left, top, right, bottom = box
+    whole = f"the picture of {width:,} × {height:,} pixels"
+    if left >= right or top >= bottom:
+        raise BoxError(f"the box {left},{top},{right},{bottom} is empty: left must be < right and top must be < bottom")
+    if not lies_inside(box, (height, width)):
+        raise BoxError(f"the box {left},{top},{right},{bottom} does not lie inside {whole}")
+    if min(right - left, bottom - top) < MIN_SIDE:
+        extent = f"{right - left} × {bottom - top}"
+        raise BoxError(f"the box of {extent} pixels in {whole} is too small; each side must have at least {MIN_SIDE}")
+
+
+def _is_half_empty(image: Image.Image) -> bool:
+    """Say whether the lower half of a truncated JPEG has one colour only: rows that are missing are decoded as grey."""
+    lower = image.crop((0, image.height // 2, *image.size))
+    return all(len(set(channel.getextrema())) == 1 for channel in lower.split())
+
+
+def _to_8_bits(image: Image.Image) -> Image.Image:
+    """Convert a picture to 8-bit samples, in mode L, RGB, LA or RGBA."""
     key = image.info.get("transparency")  # in a PNG, the colour that is transparent
-    sixteen_bit = image.mode.startswith("I")  # 16-bit grey, which Pillow may store in 32 bits
-    if key is not None and (sixteen_bit or (isinstance(key, tuple) and max(key) > 255)):
-        raise ImageError("the picture has 16-bit samples and a transparent colour, which is not supported")
-    if sixteen_bit:
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow may store in 32 bits
+        samples = np.asarray(image)
+        grey = Image.fromarray((samples >> 8).astype(np.uint8))
+        if key is not None:
+            grey.putalpha(Image.fromarray(np.where(samples == key, 0, 255).astype(np.uint8)))
+        return grey
     if image.mode in {"L", "RGB", "LA", "RGBA"} and key is None:
         return image
+    if isinstance(key, tuple):
+        image.info["transparency"] = tuple(sample & 255 for sample in key)  # the bits that count in 8-bit samples
     return image.convert("RGBA" if image.has_transparency_data else "RGB")
+
+
+def _make_transparent(high: Image.Image, low: Image.Image, key: tuple[int, int, int]) -> Image.Image:
+    """Return the upper bytes of 16-bit RGB samples, with the pixels made transparent that have a colour of 16 bits."""
+    alpha = Image.new("L", high.size, 0)
+    for channel, sample in enumerate(key):
+        for samples, wanted in ((high, sample >> 8), (low, sample & 255)):
+            differs = samples.getchannel(channel).point([255 * (value != wanted) for value in range(256)])
+            alpha = ImageChops.lighter(alpha, differs)
+    result = high.convert("RGB")
+    result.info.clear()
+    result.putalpha(alpha)
+    return result
 
 
 def _flatten(image: Image.Image) -> Image.Image:

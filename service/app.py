@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import orjson
 import yaml
-from flask import Blueprint, Flask, Response, jsonify, request
+from flask import Blueprint, Flask, Response, jsonify, redirect, request
 from flask_swagger_ui import get_swaggerui_blueprint
+from werkzeug.wrappers import Response as BaseResponse
 
 from data.images import Picture
 from model.artifact import Card
@@ -66,9 +67,10 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     app.register_blueprint(routes)
     # Swagger UI from a package that contains its files: nothing is fetched from elsewhere.
     options = {"app_name": contract["info"]["title"], "validatorUrl": None}
-    pages = get_swaggerui_blueprint("/docs", "/openapi.json", options)
+    # Relative addresses also work where a proxy serves the service below a path.
+    pages = get_swaggerui_blueprint(".", "../openapi.json", options)
     pages.after_request(_allow_scripts)
-    app.register_blueprint(pages)
+    app.register_blueprint(pages, url_prefix="/docs")
     return app
 
 
@@ -201,6 +203,12 @@ def metrics() -> Response:
     parts = components()
     states = {task: served.readiness.state() for task, served in parts.catalogue.items()}
     return Response(parts.metrics.render(states), content_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+@routes.get("/docs", strict_slashes=True)
+def docs() -> BaseResponse:
+    """Lead to the documentation pages, which have relative addresses."""
+    return redirect("docs/", 308)
 
 
 @routes.get("/openapi.json")

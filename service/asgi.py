@@ -38,6 +38,7 @@ from service.payloads import BATCH_TOO_LARGE, JSON, MAX_BATCH_BYTES, MAX_BODY_BY
 from service.problems import BUG, MEDIA_TYPE, TOO_LARGE, Problem
 from service.stages import HEADER
 
+DOCS: Final = "/docs/"  # whose pages have addresses relative to it
 DATA: Final = "/data"  # and the paths below it
 BODY_S: Final = 30.0  # to receive a whole body
 MAX_OTHER_BYTES: Final = 64 * 1024  # of a body on routes that need none
@@ -81,6 +82,9 @@ class Request(NamedTuple):
             with suppress(ValueError):  # `_check_form` rejects what is not a URL
                 path = urlsplit(path).path or "/"
                 scope = {**scope, "path": path}
+        if path.endswith("/") and len(path) > 1 and not path.endswith("//") and not path.startswith(DOCS):
+            path = path[:-1]
+            scope = {**scope, "path": path}
         request_id = name_request(headers.get(_REQUEST_ID, b"").decode("latin-1"))
         return cls(scope, headers, request_id, scope["method"], path)
 
@@ -181,6 +185,7 @@ class Service:
         await self._check_access(request)
         with self._gate.body() as held:
             body = await self._receive(request, receive, held)
+            _check_coding(request)
             if not request.is_guarded:
                 return await self._ask_flask(self._threads_for(request.path), request, body)
             picture = await self._find_picture(request, body, held)
@@ -323,7 +328,9 @@ class Service:
     async def _ask_flask(self, threads: ThreadPoolExecutor, request: Request, body: bytes) -> Reply:
         """Let the Flask application answer in one of these threads."""
         kept = [(name, value) for name, value in request.scope["headers"] if name != _REQUEST_ID]
-        scope = {**request.scope, "headers": [*kept, (_REQUEST_ID, request.id.encode())]}
+        # To HEAD, Flask gives no body and so no length; `_send` leaves the body out.
+        method = "GET" if request.method == "HEAD" else request.method
+        scope = {**request.scope, "method": method, "headers": [*kept, (_REQUEST_ID, request.id.encode())]}
         loop = asyncio.get_running_loop()
         response = await loop.run_in_executor(threads, bridge.call, self._app, scope, body)
         fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in response.headers]
@@ -351,6 +358,18 @@ def _check_form(request: Request) -> None:
         raise Problem("bad_request", "The request target is not a valid URL.")
     if request.path.startswith("//"):  # Flask would treat them as one slash
         raise Problem("not_found", "No path here starts with two slashes.")
+
+
+def _check_coding(request: Request) -> None:
+    """Check that the body is not compressed.
+
+    Raises:
+        Problem: it is.
+    """
+    coding = request.header(b"content-encoding").strip().lower()
+    if coding not in ("", "identity"):
+        reason = f"The body has the content encoding {coding[:50]!r}; send it uncompressed."
+        raise Problem("unsupported_type", reason, headers={"Accept-Encoding": "identity"})
 
 
 def _body_limit(path: str) -> tuple[int, str]:

@@ -3,6 +3,7 @@
 The master process never imports TensorFlow: the workers that it forks would hang.
 """
 
+import errno
 import gc
 import socket
 import sys
@@ -52,7 +53,11 @@ def on_starting(server: Any) -> None:  # noqa: ARG001
     except ArtifactError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        sys.exit(f"error: cannot listen on {bind}: {error.strerror}; set SERVICE_PORT to use another port")
+        wrong_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+        advice = (
+            "set SERVICE_HOST to an address of this machine" if wrong_host else "set SERVICE_PORT to use another port"
+        )
+        sys.exit(f"error: cannot listen on {bind}: {error.strerror}; {advice}")
 
 
 def when_ready(server: Any) -> None:

@@ -2,24 +2,28 @@
 
 import base64
 import json
+import re
 
 from flask import request
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from data.images import MAX_BYTES, MEDIA_TYPES
+from data.images import MAX_BYTES, MEDIA_TYPES, has_known_start
 from service.components import components
 from service.problems import Problem
 
 JSON = "application/json"
 RAW_TYPES = frozenset({*MEDIA_TYPES, "image/jpg", "application/octet-stream"})
 FORM = "multipart/form-data"
-# Base64 adds a third; the rest is for the JSON or multipart around the picture.
-MAX_BODY_BYTES = MAX_BYTES * 4 // 3 + 64 * 1024
+# Base64 adds a third, and line breaks in it a twentieth; the rest is for the JSON or multipart around the picture.
+MAX_BODY_BYTES = MAX_BYTES * 7 // 5 + 64 * 1024
 MAX_URL_BODY_BYTES = 16 * 1024  # of a JSON body with a URL
 MAX_BATCH = 256
 MAX_BATCH_BYTES = 64 * 1024**2
 BATCH_TOO_LARGE = f"A batch may have at most {MAX_BATCH} pictures and {MAX_BATCH_BYTES:,} bytes in all."
 MAX_BATCH_PIXELS = 512_000_000  # some seconds of decoding
+_BASE64 = bytes.maketrans(b"-_", b"+/")  # the letters of base64url (RFC 4648, section 5)
+_WHITE_SPACE = b" \t\r\n\f\v"
+_DATA_URL = re.compile(r"data:[^,]{0,200};base64,", re.IGNORECASE)
 
 
 def read_picture(*, by_url: bool = True) -> bytes:
@@ -31,23 +35,20 @@ def read_picture(*, by_url: bool = True) -> bytes:
     Raises:
         Problem: there is no picture, it is too large, or it was sent in an unsupported way.
     """
-    payload: bytes
     if request.mimetype == FORM:
-        file = request.files.get("image")
-        if file is None:
-            raise Problem("nothing_sent", "The form has no file in the field `image`.")
-        payload = file.read()
-    elif request.mimetype == JSON:
-        payload = _from_json(by_url)
-    elif request.mimetype in RAW_TYPES:
-        payload = request.get_data(cache=False)
-    elif not request.mimetype and not request.content_length:
+        return _from_form()
+    body: bytes = request.get_data(cache=False)
+    if request.mimetype == JSON:
+        return _from_json(body, by_url)
+    if request.mimetype in RAW_TYPES or has_known_start(body):
+        return body
+    if body.lstrip(_WHITE_SPACE).startswith(b"{"):  # as some clients send JSON
+        return _from_json(body, by_url)
+    if not request.mimetype and not body:
         raise Problem("nothing_sent", "The request has no body.")
-    else:
-        accepted = ", ".join(sorted(RAW_TYPES | {FORM, JSON}))
-        sent = request.mimetype or "no content type"
-        raise Problem("unsupported_type", f"Send one of {accepted}; this request has {sent}.")
-    return payload
+    accepted = ", ".join(sorted(RAW_TYPES | {FORM, JSON}))
+    sent = request.mimetype or "no content type"
+    raise Problem("unsupported_type", f"Send one of {accepted}; this request has {sent}.")
 
 
 def read_pictures() -> list[tuple[str, bytes]]:
@@ -106,15 +107,44 @@ def _read_json(body: bytes, *, by_url: bool = True) -> tuple[str, str]:
     return name, value
 
 
-def _from_json(by_url: bool) -> bytes:
-    name, value = _read_json(request.get_data(cache=False), by_url=by_url)
-    if name == "url":  # if it was fetched, this function is not called
-        if components().settings.allow_urls:
-            raise Problem("bad_request", f"A body with a URL may have at most {MAX_URL_BODY_BYTES:,} bytes.")
+def _from_form() -> bytes:
+    files = [(name, file) for name, values in request.files.lists() for file in values]
+    if len(files) > 1:
+        raise Problem(
+            "bad_request",
+            f"The form has {len(files)} files, but this route takes one picture; send several to "
+            "/predict_traffic_sign/batch.",
+        )
+    if not files or files[0][0] != "image":
+        raise Problem("nothing_sent", "The form has no file in the field `image`.")
+    payload: bytes = files[0][1].read()
+    return payload
+
+
+def _from_json(body: bytes, by_url: bool) -> bytes:
+    name, value = _read_json(body, by_url=by_url)
+    if name == "image":
+        return _from_base64(value)
+    if not components().settings.allow_urls:
         raise Problem("not_implemented", "Fetching images by URL is disabled; send the image itself.")
-    if value.startswith("data:"):
-        raise Problem("bad_request", "`image` is a data URL; send only the part after the comma.")
+    if request.mimetype != JSON:
+        raise Problem("unsupported_type", f"A body with a URL needs the content type {JSON}.")
+    # If it was fetched, this function is not called.
+    raise Problem("bad_request", f"A body with a URL may have at most {MAX_URL_BODY_BYTES:,} bytes.")
+
+
+def _from_base64(text: str) -> bytes:
+    """Decode base64 or base64url, with or without padding, line breaks and the start of a data URL.
+
+    Raises:
+        Problem: it is something else.
+    """
+    if start := _DATA_URL.match(text):
+        text = text[start.end() :]
+    elif text[:5].lower() == "data:":
+        raise Problem("bad_request", "`image` is a data URL that is not base64; encode it as `data:…;base64,…`.")
     try:
-        return base64.b64decode(value, validate=True)
+        letters = text.encode("ascii").translate(_BASE64, _WHITE_SPACE).rstrip(b"=")
+        return base64.b64decode(letters + b"=" * (-len(letters) % 4), validate=True)
     except ValueError as error:
         raise Problem("bad_request", f"`image` is not base64: {error}.") from error

@@ -74,6 +74,11 @@ class Settings(BaseModel):
     feedback: bool = Field(True, description="accept labelled pictures from users and keep them for later training")
     train: bool = Field(True, description="train on startup if there is no classifier")
 
+    @field_validator("host")
+    @classmethod
+    def _be_without_brackets(cls, value: str) -> str:
+        return value[1:-1] if value.startswith("[") and value.endswith("]") else value  # as in URLs: [::1]
+
     @field_validator("api_keys")
     @classmethod
     def _be_keys(cls, value: str) -> str:

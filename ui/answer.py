@@ -66,8 +66,10 @@ def show_meaning(label: Label, facts: Sequence[Fact]) -> None:
             st.markdown(f"**{title_of(fact)}:** {value}")
 
 
-def show_prediction(prediction: Prediction, labels: Sequence[Label], facts: Sequence[Fact]) -> None:
-    """Show the verdict, the sign and its meaning, and the candidates."""
+def show_prediction(
+    prediction: Prediction, labels: Sequence[Label], facts: Sequence[Fact], *, part: bool = False
+) -> None:
+    """Show the verdict, the sign and its meaning, and the candidates; `part`: the prediction is about a box."""
     icon, colour = VERDICTS[prediction.verdict]
     label = labels[prediction.class_index]
     known = prediction.verdict != "not_recognised"
@@ -80,7 +82,10 @@ def show_prediction(prediction: Prediction, labels: Sequence[Label], facts: Sequ
     else:
         st.header(text("verdict.none"), anchor=False)
     st.markdown(f":{colour}-badge[{icon} {text(f'verdict.{prediction.verdict}')}]")
-    st.write(_explain(prediction, labels))
+    if part and not known:
+        st.write(text("verdict.part_explained", count=len(labels)))
+    else:
+        st.write(_explain(prediction, labels))
     if known:
         show_meaning(label, facts)
         sentences = [value_of(fact, label) for fact in facts if not fact.short]
@@ -88,6 +93,14 @@ def show_prediction(prediction: Prediction, labels: Sequence[Label], facts: Sequ
         extras.offer_to_read(words, text("answer.read"), {"de": "de-DE"}.get(language(), "en-GB"))
     st.markdown(f"**{text('answer.candidates' if known else 'answer.nearest')}**")
     st.html(_bars(prediction, labels))
+
+
+def show_nothing_found() -> None:
+    """Say that there is no sign in a photo."""
+    icon, colour = VERDICTS["not_recognised"]
+    st.header(text("verdict.none"), anchor=False)
+    st.markdown(f":{colour}-badge[{icon} {text('verdict.not_recognised')}]")
+    st.write(text("verdict.nothing_found"))
 
 
 def show_similar_signs(prediction: Prediction, labels: Sequence[Label]) -> None:
@@ -103,20 +116,37 @@ def show_similar_signs(prediction: Prediction, labels: Sequence[Label]) -> None:
                 st.caption(f"**{name_of(other)}**" if other is label else name_of(other), text_alignment="center")
 
 
-def ask_for_feedback(picture: bytes, box: Box | None, labels: Sequence[Label]) -> None:
-    """Show a form to correct the answer; the service stores picture and class if the person agrees."""
+def show_feedback_hint(hint: str) -> None:
+    """Show how to report a sign that was missed, where there is no answer to correct."""
+    with st.expander(text("feedback.title"), icon=":material/flag:"):
+        st.write(hint)
+
+
+def ask_for_feedback(picture: bytes, box: Box | None, labels: Sequence[Label], hint: str = "") -> None:
+    """Show a form to correct the answer; the service stores picture and class if the person agrees.
+
+    Args:
+        picture: the bytes of a file.
+        box: the part that the answer is about, None for the whole picture.
+        labels: the classes to choose from.
+        hint: a sentence below the form, "" for none.
+    """
     done = f"feedback {hash((picture, box))}"
     if st.session_state.get(done):
         st.success(text("feedback.thanks"), icon=":material/volunteer_activism:")
         return
-    with st.expander(text("feedback.title"), icon=":material/flag:"), st.form(f"form {done}", border=False):
-        names = {NONE: text("feedback.none"), **{str(label.index): name_of(label) for label in labels}}
-        right = st.selectbox(
-            text("feedback.which"), list(names), index=None, placeholder=text("feedback.choose"),
-            format_func=names.__getitem__, key=f"right {done}",
-        )  # fmt: skip
-        agreed = st.checkbox(text("feedback.consent"), key=f"agreed {done}")
-        sent = st.form_submit_button(text("feedback.send"), type="primary")
+    with st.expander(text("feedback.title"), icon=":material/flag:"):
+        with st.form(f"form {done}", border=False):
+            none = text("feedback.none" if box is None else "feedback.none_part")
+            names = {NONE: none, **{str(label.index): name_of(label) for label in labels}}
+            right = st.selectbox(
+                text("feedback.which"), list(names), index=None, placeholder=text("feedback.choose"),
+                format_func=names.__getitem__, key=f"right {done}",
+            )  # fmt: skip
+            agreed = st.checkbox(text("feedback.consent"), key=f"agreed {done}")
+            sent = st.form_submit_button(text("feedback.send"), type="primary")
+        if hint:
+            st.caption(hint)
     if sent and not right:
         st.warning(text("feedback.no_class"), icon=":material/rule:")
     elif sent and not agreed:

@@ -11,9 +11,15 @@ from ui.connection import forget_answers
 from ui.contract import State
 from ui.texts import text
 
-SAMPLES: Final = {path.stem: path for path in sorted((Path(__file__).parent / "static/samples").glob("*.png"))}
+# Street scenes come first; they are the JPEG files.
+SAMPLES: Final = {
+    path.stem: path
+    for pattern in ("*.jpg", "*.png")
+    for path in sorted((Path(__file__).parent / "static/samples").glob(pattern))
+}
+SCENES: Final = [name for name, path in SAMPLES.items() if path.suffix == ".jpg"]
 WAYS: Final = {"file": ":material/upload:", "camera": ":material/photo_camera:", "address": ":material/link:"}
-CHOICE, SAMPLE, WAY = "choice", "sample", "way"  # keys of the session
+CHOICE, SAMPLE, WAY, UNFOLDED = "choice", "sample", "way", "unfolded"  # keys of the session
 
 
 @dataclass(frozen=True)
@@ -27,9 +33,10 @@ class Choice:
 
 def choose_picture(state: State) -> Choice | None:
     """Show all inputs and return the picture that was chosen last, or None if there is none."""
+    samples = [name for name in SAMPLES if name not in SCENES or "detect" in state.offers]
     if CHOICE not in st.session_state:
         st.session_state[CHOICE] = None
-        if st.query_params.get(SAMPLE) in SAMPLES:
+        if st.query_params.get(SAMPLE) in samples:
             st.session_state[SAMPLE] = st.query_params[SAMPLE]
             _take_sample()
     ways = [way for way in WAYS if way != "address" or "urls" in state.offers]
@@ -52,17 +59,30 @@ def choose_picture(state: State) -> Choice | None:
             text("classify.upload"), key="upload", on_change=_take_file, args=("upload",), help=text("classify.formats")
         )
         extras.accept_pasted_pictures()
-    st.pills(
-        text("classify.samples"), list(SAMPLES), key=SAMPLE, on_change=_take_sample, persist_state="session",
-        format_func=lambda name: f"![](app/static/samples/{name}.png) {text(f'sample.{name}')}", wrap=True,
-    )  # fmt: skip
     choice: Choice | None = st.session_state[CHOICE]
+    _offer_samples(samples, folded=choice is not None and not st.session_state.get(UNFOLDED, False))
     return choice
+
+
+def _offer_samples(names: list[str], *, folded: bool) -> None:
+    """Show the samples; on a phone, style.css hides them as long as there is a button to unfold them."""
+    with st.container():  # so that what follows stays where it is when the button comes or goes
+        st.pills(
+            text("classify.samples"), names, key=SAMPLE, on_change=_take_sample, persist_state="session",
+            format_func=lambda name: f"![](app/static/samples/{SAMPLES[name].name}) {text(f'sample.{name}')}",
+            wrap=True,
+        )  # fmt: skip
+        if folded:
+            st.button(text("classify.unfold"), key="unfold", icon=":material/unfold_more:", on_click=_unfold)
+
+
+def _unfold() -> None:
+    st.session_state[UNFOLDED] = True
 
 
 def _take(choice: Choice | None) -> None:
     """Remember a choice, and name it in the page's URL if it is a sample."""
-    st.session_state[CHOICE] = choice
+    st.session_state[CHOICE], st.session_state[UNFOLDED] = choice, False
     sample = st.session_state.get(SAMPLE)
     if sample is None:
         st.query_params.pop(SAMPLE, None)

@@ -42,6 +42,7 @@ from ui.contract import (
     Problem,
     Receipt,
     Results,
+    Scene,
     State,
     TrainingState,
     read_answer,
@@ -159,8 +160,19 @@ class Client:
             ServiceError: see the module.
         """
         query = {"explain": "true", "thumbnail": "true", **_box(box)}
-        content: dict[str, Any] = {"json": {"url": picture}} if isinstance(picture, str) else _raw(picture)
-        return self._read(Prediction, self._ask("POST", "/predict_traffic_sign", params=query, **content))
+        return self._read(Prediction, self._ask("POST", "/predict_traffic_sign", params=query, **_picture(picture)))
+
+    def detect(self, picture: bytes | str) -> Scene:
+        """Find the signs in a photo; only services that offer `detect` can.
+
+        Args:
+            picture: the bytes of a file, or a URL.
+
+        Raises:
+            ServiceError: see the module.
+        """
+        query = {"explain": "true", "thumbnail": "true"}
+        return self._read(Scene, self._ask("POST", "/detect/traffic_sign", params=query, **_picture(picture)))
 
     def predict_batch(self, files: Sequence[tuple[str, bytes]]) -> list[Result]:
         """Classify pictures, given as name and bytes, in one request; the results are in the same order.
@@ -281,6 +293,10 @@ def _retrying(*statuses: int) -> HTTPAdapter:
         allowed_methods=None, backoff_factor=0.1, retry_after_max=LONGEST_PAUSE_S, raise_on_status=False,
     )  # fmt: skip
     return HTTPAdapter(max_retries=again)
+
+
+def _picture(picture: bytes | str) -> dict[str, Any]:
+    return {"json": {"url": picture}} if isinstance(picture, str) else _raw(picture)
 
 
 def _raw(payload: bytes) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import streamlit as st
 
 from ui.client import Client, Refused
-from ui.contract import Box, Card, Fact, Label, Prediction, State
+from ui.contract import Box, Card, Fact, Label, Prediction, Scene, State
 from ui.settings import Settings, read_settings
 from ui.texts import text
 
@@ -88,11 +88,28 @@ def prediction(picture: bytes | str, box: Box | None, version: str) -> Predictio
     Raises:
         ServiceError: see `ui.client`; a `Refused` is remembered too.
     """
-    answers: dict[object, Prediction | Refused] = st.session_state.setdefault(_ANSWERS, {})
-    key = picture if isinstance(picture, str) else hashlib.sha256(picture).digest(), box, version
+    return _remembered(("predict", _name(picture), box, version), lambda: client().predict(picture, box))
+
+
+def scene(picture: bytes | str, version: str) -> Scene:
+    """Return the signs in a photo, requested once per session and picture.
+
+    Raises:
+        ServiceError: see `ui.client`; a `Refused` is remembered too.
+    """
+    return _remembered(("detect", _name(picture), version), lambda: client().detect(picture))
+
+
+def _name(picture: bytes | str) -> bytes | str:
+    return picture if isinstance(picture, str) else hashlib.sha256(picture).digest()
+
+
+def _remembered(key: object, ask: Callable[[], T]) -> T:
+    """Return the answer to a request that this session has sent before, or else send it."""
+    answers: dict[object, T | Refused] = st.session_state.setdefault(_ANSWERS, {})
     if key not in answers:
         try:
-            answers[key] = with_slow_notice(lambda: client().predict(picture, box))
+            answers[key] = with_slow_notice(ask)
         except Refused as refusal:
             answers[key] = refusal
         while len(answers) > MOST_ANSWERS:
@@ -104,7 +121,7 @@ def prediction(picture: bytes | str, box: Box | None, version: str) -> Predictio
 
 
 def forget_answers() -> None:
-    """Drop the remembered predictions, so that every picture is classified again."""
+    """Drop the remembered answers, so that every picture is sent again."""
     st.session_state.pop(_ANSWERS, None)
 
 

@@ -12,6 +12,7 @@ CONTRACT: Final = (2, 0)
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels of the upright picture, right and bottom excluded
 Index = Annotated[int, Field(ge=0)]
+Side = Annotated[int, Field(ge=1)]  # pixels
 Probability = Annotated[float, Field(ge=0, le=1)]
 Version = Annotated[str, Field(pattern=r"^[0-9]{1,9}\.[0-9]{1,9}$")]
 
@@ -130,6 +131,33 @@ class Prediction(Answer):
     model: ModelName
     heatmap: tuple[tuple[float, ...], ...] | None = None
     thumbnail: str = ""
+
+
+class FoundSign(Prediction):
+    """Something in a photo that is a sign or looks like one: its box, the detector's score, and the prediction."""
+
+    box: Box
+    score: Probability
+
+
+class Scene(Answer):
+    """What was found in a photo of `width` by `height` pixels, the most prominent sign first.
+
+    `objects` also has what the classifier did not recognise. It is empty if there is nothing like a sign, and `capped`
+    if there was more. The file of a `truncated` photo ends early, so that a part of it could not be searched.
+    """
+
+    width: Side
+    height: Side
+    objects: tuple[FoundSign, ...]
+    model: ModelName
+    truncated: bool = False
+    capped: bool = False
+
+    @property
+    def is_one_sign(self) -> bool:
+        """Whether the whole picture is one sign."""
+        return [found.box for found in self.objects] == [(0, 0, self.width, self.height)]
 
 
 class FinishedEpoch(Answer):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -32,11 +33,13 @@ def entries() -> list[Entry]:
     return kept
 
 
-def remember(name: str, box: Box | None, prediction: Prediction) -> None:
-    """Add a prediction, unless it is the latest one already."""
+def remember(name: str, answers: Sequence[tuple[Box | None, Prediction]]) -> None:
+    """Add the predictions for the parts of a picture, unless they are the latest ones already."""
     kept = entries()
-    if not kept or (kept[0].name, kept[0].box, kept[0].prediction) != (name, box, prediction):
-        kept.insert(0, Entry(datetime.now(UTC).isoformat(timespec="seconds"), name, box, prediction))
+    latest = [(entry.name, entry.box, entry.prediction) for entry in kept[: len(answers)]]
+    if latest != [(name, box, prediction) for box, prediction in answers]:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        kept[:0] = [Entry(now, name, box, prediction) for box, prediction in answers]
         del kept[LONGEST:]
 
 

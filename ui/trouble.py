@@ -22,11 +22,11 @@ _NEW = "trouble"  # key of the session: no request was sent since the error
 
 # Class, text and icon; the first class that matches counts.
 KINDS: tuple[tuple[type[ServiceError], str, str], ...] = (
-    (TimedOut, "silent", ":material/hourglass_disabled:"),
+    (TimedOut, "timed_out", ":material/hourglass_disabled:"),
     (Unreachable, "unreachable", ":material/cloud_off:"),
-    (UnexpectedServer, "stranger", ":material/device_unknown:"),
-    (ContractTooOld, "older", ":material/update:"),
-    (ContractTooNew, "newer", ":material/update:"),
+    (UnexpectedServer, "unexpected_server", ":material/device_unknown:"),
+    (ContractTooOld, "contract_too_old", ":material/update:"),
+    (ContractTooNew, "contract_too_new", ":material/update:"),
     (NotAllowed, "not_allowed", ":material/key_off:"),
     (Busy, "busy", ":material/hourglass_top:"),
 )
@@ -63,7 +63,7 @@ def show_trouble(error: ServiceError) -> None:
         _show_not_ready(error)
     else:
         kind, icon = next((kind, icon) for cls, kind, icon in KINDS if isinstance(error, cls))
-        box = st.warning if kind in ("busy", "silent") else st.error
+        box = st.warning if kind in ("busy", "timed_out") else st.error
         address = markdown_escaped(settings().service_url)
         box(text(f"trouble.{kind}", address=address, seconds=settings().timeout_s), icon=icon)
 

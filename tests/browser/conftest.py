@@ -15,11 +15,12 @@ from playwright.sync_api import Browser, Locator, Page, Playwright, expect, sync
 from data.errors import SourceError
 from data.source import find_source, open_source
 from data.task import Task
-from tests.conftest import free_port, running, wait_for
+from tests.conftest import ROOT, free_port, running, wait_for
 
 PATIENCE_MS = 180_000  # a slow machine with other work needs a minute for the first page
 expect.set_options(timeout=PATIENCE_MS)
 STYLED = "getComputedStyle(document.querySelector('.block-container')).maxWidth == '1152px'"  # set by style.css
+AXE = ROOT / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 CHROMIUM_FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
@@ -80,6 +81,18 @@ def badge(page: Page, words: str) -> Locator:
     return page.locator(".stMarkdownBadge", has_text=words)
 
 
+def serious_problems(page: Page, axe: Path) -> list[tuple[str, str, str]]:
+    """Return the serious accessibility problems that axe-core finds: rule, element and explanation."""
+    page.add_script_tag(path=axe)
+    findings = page.evaluate("async () => (await axe.run()).violations")
+    return [
+        (finding["id"], node["html"][:200], node["failureSummary"][:300])
+        for finding in findings
+        if finding["impact"] in ("serious", "critical")
+        for node in finding["nodes"]
+    ]
+
+
 @contextmanager
 def start_page(service: str, api_key: str = "") -> Iterator[str]:
     """Run the page as users do, with a service at this address; yield the page's address."""
@@ -134,6 +147,13 @@ def page(browser: Browser, page_url: str) -> Iterator[Page]:
     go(page, page_url)
     yield page
     page.close()
+
+
+@pytest.fixture(scope="session")
+def axe() -> Path:
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed. `make test-browser` installs it if npm is available.")
+    return AXE
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from tests.browser.conftest import (
     go,
     new_page,
     settle,
-    shows_sign,
     start_browser,
     start_page,
     upload,
@@ -34,11 +33,11 @@ def take_screenshots(folder: Path, executable: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with start_service() as service, start_page(service) as url, start_browser(executable) as browser:
         page = new_page(browser, viewport={"width": 1200, "height": 1000})
-        go(page, url)
-        upload(page, "photo.png", find_photograph(task, 14))
-        shows_sign(page, "Stop")
+        go(page, f"{url}/?sample=town")
+        page.locator("figure .sign").nth(1).click()
+        settle(page)
         page.get_by_text("Why?", exact=True).click()
-        page.locator("figure canvas").wait_for()
+        page.locator("figure .zoom canvas, figure canvas").first.wait_for()
         _save(page, folder / "page.png")
         page.close()
 
@@ -49,8 +48,9 @@ def take_screenshots(folder: Path, executable: str) -> None:
         page.close()
 
         phone = new_page(browser, viewport={"width": 360, "height": 780}, device_scale_factor=2, color_scheme="dark")
-        go(phone, f"{url}/signs?sign=40&lang=de")
-        phone.get_by_role("img").first.wait_for()
+        go(phone, f"{url}/?sample=country&lang=de")
+        phone.locator("figure .sign").first.wait_for()
+        phone.locator("figure").scroll_into_view_if_needed()
         _save(phone, folder / "phone.png")
         phone.close()
 

@@ -10,11 +10,9 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.conftest import PATIENCE_MS, go, new_page, settle, shows_sign, start_page
-from tests.conftest import ROOT
+from tests.browser.conftest import PATIENCE_MS, go, new_page, serious_problems, settle, shows_sign, start_page
 from tests.ui.conftest import Answer, Reply, passing_on, path_of, problem, server
 
-AXE = ROOT / ".venv" / "axe" / "node_modules" / "axe-core" / "axe.min.js"
 PATHS = (
     "/?sample=stop",
     "/?sample=stop&lang=de",
@@ -26,13 +24,6 @@ PATHS = (
 )
 
 
-@pytest.fixture(scope="module")
-def axe() -> Path:
-    if not AXE.exists():
-        pytest.skip("axe-core is not installed. `make test-browser` installs it if npm is available.")
-    return AXE
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("path", PATHS)
 def test_there_are_no_serious_problems(
@@ -40,16 +31,9 @@ def test_there_are_no_serious_problems(
 ) -> None:
     page = new_page(browser, color_scheme=scheme)
     go(page, page_url + path)
-    page.add_script_tag(path=axe)
-    findings = page.evaluate("async () => (await axe.run()).violations")
+    problems = serious_problems(page, axe)
     page.close()
-    serious = [
-        (finding["id"], node["html"][:200], node["failureSummary"][:300])
-        for finding in findings
-        if finding["impact"] in ("serious", "critical")
-        for node in finding["nodes"]
-    ]
-    assert serious == []
+    assert problems == []
 
 
 class Gate:
@@ -140,15 +124,15 @@ def test_previous_answer_fades_while_the_next_one_is_fetched(browser: Browser, s
 
 
 def test_sample_can_be_chosen_with_the_keyboard(page: Page) -> None:
-    def press_until(key: str, words: str) -> None:
+    def press_until(key: str, condition: str) -> None:
         for _ in range(40):
-            if page.evaluate("document.activeElement.innerText.trim()") == words:
+            if page.evaluate(condition):
                 return
             page.keyboard.press(key)
-        pytest.fail(f"{key} does not reach {words}")
+        pytest.fail(f"{key} does not reach the element for which {condition}")
 
-    press_until("Tab", "End of limits")
-    press_until("ArrowRight", "Stop")
+    press_until("Tab", "!!document.activeElement.closest('.st-key-sample')")
+    press_until("ArrowRight", "document.activeElement.innerText.trim() == 'Stop'")
     page.keyboard.press("Space")
     shows_sign(page, "Stop")
 

@@ -86,6 +86,7 @@ def test_file_that_is_not_a_picture_is_explained(page: Page) -> None:
     upload(page, "sign.png", b"hello")
     expect(page.get_by_text("This picture cannot be read")).to_be_visible()
     expect(page.get_by_text("not a picture in a known format")).to_be_visible()
+    expect(page.get_by_text("Why?", exact=True)).to_have_count(0)
     upload(page, "better.png", STOP)
     shows_sign(page, "Stop")
 

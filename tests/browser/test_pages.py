@@ -17,6 +17,13 @@ from tests.ui.conftest import shipped_labels
 from ui.contract import Label
 
 LABELS = shipped_labels()
+# The heights of the elements of the last row in which names are of different lengths.
+HEIGHTS_IN_A_ROW = """cards => {
+    const rows = Map.groupBy(cards, card => Math.round(card.getBoundingClientRect().top));
+    const lines = card => card.querySelector("button").getBoundingClientRect().height;
+    const row = [...rows.values()].filter(row => new Set(row.map(lines)).size > 1).at(-1);
+    return row.map(card => card.getBoundingClientRect().height);
+}"""
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
@@ -62,6 +69,8 @@ def test_batch_with_bad_files_can_be_filtered_and_saved(page: Page) -> None:
     page.get_by_role("button", name=re.compile("Failed")).click()
     expect(page.get_by_role("button", name=re.compile("Failed"))).to_have_attribute("aria-pressed", "true")
     expect(page.get_by_label("Table of 3 answers").first).to_be_visible()
+    expect(page.get_by_text("Why files failed")).to_be_visible()
+    expect(page.get_by_role("listitem").filter(has_text="signs.zip/text.png").first).to_be_visible()
     assert [row["verdict"] for row in json.loads(saved(page, "Save as JSON"))] == ["failed"] * 3
 
 
@@ -86,6 +95,10 @@ def test_signs_can_be_searched_filtered_and_opened(page: Page, page_url: str) ->
     alike = sum(label.facts["category"] == category for label in LABELS)
     page.get_by_role("link", name="Signs").click()
     expect(page.get_by_text("43 of 43 signs")).to_be_visible()
+    settle(page)
+    heights = page.locator(".st-key-signs_grid > :has(button)").evaluate_all(HEIGHTS_IN_A_ROW)
+    assert len(heights) > 3
+    assert max(heights) - min(heights) < 1
     page.get_by_label("Search").fill("überholverbot")
     page.get_by_label("Search").press("Enter")
     expect(page.get_by_text(f"{bans} of 43 signs")).to_be_visible()

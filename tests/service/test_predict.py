@@ -1,6 +1,7 @@
 """The prediction routes of a real gunicorn."""
 
 import base64
+import gzip
 import io
 import json
 from collections.abc import Callable
@@ -65,9 +66,80 @@ def as_bytes_of_unknown_type(service: str) -> requests.Response:
     return post(service, STOP, "application/octet-stream")
 
 
-@pytest.mark.parametrize("send", [as_multipart, as_json, as_bytes_of_unknown_type])
+def without_a_type(service: str) -> requests.Response:
+    return post(service, STOP, None)
+
+
+def as_a_form_that_is_none(service: str) -> requests.Response:
+    """As `curl --data-binary` does."""
+    return post(service, STOP, "application/x-www-form-urlencoded")
+
+
+def as_text(service: str) -> requests.Response:
+    return post(service, STOP, "text/plain")
+
+
+def as_json_without_its_type(service: str) -> requests.Response:
+    return post(service, json.dumps({"image": base64.b64encode(STOP).decode()}).encode(), "text/plain")
+
+
+def to_a_path_with_a_slash(service: str) -> requests.Response:
+    return requests.post(f"{service}/predict_traffic_sign/", files={"image": ("s.png", STOP)}, timeout=30)
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        as_multipart, as_json, as_bytes_of_unknown_type, without_a_type, as_a_form_that_is_none, as_text,
+        as_json_without_its_type, to_a_path_with_a_slash,
+    ],
+)  # fmt: skip
 def test_every_way_of_sending_gives_the_same_answer(service: str, send: Callable[[str], requests.Response]) -> None:
     assert send(service).json() == post(service, STOP).json()
+
+
+LETTERS = base64.b64encode(STOP).decode()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        LETTERS + "\n",
+        base64.encodebytes(STOP).decode(),
+        base64.encodebytes(STOP).decode().replace("\n", "\r\n"),
+        LETTERS.rstrip("="),
+        base64.urlsafe_b64encode(STOP).decode(),
+        f"data:image/png;base64,{LETTERS}",
+        f"DATA:;charset=utf-8;BASE64,{LETTERS}",
+    ],
+    ids=["final newline", "line breaks", "CRLF", "no padding", "base64url", "data URL", "odd data URL"],
+)
+def test_base64_is_read_as_programs_write_it(service: str, text: str) -> None:
+    body = json.dumps({"image": text}).encode()
+    assert post(service, body, "application/json").json() == post(service, STOP).json()
+
+
+@pytest.mark.parametrize("text", ["a", "äöü", "AAA$", "data:image/png,abc", "data:", "AA=A", "."])
+def test_what_is_not_base64_is_rejected(service: str, text: str) -> None:
+    body = json.dumps({"image": text}).encode()
+    assert_problem(post(service, body, "application/json"), 400, "bad_request", "base64")
+
+
+def test_two_files_for_one_picture_are_rejected(service: str) -> None:
+    for second in ("image", "photo"):
+        files = [("image", ("a.png", STOP)), (second, ("b.png", STOP))]
+        response = requests.post(f"{service}/predict_traffic_sign", files=files, timeout=30)
+        assert_problem(response, 400, "bad_request", "/predict_traffic_sign/batch")
+
+
+@pytest.mark.parametrize("route", ["", "/batch", "/feedback"])
+def test_compressed_body_is_rejected(service: str, route: str) -> None:
+    headers = {"Content-Type": "image/png", "Content-Encoding": "gzip"}
+    url = f"{service}/predict_traffic_sign{route}"
+    response = requests.post(url, data=gzip.compress(STOP), headers=headers, timeout=30)
+    assert_problem(response, 415, "unsupported_type", "'gzip'; send it uncompressed")
+    headers["Content-Encoding"] = "identity"
+    assert "uncompressed" not in requests.post(url, data=STOP, headers=headers, timeout=30).text
 
 
 def test_top_k_is_the_number_of_alternatives(service: str) -> None:
@@ -141,7 +213,7 @@ def test_missing_picture_is_a_problem(service: str) -> None:
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "image/svg+xml", "application/x-www-form-urlencoded"])
 def test_other_content_types_are_rejected(service: str, content_type: str | None) -> None:
-    assert_problem(post(service, STOP, content_type), 415, "unsupported_type", "image/png")
+    assert_problem(post(service, b"<svg/>", content_type), 415, "unsupported_type", "image/png")
 
 
 @pytest.mark.parametrize("body", ["", "{", "[]", "{}", '{"image": 5}', '{"image": "a", "url": "b"}', '{"image": "ä"}'])

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import jsonschema
 import pytest
@@ -248,6 +249,52 @@ def test_busy_port_is_one_message() -> None:
     assert "cannot listen on 127.0.0.1" in result.stderr
     assert "SERVICE_PORT" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_address_of_another_machine_is_one_message() -> None:
+    for host in ("192.0.2.1", "no.such.host.invalid"):
+        result = run_service(host=host, port=free_port())
+        assert result.returncode != 0
+        assert "SERVICE_HOST" in result.stderr
+        assert "Traceback" not in result.stderr
+
+
+def test_host_may_be_in_brackets() -> None:
+    """As in URLs, and as some container platforms give it."""
+    assert read_settings({"SERVICE_HOST": "[::]"}).host == read_settings({"SERVICE_HOST": "::"}).host == "::"
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("this machine has no IPv6")
+    with start_service(host="[::]") as url:  # IPv4 too
+        assert requests.get(f"{url}/healthz", timeout=60).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/model", "/openapi.json", "/docs/", "/nowhere", "/metrics"])
+def test_head_has_the_length_of_get(service: str, path: str) -> None:
+    whole = requests.get(service + path, headers={"Accept-Encoding": "identity"}, timeout=60)
+    head = requests.head(service + path, timeout=60)
+    assert (head.status_code, head.content) == (whole.status_code, b"")
+    assert int(head.headers["Content-Length"]) > 0
+    if path != "/metrics":  # whose numbers grow
+        assert head.headers["Content-Length"] == str(len(whole.content))
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/model/labels", "/metrics"])
+def test_slash_at_the_end_of_a_path_is_ignored(service: str, path: str) -> None:
+    assert requests.get(f"{service}{path}/", allow_redirects=False, timeout=60).status_code == 200
+    assert requests.get(f"{service}{path}//", timeout=60).status_code == 404
+
+
+def test_documentation_works_below_the_path_of_a_proxy(service: str) -> None:
+    """Every address in it is relative to the page, and the contract's to itself."""
+    page = requests.get(f"{service}/docs/", timeout=60).text
+    addresses = re.findall(r'(?:href|src)="([^"]+)"', page) + re.findall(r'"url": "([^"]+)"', page)
+    assert len(addresses) > 4
+    for address in addresses:
+        assert not address.startswith("/")
+        assert requests.get(urljoin(f"{service}/docs/", address), timeout=60).status_code == 200
+    assert urljoin("http://proxy/signs/openapi.json", CONTRACT["servers"][0]["url"]) == "http://proxy/signs/"
+    redirect = requests.get(f"{service}/docs", allow_redirects=False, timeout=60)
+    assert urljoin("http://proxy/signs/docs", redirect.headers["Location"]) == "http://proxy/signs/docs/"
 
 
 def test_damaged_artifact_is_one_message(tmp_path: Path) -> None:

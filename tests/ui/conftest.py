@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 import streamlit as st
+from streamlit.testing.v1 import AppTest
 
 import tests.conftest
 from model.progress import STATE_FILE, TrainingState, training_folder, training_lock, write_state
-from tests.conftest import SHIPPED
+from tests.conftest import ROOT, SHIPPED
 from ui.contract import Fact, Label
 
 POLL_S = 0.01  # how often a server checks whether it should stop
@@ -125,6 +126,17 @@ def prediction(class_index: int = 14, verdict: str = "confident", **members: obj
     }  # fmt: skip
 
 
+def found(box: tuple[int, int, int, int], class_index: int = 14, verdict: str = "confident") -> dict[str, Any]:
+    """Return a sign in a photo as in the contract."""
+    return {"box": list(box), "score": 0.9, **prediction(class_index, verdict)}
+
+
+def scene(*objects: dict[str, Any], **members: object) -> dict[str, Any]:
+    """Return what is in a photo of 600 by 300 pixels, as in the contract."""
+    model = {"task": "traffic_sign", "version": "v"}
+    return {"width": 600, "height": 300, "objects": list(objects), "truncated": False, "model": model, **members}
+
+
 def answers() -> dict[str, Any]:
     """Return a complete answer for each route of the contract that the page uses."""
     return {
@@ -132,6 +144,7 @@ def answers() -> dict[str, Any]:
         "/model": shipped_card(),
         "/model/labels": shipped_card()["labels"],
         "/predict_traffic_sign": prediction(heatmap=[[0.0, 1.0], [0.5, 0.25]], thumbnail="iVBORw0KGgo="),
+        "/detect/traffic_sign": scene(found((20, 50, 220, 250)), found((380, 50, 580, 250), 13), capped=True),
         "/predict_traffic_sign/batch": {"results": [{"prediction": prediction()}, {"problem": problem("too_large")}]},
         "/predict_traffic_sign/feedback": {"class_index": 14, "stored": "00014/0.png"},
         "/data": {
@@ -153,6 +166,37 @@ def passing_on(service: str, change: Callable[[str, Any], Any]) -> Answer:
         return Reply(change(path_of(request), real.json()) if is_json else real.content, real.status_code)
 
     return answer
+
+
+def begin(app: AppTest, url: str, monkeypatch: pytest.MonkeyPatch, session: dict[str, Any]) -> AppTest:
+    """Run a page for the first time, with a service at this address and values in its session."""
+    monkeypatch.setenv("UI_SERVICE_URL", url)
+    for name, value in session.items():
+        app.session_state[name] = value
+    return app.run()
+
+
+def open_page(url: str, monkeypatch: pytest.MonkeyPatch, **session: Any) -> AppTest:
+    """Run the app with its default page and a service at this address."""
+    return begin(AppTest.from_file(str(ROOT / "ui" / "app.py"), default_timeout=PATIENCE_S), url, monkeypatch, session)
+
+
+def open_view(name: str, url: str, monkeypatch: pytest.MonkeyPatch, **session: Any) -> AppTest:
+    """Run one page without the app around it."""
+    script = f"from ui.views import {name}\n{name}.draw_page()"
+    return begin(AppTest.from_string(script, default_timeout=PATIENCE_S), url, monkeypatch, session)
+
+
+def give(app: AppTest, name: str, content: bytes) -> None:
+    """Upload a picture."""
+    app.file_uploader[0].set_value([(name, content, "image/png")]).run()
+
+
+def said(app: AppTest) -> str:
+    """Return all texts that the page shows."""
+    assert not app.exception
+    kinds = ("title", "header", "subheader", "markdown", "caption", "error", "info", "warning", "success", "code")
+    return "\n".join(str(getattr(element, "value", "")) for kind in kinds for element in app.get(kind))
 
 
 @pytest.fixture(scope="session")

@@ -156,7 +156,7 @@ def test_other_files_of_an_archive_with_a_damaged_file_are_classified(
     assert not app.exception
     rows = app.dataframe[0].value.to_dict("records")
     assert [row["class_name"] for row in rows] == ["Stop", None, "Stop"]
-    assert "damaged" in rows[1]["reason"]
+    assert "This file is damaged" in app.markdown[-1].value
 
 
 @pytest.mark.parametrize(
@@ -239,6 +239,27 @@ def test_table_is_shown_in_german(service: str, monkeypatch: pytest.MonkeyPatch)
     assert (row["class_name"], row["verdict"]) == ("Halt. Vorfahrt gewähren", "✓ Sicher")
 
 
+def explained(service: str, monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes | None]) -> list[str]:
+    """Return the reasons that the page gives for the files of a batch."""
+    app = batch_page(service, monkeypatch, [])
+    app.session_state["batch"] = Batch(list(files), list(files.values()))
+    app.run()
+    assert not app.exception
+    return [each.value for each in app.markdown if each.value.startswith("- ")]
+
+
+def test_each_reason_for_failures_is_shown_once_with_its_files(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {f"{place}.txt": b"hello" for place in range(8)} | {"good.png": STOP, "packed.png": None}
+    text, packed = explained(service, monkeypatch, files)
+    assert text.startswith(r"- **0\.txt, 1\.txt, 2\.txt, 3\.txt, 4\.txt** and 3 more: ")
+    assert "not a picture in a known format" in text
+    assert packed.startswith(r"- **packed\.png**: This file is damaged")
+
+
+def test_no_reasons_are_shown_if_nothing_failed(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert explained(service, monkeypatch, {"good.png": STOP}) == []
+
+
 LABELS = shipped_labels()
 NUMBER = Fact(key="sign_number", title="Sign", title_de="Zeichen", short=True, in_answer=True)
 KEYS = ["file", "class_index", "class_name", "sign_number", "probability", "verdict", "reason"]
@@ -276,7 +297,7 @@ def test_table_has_a_column_for_each_short_fact_of_the_answer(service: str, monk
     app = batch_page(service, monkeypatch, ["a.png"]).run()
     table = app.dataframe[0]
     assert list(table.value) == [
-        "_picture", "_drawing", "class_name", "verdict", "probability", "sign_number", "file", "reason"
+        "_picture", "_drawing", "class_name", "verdict", "probability", "sign_number", "file"
     ]  # fmt: skip
     assert table.value["sign_number"].tolist() == ["206"]
     assert json.loads(table.proto.columns)["sign_number"]["label"] == "Sign"

@@ -4,6 +4,7 @@ import base64
 import copy
 import dataclasses
 import io
+import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +24,12 @@ from tests.ui.conftest import (
     PATIENCE_S,
     Reply,
     answers,
+    found,
     passing_on,
     path_of,
     problem,
     ready,
+    scene,
     server,
     shipped_facts,
     shipped_labels,
@@ -68,11 +71,11 @@ def test_state_has_the_versions_and_features_of_the_service(client: Client) -> N
     state = client.state()
     assert state.version == read_artifact(SHIPPED)[0].version
     assert state.contract == "2.1"
-    assert state.offers == {"feedback"}
+    assert state.offers - {"detect"} == {"feedback"}
 
 
 def test_state_has_the_enabled_features_only(other_service: tuple[str, Path]) -> None:
-    assert Client(other_service[0], timeout_s=PATIENCE_S).state().offers == {"urls"}
+    assert Client(other_service[0], timeout_s=PATIENCE_S).state().offers - {"detect"} == {"urls"}
 
 
 def test_labels_are_those_of_the_artifact(client: Client) -> None:
@@ -358,6 +361,7 @@ ASK: dict[str, Callable[[Client], object]] = {
     "/model": Client.card,
     "/model/labels": Client.labels,
     "/predict_traffic_sign": lambda client: client.predict(STOP),
+    "/detect/traffic_sign": lambda client: client.detect(STOP),
     "/predict_traffic_sign/batch": lambda client: client.predict_batch([("a", STOP), ("b", STOP)]),
     "/predict_traffic_sign/feedback": lambda client: client.send_feedback(STOP, 14),
     "/data": Client.data,
@@ -375,6 +379,8 @@ READ = {
     "/model/labels": "0.index 0.name 0.name_de 0.description 0.description_de 0.confused_with 0.facts",
     "/predict_traffic_sign": "class_index class_name probability verdict alternatives alternatives.0.class_index "
     "alternatives.0.probability model model.version",
+    "/detect/traffic_sign": "width height objects objects.0.box objects.1.box.3 objects.0.score objects.0.verdict "
+    "objects.1.class_index objects.0.alternatives.0.probability model.version",
     "/predict_traffic_sign/batch": "results results.0.prediction results.0.prediction.verdict "
     "results.1.problem results.1.problem.type results.1.problem.detail",
     "/predict_traffic_sign/feedback": "stored",
@@ -382,6 +388,7 @@ READ = {
     "frames_per_track",
     "/data/14": "pictures pictures.0.size pictures.0.thumbnail pictures.0.track",
 }
+OPTIONAL = {"/detect/traffic_sign": "truncated capped"}
 MEMBERS = [(path, place) for path, places in READ.items() for place in places.split()]
 
 
@@ -414,7 +421,9 @@ def test_answer_without_a_required_member_is_not_taken_for_the_service(path: str
         ask_for(path, Reply(answer))
 
 
-@pytest.mark.parametrize(("path", "place"), MEMBERS)
+@pytest.mark.parametrize(
+    ("path", "place"), [*MEMBERS, *((path, place) for path, places in OPTIONAL.items() for place in places.split())]
+)
 def test_answer_with_a_member_of_another_type_is_not_taken_for_the_service(path: str, place: str) -> None:
     answer = changed(path, place, lambda owner, name: owner.__setitem__(name, {"another": ["type"]}))
     with pytest.raises(UnexpectedServer, match="not the prediction service"):
@@ -452,6 +461,31 @@ def test_batch_with_too_few_results_is_not_taken_for_the_service() -> None:
         ask_for(
             "/predict_traffic_sign/batch", Reply({"results": answers()["/predict_traffic_sign/batch"]["results"][:1]})
         )
+
+
+@pytest.mark.parametrize("box", [(0, 0, 600, 300), (0, 0, 600, 299), (1, 0, 600, 300)])
+def test_picture_is_one_sign_if_its_only_box_is_the_whole_picture(box: tuple[int, int, int, int]) -> None:
+    for objects, whole in (([found(box)], box == (0, 0, 600, 300)), ([found(box), found(box)], False), ([], False)):
+        with server(lambda *_, objects=objects: Reply(scene(*objects))) as url:
+            assert Client(url, timeout_s=PATIENCE_S).detect(STOP).is_one_sign == whole
+
+
+@pytest.mark.parametrize("picture", [STOP, "https://example.com/scene.jpg"], ids=["bytes", "URL"])
+def test_photo_is_sent_once_with_the_options_for_all_its_signs(picture: bytes | str) -> None:
+    asked: list[tuple[str, bytes]] = []
+
+    def answer(request: BaseHTTPRequestHandler, body: bytes) -> Reply:
+        asked.append((request.path, body))
+        return Reply(answers()["/detect/traffic_sign"])
+
+    with server(answer) as url:
+        signs = Client(url, timeout_s=PATIENCE_S).detect(picture)
+    assert [(found.box, found.class_index) for found in signs.objects] == [
+        ((20, 50, 220, 250), 14), ((380, 50, 580, 250), 13)
+    ]  # fmt: skip
+    [(path, body)] = asked
+    assert path.startswith("/detect/traffic_sign?")
+    assert body == picture if isinstance(picture, bytes) else json.loads(body) == {"url": picture}
 
 
 @pytest.mark.parametrize("bug", [KeyError("x"), TypeError("x"), AttributeError("x"), ValueError("x"), IndexError("x")])

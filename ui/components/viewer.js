@@ -1,15 +1,23 @@
-// Shows the picture, the heat map over the part that was classified, and a box to crop with.
+// Shows the picture, the signs that were found in it, the heat map over the part that was classified, and a box to
+// crop with.
 // Boxes are [left, top, right, bottom] in pixels of the picture after EXIF rotation, as browsers show it.
 
 const SMALLEST = 8; // shortest side in pixels: the minimum of the service
 const STEP = 0.02; // share of the picture per press of an arrow key
+const NEAR = 16; // how far from a sign a click still chooses it, in pixels of the screen: fingers are not exact
+const ZOOMED = 96; // signs whose longer side is shorter than this on the screen are also shown enlarged, in pixels
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component;
+  const { data, parentElement, setStateValue, setTriggerValue } = component;
   const figure = parentElement.querySelector("figure");
   const stage = figure.querySelector(".stage");
   const image = stage.querySelector("img") ?? stage.appendChild(document.createElement("img"));
-  const clear = () => figure.querySelectorAll(".frame, .box, figcaption").forEach((element) => element.remove());
+  let size; // width and height of the picture in pixels
+  const clear = () => {
+    figure.querySelectorAll(".frame, .box, .signs, .zoom, figcaption").forEach((element) => element.remove());
+    stage.onclick = null;
+  };
+  const hasFocus = !!stage.querySelector(".sign:focus"); // which is given back when the signs are drawn again
   clear();
   figure.classList.toggle("cropping", data.cropping);
   image.alt = data.alt;
@@ -31,8 +39,7 @@ export default function (component) {
     return parent.appendChild(element);
   }
 
-  function place(element, [left, top, right, bottom]) {
-    const { naturalWidth: width, naturalHeight: height } = image;
+  function place(element, [left, top, right, bottom], [width, height] = size) {
     element.style.left = `${(100 * left) / width}%`;
     element.style.top = `${(100 * top) / height}%`;
     element.style.width = `${(100 * (right - left)) / width}%`;
@@ -44,13 +51,98 @@ export default function (component) {
     const { naturalWidth: width, naturalHeight: height } = image;
     image.classList.toggle("small", Math.max(width, height) < 160);
     const whole = [0, 0, width, height];
-    const cropping = data.cropping && image.src !== data.instead; // which has other dimensions than the picture
+    const isReplaced = image.src === data.instead; // which has other dimensions than the picture
+    const cropping = data.cropping && !isReplaced;
+    const scene = isReplaced ? null : data.scene;
+    size = scene?.size ?? [width, height];
     const layer = add("div", "frame", stage);
     const box = data.box ?? (cropping ? [0.2, 0.2, 0.8, 0.8].map((share, i) => Math.round(share * whole[2 + (i % 2)])) : null);
     if (data.box) place(add("div", "shade", layer), data.box);
-    if (data.heatmap) place(heatmap(layer), data.box ?? whole);
+    if (data.heatmap) place(heatmap(layer), data.box ?? scene?.signs[scene.chosen]?.box ?? whole);
+    if (scene?.signs.length) signs(scene, cropping);
     if (cropping) handle(box, layer);
     if (cropping) add("figcaption", "", figure).textContent = data.hint;
+  }
+
+  // Each sign is a button; while a person draws a box, they are only lines.
+  function signs({ signs, chosen, name }, cropping) {
+    const list = add("div", "signs", stage);
+    list.setAttribute("role", "group");
+    list.setAttribute("aria-label", name);
+    const area = ([left, top, right, bottom]) => (right - left) * (bottom - top);
+    const choose = (index) => setTriggerValue("sign", index);
+    const buttons = signs.map(({ box, name, verdict }, index) => {
+      const button = add("button", `sign ${verdict}`, list);
+      button.type = "button";
+      button.disabled = cropping;
+      button.title = name;
+      button.setAttribute("aria-label", name);
+      button.setAttribute("aria-pressed", String(index === chosen));
+      button.tabIndex = index === (chosen ?? 0) ? 0 : -1;
+      // A small sign may lie in the box of a large one.
+      button.style.zIndex = index === chosen ? signs.length : signs.filter((other) => area(other.box) > area(box)).length;
+      place(button, box);
+      const number = add("span", "number", button);
+      number.textContent = index + 1;
+      number.classList.toggle("before", box[2] > 0.9 * size[0]);
+      button.onkeydown = (event) => {
+        const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
+        if (!step) return;
+        event.preventDefault();
+        const next = (index + step + signs.length) % signs.length;
+        buttons[next].focus();
+        choose(next);
+      };
+      return button;
+    });
+    stage.onclick = (event) => {
+      const own = buttons.indexOf(event.target.closest(".sign"));
+      const index = own < 0 ? nearest(buttons, event) : own;
+      if (!cropping && index >= 0) choose(index);
+    };
+    new ResizeObserver(() => spread(buttons.map((button) => button.firstChild))).observe(list);
+    if (hasFocus) buttons[chosen ?? 0].focus();
+    if (chosen !== null) zoom(signs[chosen], buttons[chosen]);
+  }
+
+  function nearest(buttons, { clientX: x, clientY: y }) {
+    const distances = buttons.map((button) => {
+      const { left, top, right, bottom } = button.getBoundingClientRect();
+      return Math.hypot(Math.max(left - x, 0, x - right), Math.max(top - y, 0, y - bottom));
+    });
+    const least = Math.min(...distances);
+    return least <= NEAR ? distances.indexOf(least) : -1;
+  }
+
+  // Moves the numbers of signs that are close together, so that all of them can be read.
+  function spread(numbers) {
+    numbers.forEach((number) => (number.style.translate = ""));
+    const placed = [];
+    const areas = numbers.map((number) => [number, number.getBoundingClientRect()]).sort(([, a], [, b]) => a.top - b.top);
+    for (const [number, { left, top, right, height }] of areas) {
+      let down = 0;
+      const meets = (other) =>
+        left < other.right && other.left < right && top + down < other.bottom && other.top < top + down + height;
+      for (let other = placed.find(meets); other; other = placed.find(meets)) down = other.bottom + 1 - top;
+      number.style.translate = `0 ${down}px`;
+      placed.push({ left, top: top + down, right, bottom: top + down + height });
+    }
+  }
+
+  // A part of the picture around the sign, enlarged; screen readers have its name from the button.
+  function zoom({ box: [left, top, right, bottom], verdict }, button) {
+    const [width, height] = size;
+    const { width: wide, height: high } = button.getBoundingClientRect();
+    if (Math.max(wide, high) >= ZOOMED) return;
+    const side = Math.min(1.3 * Math.max(right - left, bottom - top), width, height);
+    const start = (low, high, whole) => Math.max(0, Math.min((low + high - side) / 2, whole - side));
+    const [x, y] = [start(left, right, width), start(top, bottom, height)];
+    const part = add("div", `zoom ${verdict}`, figure);
+    part.setAttribute("aria-hidden", "true");
+    part.style.backgroundImage = `url("${image.src}")`;
+    part.style.backgroundSize = `${(100 * width) / side}% ${(100 * height) / side}%`;
+    part.style.backgroundPosition = `${(100 * x) / (width - side || 1)}% ${(100 * y) / (height - side || 1)}%`;
+    if (data.heatmap) place(heatmap(part), [left - x, top - y, right - x, bottom - y], [side, side]);
   }
 
   function heatmap(parent) {
@@ -135,6 +227,6 @@ export default function (component) {
   }
 
   return () => {
-    image.onpointerdown = null;
+    image.onpointerdown = stage.onclick = null;
   };
 }

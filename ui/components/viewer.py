@@ -1,7 +1,8 @@
-"""A picture with the classifier's heat map, in which a box can be drawn."""
+"""A picture with the classifier's heat map and the signs that were found, in which a box can be drawn."""
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import streamlit as st
@@ -22,6 +23,25 @@ _mount = st.components.v2.component(
 )
 
 
+@dataclass(frozen=True)
+class Outline:
+    """A numbered box around a sign: its name for screen readers, and its verdict, which decides on the colour."""
+
+    box: Box
+    name: str
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """The signs of a photo of `width` by `height` pixels, and the index of the chosen one, None for none."""
+
+    width: int
+    height: int
+    signs: Sequence[Outline]
+    chosen: int | None
+
+
 def show_picture(
     picture: bytes | str,
     description: str,
@@ -30,6 +50,7 @@ def show_picture(
     box: Box | None,
     cropping: bool,
     heatmap: Sequence[Sequence[float]] | None,
+    outlines: Outlines | None = None,
 ) -> None:
     """Show a picture; `chosen_box` returns the box that a person draws from the next run on.
 
@@ -37,13 +58,20 @@ def show_picture(
         picture: the bytes of a file, or its URL.
         description: alternative text for screen readers.
         instead: a PNG in base64 to show if the browser cannot load the picture, "" for none.
-        box: the part that is classified, None for the whole picture.
+        box: the part that a person has drawn, None for the whole picture.
         cropping: whether a box can be drawn.
-        heatmap: rows of values in [0, 1] over that part, None to show none.
+        heatmap: rows of values in [0, 1] over the drawn box, the chosen sign or the picture, None to show none.
+        outlines: the signs to choose from; a click or an arrow key sets the index at `sign_key`. None for none.
     """
     other = f"data:image/png;base64,{instead}" if instead else ""
+    key = _key(picture)
+
+    def take_sign() -> None:
+        if (chosen := st.session_state[key].get("sign")) is not None:
+            st.session_state[sign_key(picture)] = int(chosen)
+
     _mount(
-        key=_key(picture),
+        key=key,
         data={
             "picture": other if isinstance(picture, str) else _address(picture),
             "instead": other,
@@ -52,8 +80,10 @@ def show_picture(
             "cropping": cropping,
             "heatmap": heatmap,
             "hint": text("classify.crop_keys"),
+            "scene": _as_json(outlines) if outlines else None,
         },
         on_box_change=lambda: None,
+        on_sign_change=take_sign,
     )
 
 
@@ -72,10 +102,29 @@ def chosen_box(picture: bytes | str) -> Box | None:
     return found
 
 
+def sign_key(picture: bytes | str) -> str:
+    """Return the key of the session for the index of the sign that is chosen in this picture."""
+    return f"found_{_digest(picture)}"
+
+
 def _key(picture: bytes | str) -> str:
     """Return a key of the element that is unique to the picture, so that the box of another one is not reused."""
+    return f"viewer-{_digest(picture)}"
+
+
+def _digest(picture: bytes | str) -> str:
     content = picture.encode() if isinstance(picture, str) else picture
-    return f"viewer-{hashlib.sha256(content).hexdigest()[:16]}"
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _as_json(outlines: Outlines) -> dict[str, object]:
+    signs = [{"box": sign.box, "name": sign.name, "verdict": sign.verdict} for sign in outlines.signs]
+    return {
+        "size": [outlines.width, outlines.height],
+        "signs": signs,
+        "chosen": outlines.chosen,
+        "name": text("scene.choose"),
+    }
 
 
 def _address(picture: bytes) -> str:

@@ -24,6 +24,7 @@ MOST_FILES: Final = 2000  # per batch
 MOST_BYTES: Final = 20 * 1024**2  # of a file inside an archive: the limit of the service
 MOST_UNPACKED: Final = 512 * 1024**2  # bytes per batch
 MOST_LISTED: Final = 4 * 1024**2  # bytes of an archive's file list, which has to be read before files can be counted
+MOST_NAMED: Final = 5  # files that failed for the same reason and are named; others are counted
 FAILED: Final = "failed"
 _PICTURE, _DRAWING = "_picture", "_drawing"  # columns of the table that are not saved
 SYMBOLS: Final = {"confident": "✓", "unsure": "?", "not_recognised": "⊘", FAILED: "✗"}
@@ -187,6 +188,7 @@ def _show_results(batch: Batch, known: Sequence[Label], declared: Sequence[Fact]
     ]
     rows = [_row(name, result, known, columns) for name, result in results]
     _show_table([_for_people(row, result.prediction) for row, (_, result) in zip(rows, results, strict=True)], columns)
+    _explain_failures([row for row in rows if row["verdict"] == FAILED])
     with st.container(horizontal=True):
         history.offer_to_save(rows, "traffic-signs")
 
@@ -202,12 +204,26 @@ def _show_table(rows: Sequence[dict[str, Any]], columns: Sequence[Fact]) -> None
         ),
         **{fact.key: st.column_config.TextColumn(title_of(fact)) for fact in columns},
         "file": st.column_config.TextColumn(text("batch.column_file"), width="medium"),
-        "reason": st.column_config.TextColumn(text("batch.column_reason"), width="large"),
     }
     st.dataframe(
         pd.DataFrame(rows, columns=list(configs)), column_config=configs, hide_index=True, row_height=48,
         placeholder="", alt=text("batch.table", count=number(len(rows))),
     )  # fmt: skip
+
+
+def _explain_failures(rows: Sequence[dict[str, Any]]) -> None:
+    """Show why files failed, below the table, whose cells would cut the reasons; the same reason is shown once."""
+    if not rows:
+        return
+    files: dict[str, list[str]] = {}
+    for row in rows:
+        files.setdefault(row["reason"], []).append(row["file"])
+    st.markdown(f"**{text('batch.reasons')}**")
+    for reason, names in files.items():
+        named = ", ".join(markdown_escaped(name) for name in names[:MOST_NAMED])
+        rest = len(names) - MOST_NAMED
+        more = f" {text('batch.and_more', count=number(rest))}" if rest > 0 else ""
+        st.markdown(f"- **{named}**{more}: {markdown_escaped(reason)}")
 
 
 def _icon(kind: str) -> str:

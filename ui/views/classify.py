@@ -1,17 +1,44 @@
-"""One picture: which sign it shows, what it requires of drivers, and how far to trust the answer."""
+"""One picture: which signs it shows, what they require of drivers, and how far to trust the answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from ui import history
-from ui.answer import ask_for_feedback, show_prediction, show_similar_signs
+from ui import connection, history
+from ui.answer import (
+    ask_for_feedback,
+    show_feedback_hint,
+    show_nothing_found,
+    show_prediction,
+    show_similar_signs,
+)
 from ui.choosing import Choice, choose_picture
 from ui.client import Refused
 from ui.components import viewer
-from ui.connection import card, facts, labels, prediction, state
-from ui.contract import Box, Prediction, State
+from ui.connection import card, facts, labels, state
+from ui.contract import Box, Label, Prediction, Scene, State
+from ui.scene import choose_sign, title
 from ui.texts import text
 from ui.trouble import show_refusal
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the page shows of a picture.
+
+    Attributes:
+        prediction: about the part in `box`, None if there is nothing like a sign in the photo.
+        box: the part that was drawn by the person or found by the service, None for the whole picture.
+        scene: the signs in the photo; None if the picture is one sign, or if the service does not look for signs.
+        truncated: whether the file ends early.
+    """
+
+    prediction: Prediction | None
+    box: Box | None
+    scene: Scene | None = None
+    truncated: bool = False
 
 
 def draw_page() -> None:
@@ -31,43 +58,106 @@ def draw_page() -> None:
 
 
 def _show_choice(choice: Choice, service: State, picture: DeltaGenerator, words: DeltaGenerator) -> None:
-    """Show the picture and the prediction, each in its column."""
+    """Show the picture and the answer, each in its column."""
     can_crop = isinstance(choice.picture, bytes)  # of a URL, the page only has what the classifier saw
-    with picture, st.container(horizontal=True):
-        why = st.toggle(text("classify.why"), key="why", persist_state="session")
-        cropping = can_crop and st.toggle(text("classify.crop"), key="cropping", persist_state="session")
-    box = viewer.chosen_box(choice.picture) if cropping else None
+    cropping = can_crop and bool(st.session_state.get("cropping"))
+    drawn = viewer.chosen_box(choice.picture) if cropping else None
     known = labels(service.version)
+    switches = picture.container(horizontal=True)
     try:
         with words:
-            found = prediction(choice.picture, box, service.version)
+            shown = _ask(choice.picture, drawn, service, known)
     except Refused as error:
         with words:
             show_refusal(error)
-        if box is not None:  # so that another box can be drawn
+        if drawn is not None:  # so that another box can be drawn
+            switches.toggle(text("classify.crop"), key="cropping", persist_state="session")
             with picture:
-                _show_picture(choice, None, box, cropping=True, why=False)
+                _show_picture(choice, Shown(None, drawn), drawn, known, cropping=True, why=False)
         return
-    history.remember(choice.name, box, found)
-    with picture:
-        _show_picture(choice, found, box, cropping=cropping, why=why)
+    with switches:
+        why = shown.prediction is not None and st.toggle(text("classify.why"), key="why", persist_state="session")
+        if can_crop:
+            st.toggle(text("classify.crop"), key="cropping", persist_state="session")
+    _remember(choice.name, shown)
+    with picture, st.container(key="scene" if shown.scene else None):
+        _show_picture(choice, shown, drawn, known, cropping=cropping, why=why)
     with words:
-        show_prediction(found, known, facts(service.version))
+        if shown.prediction:
+            show_prediction(shown.prediction, known, facts(service.version), part=shown.box is not None)
+        else:
+            show_nothing_found()
         if isinstance(choice.picture, bytes) and "feedback" in service.offers:
-            ask_for_feedback(choice.picture, box, known)
-    show_similar_signs(found, known)
+            _ask_for_feedback(choice.picture, shown, drawn, known)
+    if shown.prediction:
+        show_similar_signs(shown.prediction, known)
 
 
-def _show_picture(choice: Choice, found: Prediction | None, box: Box | None, *, cropping: bool, why: bool) -> None:
+def _ask(picture: bytes | str, drawn: Box | None, service: State, known: Sequence[Label]) -> Shown:
+    """Return what to show: the drawn box, or else the chosen sign of the photo, for which this shows a choice.
+
+    Raises:
+        ServiceError: see `ui.client`.
+    """
+    if "detect" not in service.offers:
+        return Shown(connection.prediction(picture, drawn, service.version), drawn)
+    scene = connection.scene(picture, service.version)
+    photo = None if scene.is_one_sign else scene
+    if drawn is not None:
+        return Shown(connection.prediction(picture, drawn, service.version), drawn, photo, scene.truncated)
+    if photo is None:
+        return Shown(scene.objects[0], None, None, scene.truncated)
+    if not scene.objects:
+        return Shown(None, None, photo, scene.truncated)
+    found = scene.objects[choose_sign(scene, known, viewer.sign_key(picture))]
+    return Shown(found, found.box, photo, scene.truncated)
+
+
+def _remember(name: str, shown: Shown) -> None:
+    """Add to the history: of a photo all signs that are recognised, otherwise the one answer."""
+    if shown.scene and shown.prediction in shown.scene.objects:
+        found = [(each.box, each) for each in shown.scene.objects if each.verdict != "not_recognised"]
+        history.remember(name, found)
+    elif shown.prediction:
+        history.remember(name, [(shown.box, shown.prediction)])
+
+
+def _show_picture(
+    choice: Choice, shown: Shown, drawn: Box | None, known: Sequence[Label], *, cropping: bool, why: bool
+) -> None:
+    found = shown.prediction
     viewer.show_picture(
         choice.picture,
         text("classify.picture", name=choice.name),
         instead=found.thumbnail if found else "",
-        box=box,
+        box=drawn,
         cropping=cropping,
         heatmap=found.heatmap if found and why else None,
+        outlines=_outlines(shown, known),
     )
+    if shown.truncated:
+        st.caption(f":material/content_cut: {text('scene.truncated')}")
     if found and why:
         st.caption(text("classify.why_explained" if found.heatmap else "classify.why_missing"))
-    elif cropping and box is None:
+    elif cropping and drawn is None:
         st.caption(text("classify.crop_explained"))
+
+
+def _outlines(shown: Shown, known: Sequence[Label]) -> viewer.Outlines | None:
+    if shown.scene is None:
+        return None
+    signs = [
+        viewer.Outline(found.box, title(place, found, known), found.verdict)
+        for place, found in enumerate(shown.scene.objects)
+    ]
+    chosen = next((place for place, found in enumerate(shown.scene.objects) if found is shown.prediction), None)
+    return viewer.Outlines(shown.scene.width, shown.scene.height, signs, chosen)
+
+
+def _ask_for_feedback(picture: bytes, shown: Shown, drawn: Box | None, known: Sequence[Label]) -> None:
+    """Show a form to correct the answer, and how to report a sign of a photo that was missed."""
+    hint = text("feedback.missed") if shown.scene and drawn is None else ""
+    if shown.prediction:
+        ask_for_feedback(picture, shown.box, known, hint)
+    else:
+        show_feedback_hint(hint)

@@ -17,8 +17,8 @@ HEIGHT = 320  # of a chart in pixels
 
 def draw_page() -> None:
     """Draw the page."""
-    version = state().version
-    shown, known = card(version), labels(version)
+    service = state()
+    shown, known = card(service.version), labels(service.version)
     metrics = shown.metrics
     st.title(text("model.title"), anchor=False)
     _show_summary(shown)
@@ -33,7 +33,7 @@ def draw_page() -> None:
     _show_refusals(metrics)
     _show_corruptions(metrics)
     _show_mistakes(metrics, known)
-    _show_making(shown)
+    _show_making(shown, finds_signs="detect" in service.offers)
 
 
 def _show_summary(shown: Card) -> None:
@@ -276,7 +276,7 @@ def _show_mistakes(metrics: Metrics, known: Sequence[Label]) -> None:
     st.dataframe(table, column_config=columns, hide_index=True, row_height=44, alt=text("model.mistakes"))
 
 
-def _show_making(shown: Card) -> None:
+def _show_making(shown: Card, *, finds_signs: bool) -> None:
     st.subheader(text("model.making"), anchor=False)
     st.markdown(
         text(
@@ -285,6 +285,6 @@ def _show_making(shown: Card) -> None:
             height=shown.input_size[0], width=shown.input_size[1],
         )
     )  # fmt: skip
-    st.markdown(text("model.limits"))
+    st.markdown(" ".join([text("model.limits"), *([] if finds_signs else [text("model.limits_whole")])]))
     with st.expander(text("model.card")):
         st.json(shown.model_dump(exclude={"labels"}, exclude_unset=True), expanded=1)

@@ -23,7 +23,7 @@ from ui.texts import name_of, number, probability, text, word
 from ui.trouble import show_trouble
 
 POINTS: Final = 150  # of a chart: five minutes
-STAGES: Final = ("decode", "infer", "encode")
+STAGES: Final = ("decode", "infer", "locate", "encode")  # services that do not look for signs lack `locate`
 # Colours of the verdicts, as in style.css.
 COLOURS: Final = {"confident": "#1a7f37", "unsure": "#b35900", "not_recognised": "#8a8a8a"}
 
@@ -37,7 +37,7 @@ class Counts:
     failed: float
     waiting: float
     stage_seconds: dict[str, float]
-    stage_count: float
+    stage_counts: dict[str, float]
     verdicts: dict[str, float]
 
 
@@ -112,12 +112,17 @@ def _show_verdicts(now: Counts) -> None:
 
 def _show_latency(now: Counts, rows: list[dict[str, Any]]) -> None:
     """Show how long each stage takes: on average since the start of the service, and while this page is open."""
-    names = {stage: text(f"service.{stage}") for stage in STAGES}
+    names = {stage: text(f"service.{stage}") for stage in STAGES if stage != "locate" or now.stage_counts[stage]}
     for place, (stage, name) in zip(st.columns(len(names)), names.items(), strict=True):
-        mean = 1000 * now.stage_seconds[stage] / now.stage_count if now.stage_count else None
-        place.metric(name, "–" if mean is None else f"{number(mean, 2)} ms")
+        count = now.stage_counts[stage]
+        place.metric(name, f"{number(1000 * now.stage_seconds[stage] / count, 2)} ms" if count else "–")
     if rows:
-        table = [{"time": row["time"], "stage": names[each], "ms": row[each]} for row in rows for each in STAGES]
+        table = [
+            {"time": row["time"], "stage": name, "ms": row[stage]}
+            for row in rows
+            for stage, name in names.items()
+            if stage in row
+        ]
         chart = (
             alt.Chart(pd.DataFrame(table))
             .mark_line(point=len(rows) == 1)
@@ -157,23 +162,23 @@ def _count(samples: Sequence[Sample]) -> Counts:
         ),
         waiting=total("sign_requests_waiting"),
         stage_seconds={stage: total("sign_stage_seconds_sum", stage=stage) for stage in STAGES},
-        stage_count=total("sign_stage_seconds_count", stage="infer"),
+        stage_counts={stage: total("sign_stage_seconds_count", stage=stage) for stage in STAGES},
         verdicts={name: total("sign_verdicts_total", verdict=name) for name in VERDICTS},
     )
 
 
 def _between(old: Counts, new: Counts) -> dict[str, Any]:
-    """Return what happened between two times: requests per second, answers, and milliseconds per stage and answer.
+    """Return what happened between two times: requests per second, answers, and the milliseconds that each stage took.
 
     If the service was restarted in between, its counters began at 0 again, and all values are 0.
     """
-    answers = max(0.0, new.stage_count - old.stage_count)
+    counts = {stage: max(0.0, new.stage_counts[stage] - old.stage_counts[stage]) for stage in STAGES}
     spent = {stage: new.stage_seconds[stage] - old.stage_seconds[stage] for stage in STAGES}
     return {
         "time": round(new.time - monotonic()),
         "rate": max(0.0, new.requests - old.requests) / (new.time - old.time),
-        "answers": answers,
-        **({stage: 1000 * seconds / answers for stage, seconds in spent.items()} if answers else {}),
+        "answers": counts["infer"],
+        **{stage: 1000 * spent[stage] / count for stage, count in counts.items() if count},
     }
 
 

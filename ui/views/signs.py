@@ -44,7 +44,7 @@ def _show_all(known: Sequence[Label], declared: Sequence[Fact]) -> None:
     st.caption(text("signs.found", count=len(found), total=len(known)))
     with st.container(horizontal=True, key="signs_grid"):
         for label in found:
-            with st.container(width=148, border=True, horizontal_alignment="center"):
+            with st.container(width=148, height="stretch", border=True, horizontal_alignment="center"):
                 show_sign(label, 100)
                 st.button(
                     name_of(label), key=f"sign {label.index}", type="tertiary", on_click=_choose, args=(label.index,)

@@ -1,0 +1,163 @@
+"""Reads how large the pixels of an AVIF file are, which its own header need not say.
+
+The file is a container (ISO/IEC 14496-12 and 23008-12) for key frames of AV1, whose headers give the size that a
+decoder reserves memory for. A container that says less is no reason for a decoder to stop.
+"""
+
+import struct
+from collections.abc import Iterator
+
+_SEQUENCE_HEADER = 1  # type of an open bitstream unit (AV1 specification, section 6.2.2)
+_SEQUENCE_BRAND, _STILL_BRAND = b"avis", b"avif"
+
+
+def as_still(payload: bytes) -> bytes:
+    """Return a file as one of a still picture, so that a decoder takes the picture and not the animation in it."""
+    return payload[:8] + _STILL_BRAND + payload[12:] if payload[8:12] == _SEQUENCE_BRAND else payload
+
+
+def read_largest_frame(payload: bytes) -> int:
+    """Return the pixels of the largest frame of AV1 in the pictures of a file; 0 if there is none.
+
+    Raises:
+        ValueError, IndexError, struct.error: the file is damaged.
+    """
+    largest = 0
+    for kind, meta in _boxes(payload):
+        if kind != b"meta":
+            continue
+        parts = dict(_boxes(meta[4:]))
+        frames = _list_frames(parts.get(b"iinf", b""))
+        for item, data in _read_items(parts.get(b"iloc", b""), payload, parts.get(b"idat", b"")):
+            if item in frames:
+                largest = max([largest, *_sizes(data)])
+    return largest
+
+
+def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield type and content of each box."""
+    position = 0
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        start = position + 8
+        if length == 1:
+            (length,) = struct.unpack_from(">Q", data, start)
+            start += 8
+        end = position + length if length else len(data)
+        if end < start:
+            raise ValueError("a box is shorter than its header")
+        if kind != b"mdat":  # the pixels, which are not worth a copy
+            yield kind, data[start:end]
+        position = end
+
+
+def _list_frames(iinf: bytes) -> set[int]:
+    """Return the numbers of the items that are frames of AV1."""
+    frames = set()
+    for kind, content in _boxes(iinf[6:] if iinf[:1] == b"\0" else iinf[8:]):
+        if kind == b"infe" and content[0] >= 2:
+            form = ">H" if content[0] == 2 else ">I"
+            (item,) = struct.unpack_from(form, content, 4)
+            if content[6 + struct.calcsize(form) :][:4] == b"av01":
+                frames.add(item)
+    return frames
+
+
+def _read_items(iloc: bytes, payload: bytes, idat: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield number and content of each item."""
+    if not iloc:
+        return
+    version, reader = iloc[0], _Reader(iloc[4:])
+    offset_bits, length_bits, base_bits, index_bits = (reader.take(4) * 8 for _ in range(4))
+    wide = 32 if version == 2 else 16
+    for _ in range(reader.take(wide)):
+        item = reader.take(wide)
+        in_idat = bool(version) and reader.take(16) & 15 == 1
+        reader.take(16)  # which file: this one
+        base = reader.take(base_bits)
+        source, content = idat if in_idat else payload, []
+        for _ in range(reader.take(16)):
+            if version:
+                reader.take(index_bits)
+            offset, length = base + reader.take(offset_bits), reader.take(length_bits)
+            content.append(source[offset : offset + length if length else None])
+            if sum(map(len, content)) > len(payload):
+                raise ValueError("an item is larger than its file")
+        yield item, b"".join(content)
+
+
+def _sizes(data: bytes) -> Iterator[int]:
+    """Yield the pixels of a frame for each sequence header in a stream of AV1."""
+    position = 0
+    while position < len(data):
+        header = data[position]
+        position += 2 if header & 4 else 1
+        length = len(data) - position
+        if header & 2:
+            length, position = _read_leb128(data, position)
+        if header >> 3 & 15 == _SEQUENCE_HEADER:
+            yield _read_size(data[position : position + length])
+        position += length
+
+
+def _read_leb128(data: bytes, position: int) -> tuple[int, int]:
+    """Return a number of variable length and the position behind it."""
+    number = 0
+    for index in range(8):
+        byte = data[position + index]
+        number |= (byte & 127) << 7 * index
+        if byte < 128:
+            return number, position + index + 1
+    raise ValueError("a number is too long")
+
+
+def _read_size(header: bytes) -> int:
+    """Return the pixels of a frame by its sequence header (AV1 specification, section 5.5.1)."""
+    reader = _Reader(header)
+    reader.take(3)  # profile
+    reader.take(1)  # still picture
+    if reader.take(1):  # reduced header
+        reader.take(5)
+    else:
+        delay_bits = 0
+        if reader.take(1):  # timing
+            reader.take(64)
+            if reader.take(1):
+                zeros = 0
+                while not reader.take(1):
+                    zeros += 1
+                reader.take(zeros)
+            if reader.take(1):  # decoder model
+                delay_bits = reader.take(5) + 1
+                reader.take(42)
+        has_delay = reader.take(1)
+        for _ in range(reader.take(5) + 1):
+            reader.take(12)
+            if reader.take(5) > 7:
+                reader.take(1)
+            if delay_bits and reader.take(1):
+                reader.take(2 * delay_bits + 1)
+            if has_delay and reader.take(1):
+                reader.take(4)
+    width_bits, height_bits = reader.take(4) + 1, reader.take(4) + 1
+    return (reader.take(width_bits) + 1) * (reader.take(height_bits) + 1)
+
+
+class _Reader:
+    """Reads numbers of some bits, most significant bit first."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._position = data, 0
+
+    def take(self, count: int) -> int:
+        """Return the next bits as a number.
+
+        Raises:
+            IndexError: there are fewer.
+        """
+        end = self._position + count
+        if end > 8 * len(self._data):
+            raise IndexError("the data end early")
+        first, last = self._position // 8, -(-end // 8)
+        self._position = end
+        return int.from_bytes(self._data[first:last]) >> 8 * last - end & (1 << count) - 1
