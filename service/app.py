@@ -1,8 +1,9 @@
 """The routes of the Flask application."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -234,7 +235,9 @@ def _answer_picture(served: Served, *, every: bool = False) -> Response:
     """Answer the picture in the request."""
     recogniser = served.readiness.recogniser()
     inquiry = Inquiry(recogniser, Options.of(request.args, recogniser.card), every=every)
-    return _timed(_answer(served, inquiry, open_picture(read_picture()), components().inference), inquiry.stages)
+    payload = read_picture()
+    body = _answer(served, inquiry, lambda: open_picture(payload), components().inference)
+    return _timed(body, inquiry.stages)
 
 
 def _answer_part(
@@ -250,17 +253,24 @@ def _answer_part(
     for picture in part:
         inquiry = Inquiry(recogniser, options)
         try:
-            if isinstance(picture, Problem):
-                raise picture
-            answers.append({"prediction": _answer(served, inquiry, picture, inference)})
+            answers.append({"prediction": _answer(served, inquiry, partial(_opened, picture), inference)})
         except Problem as problem:
             answers.append({"problem": problem.body()})
         everything.seconds += inquiry.stages.seconds
     return answers, everything
 
 
-def _answer(served: Served, inquiry: Inquiry, picture: Picture, inference: InferenceQueue) -> dict[str, Any]:
-    body = inquiry.look(picture) or inference.run_here(inquiry.search)
+def _opened(picture: Picture | Problem) -> Picture:
+    if isinstance(picture, Problem):
+        raise picture
+    return picture
+
+
+def _answer(
+    served: Served, inquiry: Inquiry, open_it: Callable[[], Picture], inference: InferenceQueue
+) -> dict[str, Any]:
+    """Answer a picture, which is not kept while it is searched: all of its pixels may be in it."""
+    body = inquiry.look(open_it()) or inference.search_here(inquiry.search)
     served.metrics.count_answer(inquiry.predictions, inquiry.stages)
     return body
 

@@ -292,13 +292,13 @@ class Service:
             body = await self._inference.run(lambda: inquiry.look(small), slow=slow)
         elif inquiry.may_search:
             # In one thread from decoding on: only as many decoded photos are held in memory as there are threads.
-            body = await self._inference.run(lambda: inquiry.look(open_picture(payload)) or inquiry.search(), slow=True)
+            body = await self._inference.search(lambda: inquiry.look(open_picture(payload)) or inquiry.search())
         else:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._decoders, lambda: inquiry.decode(open_picture(payload)))
             body = await self._inference.run(inquiry.classify, slow=slow)
         if body is None:
-            body = await self._inference.run(inquiry.search, slow=True)
+            body = await self._inference.search(inquiry.search)
         return body
 
     def _inquiry(self, request: Request, warm: WarmRecogniser) -> Inquiry:

@@ -57,12 +57,16 @@ class InferenceQueue:
     that has arrived is received and counted, and rejected if the queue is full. A job that arrives alone starts at
     once either way.
 
+    Searches of whole photos have threads of their own, so that a crop never waits for one. All detectors run there:
+    each needs memory for the activations of a whole photo, so there must not be more of them than threads.
+
     Args:
-        threads: number of threads for slow jobs.
+        threads: number of threads for slow jobs, and number of threads for searches.
     """
 
     def __init__(self, threads: int) -> None:
         self._threads = ThreadPoolExecutor(threads, "inference")
+        self._searchers = ThreadPoolExecutor(threads, "search")
         self._turn = asyncio.Lock()  # wakes its waiters in the order in which they came
 
     async def run(self, job: Callable[[], T], *, slow: bool) -> T:
@@ -75,13 +79,13 @@ class InferenceQueue:
         loop.call_soon(self._turn.release)
         return job()
 
-    def run_here(self, job: Callable[[], T]) -> T:
-        """Run a slow job when it is its turn, and wait for it in this thread, which is not the event loop's.
+    async def search(self, job: Callable[[], T]) -> T:
+        """Run a search when it is its turn and return its result."""
+        return await asyncio.get_running_loop().run_in_executor(self._searchers, job)
 
-        All detectors run in the threads of this queue, so there are no more of them than threads; each needs memory
-        for the activations of a whole photo.
-        """
-        return self._threads.submit(job).result()
+    def search_here(self, job: Callable[[], T]) -> T:
+        """Run a search when it is its turn, and wait for it in this thread, which is not the event loop's."""
+        return self._searchers.submit(job).result()
 
 
 def _seconds(work: Callable[[], object]) -> float:

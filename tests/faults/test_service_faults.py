@@ -13,15 +13,18 @@ import subprocess
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 import requests
+from PIL import Image
 
 from model.artifact import read_artifact, write_artifact
-from tests.conftest import SHIPPED, Log, drawing, encoded, start_process, wait_until
+from tests.conftest import SHIPPED, Log, drawing, encoded, scene, start_process, wait_until
 from tests.data.test_images import png_header
 from tests.faults.client import Tally, load, message
 
@@ -31,6 +34,8 @@ STOP = encoded(drawing(size=48))
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 REFUSED = "the new classifier cannot be used"
 GROWTH_MB = 40  # that Pillow, threads and the allocator may keep after 10,000 damaged pictures
+PANORAMAS_MB = 1200  # that a worker may need for pictures of 64 megapixels at once; each is up to 330 while it is decoded
+RAW = {"Content-Type": "application/octet-stream"}
 JUMPING_CLOCK = """
 import pathlib, time
 _now, _offset = time.time, pathlib.Path(__file__).with_name("offset")
@@ -46,6 +51,11 @@ def children(process: "subprocess.Popen[str]") -> list[int]:
 def resident_mb(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
+
+
+def peak_mb(pid: int) -> float:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
 
 
 def metric(url: str, name: str) -> float:
@@ -88,6 +98,92 @@ def test_damaged_pictures_kill_no_worker(full: bool, ledger: Ledger) -> None:
     assert set(tally.statuses) <= {200, 400, 422}
     assert growth < GROWTH_MB
     ledger.append((f"{count:,} damaged pictures", tally, f"memory grew by {growth:.0f} MB, no worker lost"))
+
+
+def mutated_scenes(seed: int) -> Iterator[bytes]:
+    """Yield damaged photos with signs endlessly, of the formats and in the ways of `mutated`."""
+    rng = np.random.default_rng(seed)
+    photos = [encoded(scene((14, 20, 20), (17, 130, 90), size=(240, 200)), kind) for kind in FORMATS]
+    for turn in itertools.count():
+        photo = bytearray(photos[rng.integers(len(photos))])
+        if turn % 2:
+            for position in rng.integers(0, len(photo), rng.integers(1, 6)):
+                photo[position] ^= 1 << rng.integers(8)
+        else:
+            del photo[rng.integers(len(photo)) :]
+        yield bytes(photo)
+
+
+def test_damaged_photos_kill_no_worker_that_locates(full: bool, ledger: Ledger, red_artifact: Path) -> None:
+    """Half of the pictures are those that are damaged for predictions; half are photos with signs to find."""
+    count = 10_000 if full else 300
+    tally = Tally()
+    pictures = (payload for pair in zip(mutated(1), mutated_scenes(1), strict=True) for payload in pair)
+    with start_process(workers=1, artifact=red_artifact) as (url, process), requests.Session() as session:
+        [worker] = children(process)
+        headers = {"Content-Type": "application/octet-stream"}
+        found = 0
+        for number, payload in enumerate(itertools.islice(pictures, count)):
+            answer = session.post(f"{url}/detect/traffic_sign", data=payload, headers=headers, timeout=30)
+            tally.statuses[answer.status_code] += 1
+            found += answer.status_code == 200 and len(answer.json()["objects"])
+            if number == count // 5:
+                before = resident_mb(worker)
+        growth = resident_mb(worker) - before
+        assert children(process) == [worker]
+        assert metric(url, "sign_worker_deaths_total") == 0
+    assert set(tally.statuses) <= {200, 400, 422}
+    assert found > count / 20
+    assert growth < GROWTH_MB
+    ledger.append((f"{count:,} damaged photos to locate signs in", tally, f"memory grew by {growth:.0f} MB"))
+
+
+def panoramas() -> dict[str, bytes]:
+    """Return pictures with as many pixels as are allowed, by name."""
+    wide = Image.new("L", (32_000, 2_000), 128)
+    return {
+        "PNG": encoded(wide),
+        "JPEG": encoded(wide, "JPEG"),
+        "coloured PNG": encoded(Image.new("RGB", (16_000, 4_000), (128, 128, 128))),
+        "strip": encoded(Image.new("L", (8_000_000, 8), 128)),
+    }
+
+
+@pytest.mark.parametrize("route", ["predict_traffic_sign", "detect/traffic_sign"])
+def test_panoramas_need_bounded_memory(ledger: Ledger, red_artifact: Path, route: str) -> None:
+    """Several at a time, in both ways in which pictures arrive; one that is decoded takes up to 256 MB as RGBA."""
+    tally = Tally()
+    with start_process(workers=1, artifact=red_artifact, inference_threads=2) as (url, process):
+        [worker] = children(process)
+        before = resident_mb(worker)
+
+        def send(payload: bytes, as_form: bool) -> int:
+            sent: dict[str, Any] = {"files": {"image": payload}} if as_form else {"data": payload, "headers": RAW}
+            return requests.post(f"{url}/{route}", timeout=120, **sent).status_code
+
+        with ThreadPoolExecutor(8) as clients:
+            jobs = [clients.submit(send, payload, form) for payload in panoramas().values() for form in (False, True)]
+            tally.statuses.update(job.result() for job in jobs)
+        peak = peak_mb(worker) - before
+        assert children(process) == [worker]
+    assert set(tally.statuses) == {200}
+    assert peak < PANORAMAS_MB
+    ledger.append((f"8 panoramas of 64 megapixels, /{route}", tally, f"at most {peak:.0f} MB more at any time"))
+
+
+def test_locating_does_not_delay_crops(ledger: Ledger, red_artifact: Path) -> None:
+    """While photos wait to be searched, tight crops are answered."""
+    photo = encoded(scene((14, 60, 100), size=(1600, 1200)), "BMP")
+    with (
+        start_process(workers=1, artifact=red_artifact, inference_threads=1) as (url, _),
+        load(url, [photo], 8) as photos,
+        load(url, [STOP], 1) as crops,
+    ):
+        wait_until(lambda: photos.statuses[200] >= 16 and crops.statuses[200] >= 16)
+    assert set(photos.statuses) == set(crops.statuses) == {200}
+    crop, found = (float(np.median(each.latencies_s)) * 1000 for each in (crops, photos))
+    assert crop < found / 2
+    ledger.append(("8 clients with photos, 1 with crops", photos, f"medians {found:.0f} and {crop:.0f} ms"))
 
 
 def bombs() -> dict[str, tuple[str, bytes]]:
