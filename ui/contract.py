@@ -120,7 +120,7 @@ class Prediction(Answer):
     """The most probable class of a picture and how far to trust it.
 
     `heatmap` has rows of values in [0, 1], or is None if the classifier has none. `thumbnail` is a PNG in base64 of
-    what the classifier saw, or "" if it was not requested.
+    what the classifier saw, or "" if it was not requested. The file of a `truncated` picture ends early.
     """
 
     class_index: Index
@@ -131,6 +131,7 @@ class Prediction(Answer):
     model: ModelName
     heatmap: tuple[tuple[float, ...], ...] | None = None
     thumbnail: str = ""
+    truncated: bool = False
 
 
 class FoundSign(Prediction):

@@ -172,6 +172,12 @@ def test_photo_that_is_cut_short_says_so_in_one_sentence(
         assert said(app).count("This file ends early") == truncated
 
 
+def test_service_that_does_not_find_signs_may_say_that_a_picture_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    with finding(scene(), ()) as (url, _):
+        give(app := open_page(url, monkeypatch), "photo.png", PHOTO)
+        assert said(app).count("This file ends early") == 1
+
+
 def test_many_signs_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     many = [found((place, 0, place + 20, 20), place % 43) for place in range(100)]
     with finding(scene(*many, capped=True)) as (url, _):

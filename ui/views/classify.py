@@ -100,7 +100,8 @@ def _ask(picture: bytes | str, drawn: Box | None, service: State, known: Sequenc
         ServiceError: see `ui.client`.
     """
     if "detect" not in service.offers:
-        return Shown(connection.prediction(picture, drawn, service.version), drawn)
+        found = connection.prediction(picture, drawn, service.version)
+        return Shown(found, drawn, None, found.truncated)
     scene = connection.scene(picture, service.version)
     photo = None if scene.is_one_sign else scene
     if drawn is not None:
@@ -109,8 +110,8 @@ def _ask(picture: bytes | str, drawn: Box | None, service: State, known: Sequenc
         return Shown(scene.objects[0], None, None, scene.truncated)
     if not scene.objects:
         return Shown(None, None, photo, scene.truncated)
-    found = scene.objects[choose_sign(scene, known, viewer.sign_key(picture))]
-    return Shown(found, found.box, photo, scene.truncated)
+    sign = scene.objects[choose_sign(scene, known, viewer.sign_key(picture))]
+    return Shown(sign, sign.box, photo, scene.truncated)
 
 
 def _remember(name: str, shown: Shown) -> None:
