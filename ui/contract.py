@@ -317,6 +317,12 @@ class TrainingData(Open):
     images_trained_on: int = 0
 
 
+class DetectorPart(Open):
+    """How signs are found: the classifier sees each box with a `margin`, a share of the sides of what it sees."""
+
+    margin: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+
+
 class Card(Open):
     """The classifier's card; `input_size` is (height, width) in pixels."""
 
@@ -327,6 +333,7 @@ class Card(Open):
     data: TrainingData
     training: Training
     metrics: Metrics
+    detector: DetectorPart | None = None
 
 
 # The data set
