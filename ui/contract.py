@@ -120,7 +120,7 @@ class Prediction(Answer):
     """The most probable class of a picture and how far to trust it.
 
     `heatmap` has rows of values in [0, 1], or is None if the classifier has none. `thumbnail` is a PNG in base64 of
-    what the classifier saw, or "" if it was not requested.
+    what the classifier saw, or "" if it was not requested. The file of a `truncated` picture ends early.
     """
 
     class_index: Index
@@ -131,6 +131,7 @@ class Prediction(Answer):
     model: ModelName
     heatmap: tuple[tuple[float, ...], ...] | None = None
     thumbnail: str = ""
+    truncated: bool = False
 
 
 class FoundSign(Prediction):
@@ -316,6 +317,12 @@ class TrainingData(Open):
     images_trained_on: int = 0
 
 
+class DetectorPart(Open):
+    """How signs are found: the classifier sees each box with a `margin`, a share of the sides of what it sees."""
+
+    margin: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+
+
 class Card(Open):
     """The classifier's card; `input_size` is (height, width) in pixels."""
 
@@ -326,6 +333,7 @@ class Card(Open):
     data: TrainingData
     training: Training
     metrics: Metrics
+    detector: DetectorPart | None = None
 
 
 # The data set

@@ -388,7 +388,7 @@ READ = {
     "frames_per_track",
     "/data/14": "pictures pictures.0.size pictures.0.thumbnail pictures.0.track",
 }
-OPTIONAL = {"/detect/traffic_sign": "truncated capped"}
+OPTIONAL = {"/predict_traffic_sign": "truncated thumbnail heatmap", "/detect/traffic_sign": "truncated capped"}
 MEMBERS = [(path, place) for path, places in READ.items() for place in places.split()]
 
 

@@ -172,6 +172,12 @@ def test_photo_that_is_cut_short_says_so_in_one_sentence(
         assert said(app).count("This file ends early") == truncated
 
 
+def test_service_that_does_not_find_signs_may_say_that_a_picture_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    with finding(scene(), ()) as (url, _):
+        give(app := open_page(url, monkeypatch), "photo.png", PHOTO)
+        assert said(app).count("This file ends early") == 1
+
+
 def test_many_signs_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     many = [found((place, 0, place + 20, 20), place % 43) for place in range(100)]
     with finding(scene(*many, capped=True)) as (url, _):
@@ -208,6 +214,14 @@ def test_reason_is_shown_for_the_chosen_sign(monkeypatch: pytest.MonkeyPatch) ->
         assert "cannot show what it looked at" in said(app)
         app.button_group(key=CHOICE).set_value(1).run()
         assert viewer(app)["heatmap"] == HEATMAP
+
+
+def test_heat_map_covers_what_the_classifier_saw_of_a_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {**answers(), "/readyz": ready(offers=["detect"]), "/detect/traffic_sign": scene(STOP)}
+    known["/model"] = {**known["/model"], "detector": {"margin": 0.1, "min_score": 0.5}}
+    with server(lambda request, _: Reply(known[path_of(request)])) as url:
+        give(app := open_page(url, monkeypatch), "photo.png", PHOTO)
+    assert viewer(app)["seen"] == [-5, 25, 245, 275]  # the sign of 200 pixels has 25 pixels on each side
 
 
 @pytest.mark.parametrize("offers", [("feedback",), ()])

@@ -58,7 +58,7 @@ export default function (component) {
     const layer = add("div", "frame", stage);
     const box = data.box ?? (cropping ? [0.2, 0.2, 0.8, 0.8].map((share, i) => Math.round(share * whole[2 + (i % 2)])) : null);
     if (data.box) place(add("div", "shade", layer), data.box);
-    if (data.heatmap) place(heatmap(layer), data.box ?? scene?.signs[scene.chosen]?.box ?? whole);
+    if (data.heatmap) place(heatmap(layer), (!isReplaced && data.seen) || whole);
     if (scene?.signs.length) signs(scene, cropping);
     if (cropping) handle(box, layer);
     if (cropping) add("figcaption", "", figure).textContent = data.hint;
@@ -142,7 +142,7 @@ export default function (component) {
     part.style.backgroundImage = `url("${image.src}")`;
     part.style.backgroundSize = `${(100 * width) / side}% ${(100 * height) / side}%`;
     part.style.backgroundPosition = `${(100 * x) / (width - side || 1)}% ${(100 * y) / (height - side || 1)}%`;
-    if (data.heatmap) place(heatmap(part), [left - x, top - y, right - x, bottom - y], [side, side]);
+    if (data.heatmap) place(heatmap(part), data.seen.map((edge, i) => edge - (i % 2 ? y : x)), [side, side]);
   }
 
   function heatmap(parent) {

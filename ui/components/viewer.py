@@ -50,6 +50,7 @@ def show_picture(
     box: Box | None,
     cropping: bool,
     heatmap: Sequence[Sequence[float]] | None,
+    seen: tuple[float, float, float, float] | None = None,
     outlines: Outlines | None = None,
 ) -> None:
     """Show a picture; `chosen_box` returns the box that a person draws from the next run on.
@@ -60,7 +61,8 @@ def show_picture(
         instead: a PNG in base64 to show if the browser cannot load the picture, "" for none.
         box: the part that a person has drawn, None for the whole picture.
         cropping: whether a box can be drawn.
-        heatmap: rows of values in [0, 1] over the drawn box, the chosen sign or the picture, None to show none.
+        heatmap: rows of values in [0, 1] over what the classifier saw, None to show none.
+        seen: what it saw, in pixels and perhaps beyond the edges, None for the whole picture.
         outlines: the signs to choose from; a click or an arrow key sets the index at `sign_key`. None for none.
     """
     other = f"data:image/png;base64,{instead}" if instead else ""
@@ -79,6 +81,7 @@ def show_picture(
             "box": list(box) if box else None,
             "cropping": cropping,
             "heatmap": heatmap,
+            "seen": seen,
             "hint": text("classify.crop_keys"),
             "scene": _as_json(outlines) if outlines else None,
         },

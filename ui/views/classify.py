@@ -18,7 +18,7 @@ from ui.choosing import Choice, choose_picture
 from ui.client import Refused
 from ui.components import viewer
 from ui.connection import card, facts, labels, state
-from ui.contract import Box, Label, Prediction, Scene, State
+from ui.contract import Box, Card, Label, Prediction, Scene, State
 from ui.scene import choose_sign, title
 from ui.texts import text
 from ui.trouble import show_refusal
@@ -73,7 +73,7 @@ def _show_choice(choice: Choice, service: State, picture: DeltaGenerator, words:
         if drawn is not None:  # so that another box can be drawn
             switches.toggle(text("classify.crop"), key="cropping", persist_state="session")
             with picture:
-                _show_picture(choice, Shown(None, drawn), drawn, known, cropping=True, why=False)
+                _show_picture(choice, Shown(None, drawn), drawn, service, cropping=True, why=False)
         return
     with switches:
         why = shown.prediction is not None and st.toggle(text("classify.why"), key="why", persist_state="session")
@@ -81,7 +81,7 @@ def _show_choice(choice: Choice, service: State, picture: DeltaGenerator, words:
             st.toggle(text("classify.crop"), key="cropping", persist_state="session")
     _remember(choice.name, shown)
     with picture, st.container(key="scene" if shown.scene else None):
-        _show_picture(choice, shown, drawn, known, cropping=cropping, why=why)
+        _show_picture(choice, shown, drawn, service, cropping=cropping, why=why)
     with words:
         if shown.prediction:
             show_prediction(shown.prediction, known, facts(service.version), part=shown.box is not None)
@@ -100,7 +100,8 @@ def _ask(picture: bytes | str, drawn: Box | None, service: State, known: Sequenc
         ServiceError: see `ui.client`.
     """
     if "detect" not in service.offers:
-        return Shown(connection.prediction(picture, drawn, service.version), drawn)
+        found = connection.prediction(picture, drawn, service.version)
+        return Shown(found, drawn, None, found.truncated)
     scene = connection.scene(picture, service.version)
     photo = None if scene.is_one_sign else scene
     if drawn is not None:
@@ -109,8 +110,8 @@ def _ask(picture: bytes | str, drawn: Box | None, service: State, known: Sequenc
         return Shown(scene.objects[0], None, None, scene.truncated)
     if not scene.objects:
         return Shown(None, None, photo, scene.truncated)
-    found = scene.objects[choose_sign(scene, known, viewer.sign_key(picture))]
-    return Shown(found, found.box, photo, scene.truncated)
+    sign = scene.objects[choose_sign(scene, known, viewer.sign_key(picture))]
+    return Shown(sign, sign.box, photo, scene.truncated)
 
 
 def _remember(name: str, shown: Shown) -> None:
@@ -123,7 +124,13 @@ def _remember(name: str, shown: Shown) -> None:
 
 
 def _show_picture(
-    choice: Choice, shown: Shown, drawn: Box | None, known: Sequence[Label], *, cropping: bool, why: bool
+    choice: Choice,
+    shown: Shown,
+    drawn: Box | None,
+    service: State,
+    *,
+    cropping: bool,
+    why: bool,
 ) -> None:
     found = shown.prediction
     viewer.show_picture(
@@ -133,7 +140,8 @@ def _show_picture(
         box=drawn,
         cropping=cropping,
         heatmap=found.heatmap if found and why else None,
-        outlines=_outlines(shown, known),
+        seen=_seen(shown, drawn, card(service.version)),
+        outlines=_outlines(shown, labels(service.version)),
     )
     if shown.truncated:
         st.caption(f":material/content_cut: {text('scene.truncated')}")
@@ -141,6 +149,16 @@ def _show_picture(
         st.caption(text("classify.why_explained" if found.heatmap else "classify.why_missing"))
     elif cropping and drawn is None:
         st.caption(text("classify.crop_explained"))
+
+
+def _seen(shown: Shown, drawn: Box | None, model: Card) -> tuple[float, float, float, float] | None:
+    """Return the part of the picture that the classifier saw: a box that the service found has a margin around it."""
+    if shown.box is None or drawn is not None or model.detector is None:
+        return shown.box
+    left, top, right, bottom = shown.box
+    margin = model.detector.margin
+    across, down = ((high - low) * margin / (1 - 2 * margin) for low, high in ((left, right), (top, bottom)))
+    return left - across, top - down, right + across, bottom + down
 
 
 def _outlines(shown: Shown, known: Sequence[Label]) -> viewer.Outlines | None:
