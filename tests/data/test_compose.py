@@ -29,7 +29,7 @@ def grey_scenes(count: int = 2) -> np.ndarray:
 
 
 def redness(pixels: np.ndarray) -> np.ndarray:
-    return pixels[..., 0].astype(int) - pixels[..., 1]
+    return np.asarray(pixels[..., 0].astype(int) - pixels[..., 1])
 
 
 def test_boxes_lie_around_the_labelled_signs(settings: DetectorTraining) -> None:
