@@ -34,7 +34,7 @@ STOP = encoded(drawing(size=48))
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 REFUSED = "the new classifier cannot be used"
 GROWTH_MB = 40  # that Pillow, threads and the allocator may keep after 10,000 damaged pictures
-PANORAMAS_MB = 1200  # that a worker may need for pictures of 64 megapixels at once; each is up to 330 while it is decoded
+PANORAMAS_MB = 1200  # that a worker may need for pictures of 64 megapixels at once; decoding one takes up to 330
 RAW = {"Content-Type": "application/octet-stream"}
 JUMPING_CLOCK = """
 import pathlib, time
