@@ -46,6 +46,7 @@ class Inquiry:
         self.predictions: Sequence[Prediction] = ()
         self._pixels: Pixels
         self.photo: Photo | None = None
+        self._truncated: bool
         self._whole: Prediction
 
     def look(self, picture: Picture) -> Body | None:
@@ -70,6 +71,7 @@ class Inquiry:
             self._pixels = self.photo.resize(size)
         else:
             self._pixels = readable(lambda: picture.decode(size, self._options.box))
+        self._truncated = picture.truncated
         self.stages.end("decode")
 
     def classify(self) -> Body | None:
@@ -104,7 +106,7 @@ class Inquiry:
         else:
             body = {**self._body_of(best.prediction, best.pixels), "box": best.box}
             self.predictions = [best.prediction]
-        if self.photo is not None and self.photo.truncated:
+        if self._truncated:
             body["truncated"] = True
         self.stages.end("encode")
         return body
@@ -117,7 +119,7 @@ class Inquiry:
             "objects": [
                 {"box": each.box, "score": each.score, **self._body_of(each.prediction, each.pixels)} for each in found
             ],
-            "truncated": photo.truncated,
+            "truncated": self._truncated,
             **({"capped": True} if capped else {}),
             "model": {"task": card.task, "version": card.version},
         }

@@ -119,9 +119,12 @@ def test_damaged_photos_kill_no_worker_that_locates(full: bool, ledger: Ledger, 
     count = 10_000 if full else 300
     tally = Tally()
     pictures = (payload for pair in zip(mutated(1), mutated_scenes(1), strict=True) for payload in pair)
-    with start_process(workers=1, artifact=red_artifact) as (url, process), requests.Session() as session:
+    settings = {"workers": 1, "inference_threads": 1, "artifact": red_artifact}
+    with start_process(200, **settings) as (url, process), requests.Session() as session:
         [worker] = children(process)
         headers = {"Content-Type": "application/octet-stream"}
+        # The detector keeps the memory that its largest photo needed, and damage may make a photo large.
+        session.post(f"{url}/detect/traffic_sign", data=encoded(scene(size=(1632, 1224))), headers=headers, timeout=30)
         found = 0
         for number, payload in enumerate(itertools.islice(pictures, count)):
             answer = session.post(f"{url}/detect/traffic_sign", data=payload, headers=headers, timeout=30)

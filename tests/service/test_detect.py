@@ -138,6 +138,20 @@ def test_photo_with_more_signs_than_are_returned_is_marked(locating: str) -> Non
     assert answer["capped"] is True
 
 
+def test_answer_says_that_a_photo_was_cut(locating: str) -> None:
+    whole = encoded(scene((14, 60, 100)), "JPEG")
+    cut = whole[: len(whole) * 9 // 10]
+    answer = post(locating, DETECT, cut, kind="image/jpeg").json()
+    check(answer, DETECT)
+    assert answer["truncated"] is True
+    assert [each["class_index"] for each in answer["objects"]] == [14]
+    for query in ("", "?locate=false"):
+        answer = post(locating, PREDICT, cut, query, "image/jpeg").json()
+        check(answer, PREDICT)
+        assert answer["truncated"] is True
+        assert "truncated" not in post(locating, PREDICT, whole, query, "image/jpeg").json()
+
+
 def test_pictures_of_a_batch_are_located(locating: str) -> None:
     def batch(query: str) -> list[dict[str, Any]]:
         files = [("image", (str(number), photo)) for number, photo in enumerate((STOP, STREET, EMPTY, SMALL, b""))]
