@@ -59,7 +59,8 @@ class Card:
         metrics: evaluation results, in JSON types.
         files: SHA-256 of each other file of the artifact, in hexadecimal.
         detector: settings, metrics and thresholds of the detector, in JSON types, None without a detector; its
-            `min_score`, in [0, 1], is the smallest score of an object that may be accepted; its `margin`, in [0, 0.5),
+            `min_score`, in (0, 1], is the smallest score of an object, and its `min_unsure_score` that of an accepted
+            one of which the classifier is unsure; its `margin`, in [0, 0.5),
             is the margin around the object in the classifier's pictures, as a fraction of their sides.
     """
 
@@ -228,7 +229,7 @@ def add_detector(
         The card as written.
 
     Raises:
-        ArtifactError: the artifact is missing or damaged, or `card_part` lacks a valid `min_score` or `margin`.
+        ArtifactError: the artifact is missing or damaged, or `card_part` lacks a valid score or `margin`.
         OSError: the disk is full or not writable; the artifact is unchanged.
     """
     card = read_models(folder).card
@@ -393,8 +394,9 @@ def _card(table: dict[str, Any]) -> Card:
 
 def _check_detector(part: Mapping[str, Any]) -> None:
     """Check the detector's part of a card; raises KeyError, TypeError or ValueError."""
-    if not 0 <= part["min_score"] <= 1:
-        raise ValueError(f"detector.min_score must be from 0 to 1, not {part['min_score']}")
+    low, high = part["min_score"], part["min_unsure_score"]
+    if not 0 < low <= high <= 1:
+        raise ValueError(f"detector.min_score and min_unsure_score must rise from 0 to 1, not {low} and {high}")
     if not 0 <= part["margin"] < 0.5:
         raise ValueError(f"detector.margin must be at least 0 and less than 0.5, not {part['margin']}")
 

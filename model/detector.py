@@ -17,7 +17,6 @@ MULTIPLE: Final = 32  # the sides of the network's input are multiples of this
 ZOOM_STEP: Final = 3  # between two scales; the network finds signs between 12 and 150 pixels
 LARGEST: Final = 150  # pixels; coarser scales are added until the photo's shorter side is no longer than this
 TYPICAL: Final = 4.0  # strides; the unit of the network's widths and heights
-MIN_SCORE: Final = 0.1  # of a detection
 MAX_OVERLAP: Final = 0.45  # intersection over union of two detections; of a pair above, the better one is kept
 MAX_INSIDE: Final = 0.8  # share of the smaller one of two detections that may lie inside the larger one
 MAX_DETECTIONS: Final = 100
@@ -57,8 +56,13 @@ class Detector:
         if places.shape != (MULTIPLE // STRIDE, MULTIPLE // STRIDE, 5):
             raise ArtifactError(f"the detector answers with shape {places.shape}")
 
-    def detect(self, photo: Photo, min_score: float = MIN_SCORE) -> list[Detection]:
-        """Return what looks like a sign, best first, at most `MAX_DETECTIONS`."""
+    def detect(self, photo: Photo, min_score: float) -> list[Detection]:
+        """Return what looks like a sign, best first, at most `MAX_DETECTIONS`.
+
+        Args:
+            photo: the photo.
+            min_score: smallest score of a detection, in (0, 1).
+        """
         rows, columns = photo.pixels.shape[:2]
         boxes, scores = [], []
         divisor = 1

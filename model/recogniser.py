@@ -24,7 +24,8 @@ class Found:
         box: left, top, right, bottom of the object in whole pixels of the upright photo at full resolution, without
             the margin that the classifier saw.
         score: how much it looks like an object, in [0, 1]; 1 for the whole photo.
-        prediction: what the classifier says; never accepted if the score is below the card's `min_score`.
+        prediction: what the classifier says; never accepted if the score is below the card's `min_score`, or below its
+            `min_unsure_score` and the classifier is unsure.
         pixels: what the classifier saw, with the card's input size.
     """
 
@@ -52,6 +53,7 @@ class Recogniser:
             raise ArtifactError("the card does not describe the detector")
         self._margin: float = part["margin"] if part else 0.0
         self._min_score: float = part["min_score"] if part else 0.0
+        self._min_unsure_score: float = part["min_unsure_score"] if part else 0.0
 
     @classmethod
     def load(cls, folder: Path) -> "Recogniser":
@@ -97,12 +99,18 @@ class Recogniser:
         Raises:
             ArtifactError: there is no detector.
         """
-        proposals = (each for each in self._propose(photo) if each.score >= self._min_score)
-        found = (self._identify(photo, each, explain) for each in proposals)
+        found = (self._identify(photo, each, explain) for each in self._propose(photo, self._min_score))
         return next((each for each in found if each.prediction.is_accepted), None)
 
-    def find_all(self, photo: Photo, *, explain: bool = False) -> tuple[list[Found], bool]:
+    def find_all(
+        self, photo: Photo, *, explain: bool = False, min_score: float | None = None
+    ) -> tuple[list[Found], bool]:
         """Find every object in a photo.
+
+        Args:
+            photo: made by `decode_photo`.
+            explain: include the class map in each prediction.
+            min_score: smallest score of an object; by default that of the card. Lower ones are for evaluations.
 
         Returns:
             The objects, most prominent first: the accepted ones, then those that look like an object but are not
@@ -111,24 +119,26 @@ class Recogniser:
         Raises:
             ArtifactError: there is no detector.
         """
-        proposals = self._propose(photo)
+        proposals = self._propose(photo, self._min_score if min_score is None else min_score)
         found = [self._identify(photo, each, explain) for each in proposals]
         found.sort(key=lambda each: not each.prediction.is_accepted)
         return found, len(proposals) >= MAX_DETECTIONS
 
-    def _propose(self, photo: Photo) -> list[Detection]:
+    def _propose(self, photo: Photo, min_score: float) -> list[Detection]:
         """Return what may be an object, most prominent first."""
         if self.detector is None:
             raise ArtifactError(f"the artifact of {self.card.task} has no detector")
         if min(photo.pixels.shape[:2]) < SEARCHED_SIDE:
             return []
-        return sorted(self.detector.detect(photo), key=prominence, reverse=True)
+        return sorted(self.detector.detect(photo, min_score), key=prominence, reverse=True)
 
     def _identify(self, photo: Photo, detection: Detection, explain: bool) -> Found:
         """Classify one object."""
         pixels = photo.resize(self.card.input_size, with_margin(detection.box, self._margin))
         prediction = self.classifier.classify(pixels, explain=explain)
-        if detection.score < self._min_score:
+        # What the classifier is unsure of must at least look very much like an object.
+        least = self._min_unsure_score if prediction.verdict == "unsure" else self._min_score
+        if detection.score < least:
             prediction = dataclasses.replace(prediction, verdict="not_recognised")
         return Found(_in_whole_pixels(detection.box, photo), detection.score, prediction, pixels)
 

@@ -17,7 +17,7 @@ from tests.conftest import SHIPPED
 
 SIDE = 72  # pixels of every box
 SPREAD = 2.5  # places: standard deviation of the bell that redness is weighted with
-CARD_PART = {"min_score": 0.5, "margin": 0.1}
+CARD_PART = {"min_score": 0.5, "min_unsure_score": 0.5, "margin": 0.1}
 
 
 def build() -> Any:

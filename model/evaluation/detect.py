@@ -29,6 +29,7 @@ from model.evaluation import detection
 from model.evaluation.frames import RATIOS, SHARES, frame
 from model.recogniser import Found, Recogniser, decode_photo
 
+MIN_SCORE = 0.1  # of an object; lower than in the service, so that the precision is known at nearly full recall
 REJECTED = 0.1  # factor of the score of what the classifier does not accept
 FRAMED = 101  # crops that are framed; every one is put into each shape and size
 
@@ -118,7 +119,7 @@ def find_in_scenes(recogniser: Recogniser, source: SceneSource, rows: npt.NDArra
 def _compare(recogniser: Recogniser, source: SceneSource, row: int) -> detection.Found:
     scene = source.scenes[row]
     photo = _open(read_file(source.files, scene.path), f"{source.files.location}/{scene.path}")
-    objects, _ = recogniser.find_all(photo)
+    objects, _ = recogniser.find_all(photo, min_score=MIN_SCORE)
     return detection.Found(
         boxes=np.array([each.box for each in objects], float).reshape(-1, 4),
         scores=np.array([_score(each) for each in objects], float),

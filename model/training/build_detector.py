@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from data.training_settings import DetectorTraining
 from model.artifact import Card, add_detector
 from model.detector import MAX_PIXELS, Detector
 from model.errors import TrainingError
-from model.evaluation.detection import Found, describe
+from model.evaluation.detection import Found, describe, match
 from model.progress import training_folder
 from model.training.build import describe_versions
 from model.training.export import to_litert
@@ -30,7 +30,8 @@ from model.training.reporter import Reporter
 from model.training.train_detector import TrainedDetector, detector_key, load_cutouts, train_detector
 
 LEAST_SCORE = 0.02  # of the detections in the evaluation, so that the precision is known at nearly full recall
-FALSE_ALARMS = 0.5  # per scene, before the classifier looks at them; sets the smallest score that is accepted
+KEPT = 0.97  # share of the signs that the detector finds whose scores are high enough; of the others, few are named
+FALSE_ALARMS = 0.5  # per scene, of the detector alone, above the score that is enough where the classifier is unsure
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def build_detector(
         reporter.stage("evaluate", f"evaluating the detector on {len(trained.held_out):,} held-out scenes")
         found = find_in_scenes(Detector(inference), source, trained.held_out)
         metrics = describe(found, class_count=1)
-        part |= {"min_score": _choose_min_score(metrics), "metrics": metrics}
+        part |= {**_choose_min_scores(found, metrics), "metrics": metrics}
     card = add_detector(folder, inference, trained.network.save, part)
     shutil.rmtree(checkpoint)
     return card
@@ -114,9 +115,12 @@ def _check_reference(reference: Mapping[str, Any], settings: DetectorTraining, s
         raise TrainingError(f"detector {reference['version']} cannot be the reference: it held nothing out")
 
 
-def _choose_min_score(metrics: Mapping[str, Any]) -> float:
-    """Return the smallest score of an accepted detection, from the figures on held-out scenes."""
-    return float(metrics["at_false_alarms_per_scene"][str(FALSE_ALARMS)]["threshold"])
+def _choose_min_scores(scenes: Sequence[Found], metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Return the card's smallest scores of accepted objects, from what was found in held-out scenes."""
+    scores = np.concatenate([found.scores[match(found, by_class=False) >= 0] for found in scenes])
+    low = float(np.quantile(scores, 1 - KEPT)) if len(scores) else 1.0
+    high = float(metrics["at_false_alarms_per_scene"][str(FALSE_ALARMS)]["threshold"])
+    return {"min_score": round(low, 5), "min_unsure_score": round(max(low, high), 5)}
 
 
 def _settings_to_json(settings: DetectorTraining) -> dict[str, Any]:
@@ -137,7 +141,7 @@ def _describe(
     return {
         "version": f"{datetime.now(UTC):%Y-%m-%d}-{hashlib.sha256(inference).hexdigest()[:8]}",
         "margin": recipe.task.data.margin,
-        "min_score": reference["min_score"] if reference else 1.0,
+        **{name: reference[name] if reference else 1.0 for name in ("min_score", "min_unsure_score")},
         "data": describe_scenes(recipe.task.scenes, source, settings, len(trained.held_out)),
         "training": {
             "command": recipe.command,

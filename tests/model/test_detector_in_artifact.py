@@ -25,7 +25,7 @@ from model.artifact import (
 from model.errors import ArtifactError
 from tests.conftest import SHIPPED
 
-PART = {"min_score": 0.4, "margin": 0.1, "metrics": {"ap50": 0.9}}
+PART = {"min_score": 0.4, "min_unsure_score": 0.6, "margin": 0.1, "metrics": {"ap50": 0.9}}
 FILES = {CARD_FILE, INFERENCE_FILE, NETWORK_FILE, DETECTOR_FILE, DETECTOR_NETWORK_FILE}
 
 
@@ -123,7 +123,15 @@ def test_new_classifier_does_not_fail_because_of_a_damaged_detector(
 
 
 @pytest.mark.parametrize(
-    "part", [{}, {"margin": 0.1}, {"min_score": 0.4}, {**PART, "min_score": 2}, {**PART, "margin": 0.5}]
+    "part",
+    [
+        {},
+        {"margin": 0.1},
+        {"min_score": 0.4},
+        {**PART, "min_score": 2},
+        {**PART, "min_unsure_score": 0.3},
+        {**PART, "margin": 0.5},
+    ],
 )
 def test_detector_without_valid_thresholds_is_refused(plain: Path, part: dict[str, Any]) -> None:
     before = read_models(plain)

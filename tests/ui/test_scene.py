@@ -218,7 +218,7 @@ def test_reason_is_shown_for_the_chosen_sign(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_heat_map_covers_what_the_classifier_saw_of_a_sign(monkeypatch: pytest.MonkeyPatch) -> None:
     known = {**answers(), "/readyz": ready(offers=["detect"]), "/detect/traffic_sign": scene(STOP)}
-    known["/model"] = {**known["/model"], "detector": {"margin": 0.1, "min_score": 0.5}}
+    known["/model"] = {**known["/model"], "detector": {"margin": 0.1, "min_score": 0.5, "min_unsure_score": 0.5}}
     with server(lambda request, _: Reply(known[path_of(request)])) as url:
         give(app := open_page(url, monkeypatch), "photo.png", PHOTO)
     assert viewer(app)["seen"] == [-5, 25, 245, 275]  # the sign of 200 pixels has 25 pixels on each side
