@@ -113,14 +113,16 @@ class Recogniser:
             min_score: smallest score of an object; by default that of the card. Lower ones are for evaluations.
 
         Returns:
-            The objects, most prominent first: the accepted ones, then those that look like an object but are not
-            accepted. And whether there may be more: the detector reports at most `MAX_DETECTIONS`.
+            The objects, most prominent first: the accepted ones, then those with at least the card's
+            `min_unsure_score` that are not accepted. And whether there may be more: the detector reports at most `MAX_DETECTIONS`.
 
         Raises:
             ArtifactError: there is no detector.
         """
         proposals = self._propose(photo, self._min_score if min_score is None else min_score)
         found = [self._identify(photo, each, explain) for each in proposals]
+        if min_score is None:  # of what is not accepted, show only what people would take for a sign
+            found = [each for each in found if each.prediction.is_accepted or each.score >= self._min_unsure_score]
         found.sort(key=lambda each: not each.prediction.is_accepted)
         return found, len(proposals) >= MAX_DETECTIONS
 
