@@ -9,7 +9,7 @@ from PIL import Image
 
 from data.task import Task
 from data.tasks.traffic_sign.drawing.render import draw_sign
-from data.tasks.traffic_sign.drawing.samples import SAMPLES, SIGN_SIDE, write_samples
+from data.tasks.traffic_sign.drawing.samples import SAMPLES, SCENES, SIGN_SIDE, write_samples
 from tests.conftest import ROOT
 
 PAGE = ROOT / "ui"
@@ -56,5 +56,6 @@ def test_all_pictures_of_the_page_are_written(tmp_path: Path) -> None:
     assert drawn == {
         "icon.png",
         *(f"static/samples/{name}.png" for name in SAMPLES),
+        *(f"static/samples/{name}.jpg" for name in SCENES),
         *(f"static/signs/{class_index:02}.webp" for class_index in range(43)),
     }
