@@ -485,7 +485,7 @@ def archive_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 def with_archive(task: Task, url: str, content: bytes) -> Task:
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-    return replace(task, data=replace(task.data, archives=(Download(url, digest),)))
+    return replace(task, data=replace(task.data, archives=(Download(url, digest),)), scenes=None, detector={})
 
 
 def test_downloaded_archive_is_found_and_not_downloaded_again(
