@@ -114,7 +114,8 @@ class Recogniser:
 
         Returns:
             The objects, most prominent first: the accepted ones, then those with at least the card's
-            `min_unsure_score` that are not accepted. And whether there may be more: the detector reports at most `MAX_DETECTIONS`.
+            `min_unsure_score` that are not accepted. And whether there may be more: the detector reports at most
+            `MAX_DETECTIONS`.
 
         Raises:
             ArtifactError: there is no detector.
