@@ -20,7 +20,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-training test-browser test-faults check audit format train train-quick model-card compare bench bench-short bench-page bench-training wrk samples screenshots notebooks test-system lock chromium install
+.PHONY: help run test test-training test-browser test-faults check audit format train train-quick model-card compare bench bench-short bench-page bench-photos bench-training wrk samples screenshots notebooks test-system lock chromium install
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -82,6 +82,9 @@ bench: .venv-bench/installed wrk ## Benchmark the service against plain inferenc
 
 bench-short: install wrk ## Run a short benchmark: the service, plain inference and plain Flask
 	$(BIN)/python -m bench.serve --short --rounds 1 --seconds 1
+
+bench-photos: $(VENV)/train.installed ## Benchmark whole photos: decoding, and finding the signs in them
+	$(BIN)/python -m bench.photos
 
 # axe-core checks the accessibility of pages; without npm its tests are skipped.
 $(AXE):

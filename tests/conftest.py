@@ -1,7 +1,9 @@
 """Shared fixtures and functions: tasks, pictures, and real services on free ports."""
 
 import io
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -18,7 +20,7 @@ from PIL import Image
 
 from data.task import Task, load_task, read_task
 from data.tasks.traffic_sign.drawing.render import draw_example, write_drawn
-from model.artifact import ARTIFACTS
+from model.artifact import ARTIFACTS, CARD_FILE
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = ARTIFACTS / "traffic_sign"
@@ -200,6 +202,24 @@ def red_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return folder
+
+
+@pytest.fixture(scope="session")
+def bare_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shipped classifier without its detector. Do not change it."""
+    folder = tmp_path_factory.mktemp("bare") / "artifact"
+    shutil.copytree(SHIPPED, folder, ignore=shutil.ignore_patterns("detector.*"))
+    card = json.loads((folder / CARD_FILE).read_text(encoding="utf-8"))
+    card["files"] = {name: digest for name, digest in card["files"].items() if not name.startswith("detector")}
+    (folder / CARD_FILE).write_text(json.dumps({**card, "detector": None}), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bare_service(bare_artifact: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real service whose classifier has no detector."""
+    with start_service(store=tmp_path_factory.mktemp("store"), SERVICE_ARTIFACT=bare_artifact) as url:
+        yield url
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """`python -m model.relabel` updates labels without retraining; cards of older formats are converted."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -22,7 +23,8 @@ SINCE_FORMAT_3 = ("description_de", "ends", "ends_de")
 def as_format_3(card: dict[str, Any]) -> None:
     """Convert a card to format 3, in which facts were fields of the labels."""
     card["format_version"] = 3
-    del card["facts"]
+    del card["facts"], card["detector"]
+    card["files"] = {name: digest for name, digest in card["files"].items() if not name.startswith("detector")}
     card["labels"] = [{**label, **label.pop("facts")} for label in card["labels"]]
     for label in card["labels"]:
         del label["category_de"]
@@ -95,7 +97,8 @@ def test_relabelling_changes_only_the_labels(artifact: Path, task: Task) -> None
     result = relabel(artifact)
     assert result.returncode == 0, result.stderr
     shipped, inference = read_artifact(SHIPPED)
-    assert read_artifact(artifact) == (shipped, inference)
+    files = {name: digest for name, digest in shipped.files.items() if not name.startswith("detector")}
+    assert read_artifact(artifact) == (dataclasses.replace(shipped, detector=None, files=files), inference)
     assert shipped.labels == task.labels
     after = contents(artifact)
     assert after.keys() == before.keys()

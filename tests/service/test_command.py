@@ -60,14 +60,16 @@ def street(tmp_path: Path) -> Path:
     return tmp_path / "street.png"
 
 
-def test_most_prominent_sign_of_a_photo_is_printed_with_its_place(red_artifact: Path, street: Path, stop: Path) -> None:
+def test_most_prominent_sign_of_a_photo_is_printed_with_its_place(
+    red_artifact: Path, bare_artifact: Path, street: Path, stop: Path
+) -> None:
     result = predict("--artifact", red_artifact, street, stop)
     assert result.returncode == 0, result.stderr
     first, second = result.stdout.splitlines()
     assert first.startswith(f"{street}: Stop at 72,104,144,176 (")
     assert second.startswith(f"{stop}: Stop (")
     whole = predict("--artifact", red_artifact, "--no-locate", street)
-    assert whole.stdout == predict(street).stdout
+    assert whole.stdout == predict("--artifact", bare_artifact, street).stdout
     assert "not_recognised" in whole.stdout
 
 
@@ -99,8 +101,10 @@ def test_signs_are_drawn_on_copies_of_the_photos(red_artifact: Path, street: Pat
             assert not edges.getpixel((36, 36))
 
 
-def test_impossible_combinations_are_one_message(red_artifact: Path, street: Path, tmp_path: Path) -> None:
-    assert "has no detector" in predict("--detect", street).stderr
+def test_impossible_combinations_are_one_message(
+    red_artifact: Path, bare_artifact: Path, street: Path, tmp_path: Path
+) -> None:
+    assert "has no detector" in predict("--artifact", bare_artifact, "--detect", street).stderr
     assert "cannot be combined" in predict("--artifact", red_artifact, "--detect", "--no-locate", street).stderr
     same = [street, tmp_path / "other" / "street.png"]
     assert "different names" in predict("--artifact", red_artifact, "--draw", tmp_path, *same).stderr

@@ -66,21 +66,21 @@ def test_photo_is_answered_with_its_most_prominent_sign(locating: str, photo: by
 
 
 @pytest.mark.parametrize("query", ["?locate=false", "?box=0,0,640,480"])
-def test_whole_pictures_and_boxes_are_only_classified(locating: str, service: str, query: str) -> None:
+def test_whole_pictures_and_boxes_are_only_classified(locating: str, bare_service: str, query: str) -> None:
     answer = post(locating, PREDICT, STREET, query).json()
-    assert answer == post(service, PREDICT, STREET).json()
+    assert answer == post(bare_service, PREDICT, STREET).json()
     assert answer["verdict"] == "not_recognised"
 
 
-def test_tight_crop_is_answered_as_without_a_detector(locating: str, service: str) -> None:
+def test_tight_crop_is_answered_as_without_a_detector(locating: str, bare_service: str) -> None:
     response = post(locating, PREDICT, STOP, "?explain=true&thumbnail=true")
-    assert response.json() == post(service, PREDICT, STOP, "?explain=true&thumbnail=true").json()
+    assert response.json() == post(bare_service, PREDICT, STOP, "?explain=true&thumbnail=true").json()
     assert "locate" not in response.headers["Server-Timing"]
 
 
-def test_photo_without_a_sign_is_answered_as_without_a_detector(locating: str, service: str) -> None:
+def test_photo_without_a_sign_is_answered_as_without_a_detector(locating: str, bare_service: str) -> None:
     response = post(locating, PREDICT, EMPTY)
-    assert response.json() == post(service, PREDICT, EMPTY).json()
+    assert response.json() == post(bare_service, PREDICT, EMPTY).json()
     assert "locate;dur=" in response.headers["Server-Timing"]
 
 
@@ -167,11 +167,11 @@ def test_pictures_of_a_batch_are_located(locating: str) -> None:
 
 @pytest.mark.parametrize("send", [as_bytes, as_form])
 def test_detection_is_not_implemented_without_a_detector(
-    service: str, send: Callable[[str, bytes], requests.Response]
+    bare_service: str, send: Callable[[str, bytes], requests.Response]
 ) -> None:
-    assert_problem(send(service + DETECT, STREET), 501, "not_implemented", "no detector")
-    assert "box" not in send(service + PREDICT, STREET).json()
-    assert "detect" not in requests.get(f"{service}/readyz", timeout=60).json()["offers"]
+    assert_problem(send(bare_service + DETECT, STREET), 501, "not_implemented", "no detector")
+    assert "box" not in send(bare_service + PREDICT, STREET).json()
+    assert "detect" not in requests.get(f"{bare_service}/readyz", timeout=60).json()["offers"]
 
 
 def test_readyz_and_card_name_the_detector(locating: str) -> None:

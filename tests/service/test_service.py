@@ -75,10 +75,10 @@ def test_readyz_names_the_classifier_and_the_enabled_features(service: str) -> N
         "task": "traffic_sign",
         "version": read_artifact(SHIPPED)[0].version,
         "contract": CONTRACT["info"]["version"],
-        "offers": ["feedback"],
+        "offers": ["detect", "feedback"],
     }
     with start_service(feedback="false", allow_urls="true") as other:
-        assert requests.get(f"{other}/readyz", timeout=60).json()["offers"] == ["urls"]
+        assert requests.get(f"{other}/readyz", timeout=60).json()["offers"] == ["detect", "urls"]
 
 
 def test_answer_has_the_request_id(service: str) -> None:
