@@ -7,6 +7,8 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -106,25 +108,15 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
         settings = replace(settings, seed=seed)
     if options.teacher:
         settings = replace(settings, teacher=options.teacher)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hide TensorFlow's info logs and warnings
-    work = training_folder(options.store, task.name)
-    with training_lock(work):
-        write_state(work, TrainingState("prepare"))  # replaces the state of an earlier training
-        try:
-            from model.training.build import Recipe, build_artifact
-            from model.training.reporter import Reporter
+    with _training(task, options) as reporter:
+        from model.training.build import Recipe, build_artifact
 
-            reporter = Reporter(work)
-            source = _source(task, settings.drawings, options, reporter)
-            feedback = open_feedback(feedback_folder(options.store, task.name), task) if options.with_feedback else None
-            recipe = Recipe(task, preset, settings, _command(options), reference, feedback)
-            card = build_artifact(recipe, source, options.store, folder, reporter)
-            if options.data != DRAWN:
-                card = _build_detector(task, preset, reference, source, options, folder, reporter) or card
-        except (DataError, ModelError, OSError, ModuleNotFoundError) as error:
-            write_state(work, TrainingState("failed", message=str(error)))
-            raise
-        write_state(work, TrainingState("done"))
+        source = _source(task, settings.drawings, options, reporter)
+        feedback = open_feedback(feedback_folder(options.store, task.name), task) if options.with_feedback else None
+        recipe = Recipe(task, preset, settings, _command(options), reference, feedback)
+        card = build_artifact(recipe, source, options.store, folder, reporter)
+        if options.data != DRAWN:
+            card = _build_detector(task, preset, reference, source, options, folder, reporter) or card
     return card
 
 
@@ -134,24 +126,29 @@ def _train_detector(task: Task, options: argparse.Namespace, folder: Path) -> Ca
     if options.data == DRAWN:
         raise ModelError("drawings cannot be pasted as photographs; use --data PATH")
     reference = read_artifact(options.all_of)[0] if options.all_of else None
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _training(task, options) as reporter:
+        source = _source(task, 0, options, reporter)
+        built = _build_detector(task, options.preset or "cpu", reference, source, options, folder, reporter)
+        if built is None:
+            raise SourceError(f"no scenes were found in {options.store}; use --scenes PATH or --download")
+    return built
+
+
+@contextmanager
+def _training(task: Task, options: argparse.Namespace) -> Iterator["Reporter"]:
+    """Hold the training lock of a task, and record in the state file how the training ends."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hide TensorFlow's info logs and warnings
     work = training_folder(options.store, task.name)
     with training_lock(work):
-        write_state(work, TrainingState("prepare"))
+        write_state(work, TrainingState("prepare"))  # replaces the state of an earlier training
         try:
             from model.training.reporter import Reporter
 
-            reporter = Reporter(work)
-            preset = options.preset or "cpu"
-            source = _source(task, 0, options, reporter)
-            built = _build_detector(task, preset, reference, source, options, folder, reporter)
-            if built is None:
-                raise SourceError(f"no scenes were found in {options.store}; use --scenes PATH or --download")
+            yield Reporter(work)
         except (DataError, ModelError, OSError, ModuleNotFoundError) as error:
             write_state(work, TrainingState("failed", message=str(error)))
             raise
         write_state(work, TrainingState("done"))
-    return built
 
 
 def _build_detector(

@@ -5,7 +5,7 @@ pasted example either has soft edges in the shape of its class, which the task's
 like a picture within a picture.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -84,7 +84,7 @@ class Composer:
 
     Args:
         scenes: shape (n, height, width, 3), uint8.
-        boxes: the labelled signs of each scene, in pixels.
+        boxes: the labelled signs, in pixels, of each scene that crops are taken from, by its index.
         photos, drawings: what can be pasted; either may be empty.
         settings: of the training.
     """
@@ -92,14 +92,15 @@ class Composer:
     def __init__(
         self,
         scenes: Pixels,
-        boxes: Sequence[Sequence[Box]],
+        boxes: Mapping[int, Sequence[Box]],
         photos: Sequence[Cutout],
         drawings: Sequence[Cutout],
         settings: DetectorTraining,
     ) -> None:
         self._scenes, self._boxes = scenes, boxes
         self._photos, self._drawings, self._settings = photos, drawings, settings
-        self._labelled = [row for row, signs in enumerate(boxes) if signs]
+        self._rows = list(boxes)
+        self._labelled = [row for row, signs in boxes.items() if signs]
 
     def crop(self, seed: Sequence[int]) -> Crop:
         """Compose one crop."""
@@ -139,7 +140,7 @@ class Composer:
             x = _place(left, right, extent, rng)
             y = _place(top, bottom, extent, rng)
         else:
-            row = int(rng.integers(len(self._scenes)))
+            row = self._rows[int(rng.integers(len(self._rows)))]
             extent = min(side / float(np.exp(rng.uniform(*np.log(ZOOM)))), height, width)
             x, y = rng.uniform(0, width - extent), rng.uniform(0, height - extent)
         x, y = min(max(x, 0.0), width - extent), min(max(y, 0.0), height - extent)

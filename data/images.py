@@ -39,9 +39,7 @@ FORMATS = tuple(dict.fromkeys(MEDIA_TYPES.values()))
 MULTI_JPEG = "MPO"  # Pillow's name for a JPEG followed by further JPEGs, as many phones write it
 MAX_BYTES = 20 * 1024 * 1024  # a 50-megapixel JPEG from a phone takes about 15 MB
 MAX_PIXELS = 64_000_000  # 192 MB as RGB; common phone sensors have up to 50 million
-MAX_REDUCED_PIXELS = (
-    200_000_000  # of a JPEG that can be decoded at a reduced scale row by row; the largest phone sensors
-)
+MAX_REDUCED_PIXELS = 200_000_000  # of a JPEG that can be decoded at a reduced scale row by row, as large phones take
 LARGE_PIXELS = 10_000_000  # 40 MB as RGBA; larger pictures are decoded one at a time
 MIN_SIDE = 8  # pixels; smaller signs cannot be told apart (GTSRB's smallest image is 25 wide)
 MAX_SCANS = 64  # in a JPEG; each may touch all pixels, and encoders write no more than about 20

@@ -23,7 +23,7 @@ import numpy as np
 
 from data.errors import ImageError, SourceError
 from data.files import Files, list_names, list_pictures, open_files, read_file
-from data.images import DECODER_VERSION, Box, Pixels, decode, lies_inside, read_size
+from data.images import DECODER_VERSION, Box, Indices, Photo, Picture, Pixels, decode, lies_inside, read_size
 from data.prepare import ShowProgress
 from data.task import SceneSet, Task
 
@@ -72,6 +72,28 @@ class SceneSource:
             content = hashlib.sha256(read_file(self.files, scene.path)).hexdigest()
             digest.update(f"{scene.group} {scene.boxes} {scene.class_index} {content}\n".encode())
         return digest.hexdigest()
+
+    def select_fold(self, fold: int, folds: int) -> Indices:
+        """Return the indices of the scenes in a fold: the groups are dealt to the folds in turn.
+
+        Args:
+            fold: the fold, from 0 on.
+            folds: number of folds.
+        """
+        groups = np.array([scene.group for scene in self.scenes])
+        return np.flatnonzero(np.isin(groups, np.unique(groups)[fold::folds]))
+
+    def decode_photo(self, row: int, max_pixels: int) -> Photo:
+        """Decode one scene, as a photo is decoded for recognition; see `data.images.Picture.decode_photo`.
+
+        Raises:
+            SourceError: the file is missing, or cannot be read or decoded.
+        """
+        path = self.scenes[row].path
+        try:
+            return Picture(read_file(self.files, path)).decode_photo(max_pixels)
+        except ImageError as error:
+            raise SourceError(f"{self.files.location}/{path}: {error}") from error
 
     def decode(self, cache: Path, show_progress: ShowProgress[Pixels] = lambda items, _total: items) -> Pixels:
         """Decode all scenes, or map them from the cache into memory.

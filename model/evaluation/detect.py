@@ -17,13 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import ImageError, SourceError
-from data.files import read_file, read_pictures
+from data.files import read_pictures
 from data.images import Photo, Picture, Pixels, decode, encode
 from data.scenes import SceneSource, open_scenes
 from data.source import Source, open_labelled
 from data.task import load_task
 from model.artifact import Card, add_metrics
 from model.command import integer_at_least, run
+from model.detector import MAX_PIXELS
 from model.errors import EvaluationError
 from model.evaluation import detection
 from model.evaluation.frames import RATIOS, SHARES, frame
@@ -59,20 +60,20 @@ def _evaluate(options: argparse.Namespace) -> int:
         raise EvaluationError(f"{options.artifact} has no detector")
     task = load_task(recogniser.card.task)
     figures: dict[str, Any] = {}
-    if options.scenes:
-        source = open_scenes(options.scenes, task)
+    source = open_scenes(options.scenes, task) if options.scenes else None
+    if source:
         rows = select_scenes(recogniser.card, source, options.fold)
         found = find_in_scenes(recogniser, source, rows)
         figures["scenes"] = detection.describe(found, len(task.labels))
         if options.report:
             from model.evaluation.detection_report import render_mistakes
 
-            names = {label.index: label.name for label in task.labels}
-            options.report.write_text(render_mistakes(recogniser.card, source, rows, found, names), encoding="utf-8")
+            page = render_mistakes(recogniser.card, source, rows, found, figures["scenes"])
+            options.report.write_text(page, encoding="utf-8")
     for location in options.not_signs:
         figures.setdefault("everyday", {})[location.stem] = count_accepted(recogniser, location)
     if options.data:
-        figures["framed"] = evaluate_frames(recogniser, open_labelled(options.data, task), options.scenes)
+        figures["framed"] = evaluate_frames(recogniser, open_labelled(options.data, task), source)
     if options.output:
         options.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     if options.card:
@@ -100,9 +101,7 @@ def select_scenes(card: Card, source: SceneSource, fold: int | None) -> npt.NDAr
     settings = part["training"]["settings"]
     if not settings["folds"]:
         raise EvaluationError(f"detector {part['version']} was trained on all of these scenes; use others")
-    groups = np.array([scene.group for scene in source.scenes])
-    chosen = settings["fold"] if fold is None else fold
-    return np.flatnonzero(np.isin(groups, np.unique(groups)[chosen :: settings["folds"]]))
+    return source.select_fold(settings["fold"] if fold is None else fold, settings["folds"])
 
 
 def find_in_scenes(recogniser: Recogniser, source: SceneSource, rows: npt.NDArray[np.int64]) -> list[detection.Found]:
@@ -118,8 +117,7 @@ def find_in_scenes(recogniser: Recogniser, source: SceneSource, rows: npt.NDArra
 
 def _compare(recogniser: Recogniser, source: SceneSource, row: int) -> detection.Found:
     scene = source.scenes[row]
-    photo = _open(read_file(source.files, scene.path), f"{source.files.location}/{scene.path}")
-    objects, _ = recogniser.find_all(photo, min_score=MIN_SCORE)
+    objects, _ = recogniser.find_all(source.decode_photo(row, MAX_PIXELS), min_score=MIN_SCORE)
     return detection.Found(
         boxes=np.array([each.box for each in objects], float).reshape(-1, 4),
         scores=np.array([_score(each) for each in objects], float),
@@ -153,7 +151,7 @@ def count_accepted(recogniser: Recogniser, location: Path) -> dict[str, Any]:
     }
 
 
-def evaluate_frames(recogniser: Recogniser, source: Source, scenes: Path | None) -> dict[str, Any]:
+def evaluate_frames(recogniser: Recogniser, source: Source, scenes: SceneSource | None) -> dict[str, Any]:
     """Return how many recognised crops are still recognised in frames of several shapes and sizes.
 
     Args:
@@ -163,7 +161,7 @@ def evaluate_frames(recogniser: Recogniser, source: Source, scenes: Path | None)
     """
     task = load_task(recogniser.card.task)
     rng = np.random.default_rng(0)
-    surroundings = _surroundings(scenes, recogniser) if scenes else []
+    surroundings = _surroundings(scenes, recogniser.card) if scenes else []
     crops: list[tuple[Pixels, int]] = []
     for example in source.examples[:: max(1, len(source.examples) // (2 * FRAMED))]:
         pixels = decode(source.read(example), example.size)
@@ -186,11 +184,10 @@ def evaluate_frames(recogniser: Recogniser, source: Source, scenes: Path | None)
     return {"surroundings": "scenes" if scenes else "one colour", "table": table}
 
 
-def _surroundings(location: Path, recogniser: Recogniser) -> list[Pixels]:
+def _surroundings(source: SceneSource, card: Card) -> list[Pixels]:
     """Return the scenes without labelled signs that the detector was not trained on."""
-    source = open_scenes(location, load_task(recogniser.card.task))
-    rows = [row for row in select_scenes(recogniser.card, source, None) if not source.scenes[row].boxes]
-    return [_open(read_file(source.files, source.scenes[row].path), source.scenes[row].path).pixels for row in rows]
+    rows = [row for row in select_scenes(card, source, None) if not source.scenes[row].boxes]
+    return [source.decode_photo(row, MAX_PIXELS).pixels for row in rows]
 
 
 def _open(payload: bytes, name: str) -> Photo:

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from jinja2 import Environment, StrictUndefined
 
-from data.files import read_file
-from data.images import Photo, Picture, encode
+from data.images import Photo, encode
 from data.scenes import SceneSource
 from model.artifact import Card
-from model.evaluation.detection import Found, describe, match
-from model.recogniser import decode_photo, with_margin
+from model.detector import MAX_PIXELS
+from model.evaluation.detection import Found, match
+from model.recogniser import with_margin
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 SHOWN = 24  # of each kind of mistake
@@ -27,7 +27,7 @@ def render_mistakes(
     source: SceneSource,
     rows: npt.NDArray[np.int64],
     scenes: Sequence[Found],
-    names: Mapping[int, str],
+    figures: Mapping[str, Any],
 ) -> str:
     """Return the page: the figures, the signs that were missed, and the surest false alarms and wrong names.
 
@@ -36,10 +36,10 @@ def render_mistakes(
         source: the scenes.
         rows: indices of the evaluated scenes, shape (n,).
         scenes: what was found in each of them.
-        names: names of the classes.
+        figures: the result of `model.evaluation.detection.describe` for them.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    mistakes = list(_mistakes(scenes, names))
+    mistakes = list(_mistakes(scenes, {label.index: label.name for label in card.labels}))
     kinds = {
         "Missed signs": [each for each in mistakes if each["kind"] == "missed"],
         "False alarms": [each for each in mistakes if each["kind"] == "false"],
@@ -50,7 +50,7 @@ def render_mistakes(
     def picture(mistake: Mapping[str, Any]) -> str:
         number = mistake["scene"]
         if number not in photos:
-            photos[number] = decode_photo(Picture(read_file(source.files, source.scenes[rows[number]].path)))
+            photos[number] = source.decode_photo(rows[number], MAX_PIXELS)
         pixels = photos[number].resize((SIDE, SIDE), with_margin(tuple(mistake["box"]), MARGIN))
         return "data:image/png;base64," + base64.b64encode(encode(pixels)).decode("ascii")
 
@@ -63,7 +63,7 @@ def render_mistakes(
     }
     counts = {title: len(found) for title, found in kinds.items()}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(card=card, figures=describe(scenes, len(card.labels)), shown=shown, counts=counts)
+    return template.render(card=card, figures=figures, shown=shown, counts=counts)
 
 
 def _mistakes(scenes: Sequence[Found], names: Mapping[int, str]) -> Iterator[dict[str, Any]]:

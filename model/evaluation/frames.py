@@ -1,7 +1,5 @@
 """Frames: crops of single signs put into larger pictures, as in people's photos."""
 
-from collections.abc import Iterator
-
 import numpy as np
 
 from data.images import Pixels
@@ -37,10 +35,3 @@ def frame(crop: Pixels, ratio: tuple[int, int], share: float, surroundings: Pixe
     y, x = int(rng.integers(frame_height - height + 1)), int(rng.integers(frame_width - width + 1))
     picture[y : y + height, x : x + width] = crop
     return picture
-
-
-def each_frame() -> Iterator[tuple[tuple[int, int], float]]:
-    """Yield every combination of ratio and share."""
-    for ratio in RATIOS:
-        for share in SHARES:
-            yield ratio, share

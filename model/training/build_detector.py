@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data.errors import ImageError, SourceError
-from data.files import read_file
-from data.images import Picture
+from data.errors import SourceError
 from data.scenes import SceneSource
 from data.source import Source
 from data.task import SceneSet, Task
@@ -88,7 +86,7 @@ def build_detector(
     trained = train_detector(settings, source, pixels, cutouts, checkpoint, reporter.train)
     reporter.stage("export", "converting the detector to LiteRT with 8-bit weights")
     inference = to_litert(trained.network)
-    part = _describe(recipe, settings, source, trained, inference)
+    part = _describe(recipe, settings, scenes, source, trained, inference)
     if len(trained.held_out):
         reporter.stage("evaluate", f"evaluating the detector on {len(trained.held_out):,} held-out scenes")
         found = find_in_scenes(Detector(inference), source, trained.held_out)
@@ -131,18 +129,18 @@ def _settings_to_json(settings: DetectorTraining) -> dict[str, Any]:
 def _describe(
     recipe: DetectorRecipe,
     settings: DetectorTraining,
+    scenes: SceneSet,
     source: SceneSource,
     trained: TrainedDetector,
     inference: bytes,
 ) -> dict[str, Any]:
     """Return the card's part without evaluation; threshold and metrics are those of the reference, if there is one."""
-    assert recipe.task.scenes is not None  # noqa: S101 — checked by the caller
     reference = recipe.reference
     return {
         "version": f"{datetime.now(UTC):%Y-%m-%d}-{hashlib.sha256(inference).hexdigest()[:8]}",
         "margin": recipe.task.data.margin,
         **{name: reference[name] if reference else 1.0 for name in ("min_score", "min_unsure_score")},
-        "data": describe_scenes(recipe.task.scenes, source, settings, len(trained.held_out)),
+        "data": _describe_scenes(scenes, source, settings, len(trained.held_out)),
         "training": {
             "command": recipe.command,
             "settings": _settings_to_json(settings),
@@ -154,7 +152,9 @@ def _describe(
     }
 
 
-def describe_scenes(scenes: SceneSet, source: SceneSource, settings: DetectorTraining, held_out: int) -> dict[str, Any]:
+def _describe_scenes(
+    scenes: SceneSet, source: SceneSource, settings: DetectorTraining, held_out: int
+) -> dict[str, Any]:
     """Return what a card says about the scenes that a detector was trained on, in JSON types."""
     return {
         "name": scenes.name,
@@ -179,11 +179,7 @@ def find_in_scenes(detector: Detector, source: SceneSource, rows: npt.NDArray[np
     scenes = []
     for row in rows:
         scene = source.scenes[row]
-        try:
-            photo = Picture(read_file(source.files, scene.path)).decode_photo(MAX_PIXELS)
-        except ImageError as error:
-            raise SourceError(f"{source.files.location}/{scene.path}: {error}") from error
-        detections = detector.detect(photo, LEAST_SCORE)
+        detections = detector.detect(source.decode_photo(row, MAX_PIXELS), LEAST_SCORE)
         scenes.append(
             Found(
                 boxes=np.array([each.box for each in detections], float).reshape(-1, 4),

@@ -8,7 +8,6 @@ from keras import layers
 from data.training_settings import DetectorTraining
 
 DETECTOR = "detector"  # name of the Keras model
-STRIDE = 8  # pixels per place of the heat map
 RARITY = -4.6  # initial logit of the heat map: 1% (Lin et al. 2017)
 
 

@@ -1,5 +1,6 @@
 """What the detector should answer for a crop, and how far an answer is from that."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -7,13 +8,12 @@ import numpy.typing as npt
 from keras import ops
 
 from data.compose import Crop
-from model.training.detector_network import STRIDE
+from model.detector import STRIDE, TYPICAL
 
 SPREAD = 0.14  # standard deviation of the heat around a centre, as a share of the sign's side
 MIN_SPREAD = 0.6  # in strides
 CORE = 0.2  # places this near the centre, as a share of the sign's sides, learn its box
 BOX_WEIGHT = 1.5  # of the boxes' loss; the heat map's has 1
-TYPICAL = 1.386  # logarithm of 4 strides, the unit of the widths and heights
 CHANNELS = 7  # of the targets: heat, weight of the heat, weight of the box, and the box
 
 
@@ -73,7 +73,7 @@ def decode_boxes(places: Any) -> Any:
     middle_x = ops.cast(ops.arange(columns), "float32")[None, None, :] + 0.5
     middle_y = ops.cast(ops.arange(rows), "float32")[None, :, None] + 0.5
     center_x, center_y = middle_x + places[..., 1], middle_y + places[..., 2]
-    half_width, half_height = (ops.exp(ops.clip(places[..., axis] + TYPICAL, -3.0, 5.0)) / 2 for axis in (3, 4))
+    half_width, half_height = (ops.exp(ops.clip(places[..., axis] + math.log(TYPICAL), -3.0, 5.0)) / 2 for axis in (3, 4))
     return ops.stack(
         [center_x - half_width, center_y - half_height, center_x + half_width, center_y + half_height], axis=-1
     )

@@ -22,6 +22,7 @@ from model.training.augment import Augment
 from model.training.distil import distillation_loss, load_teacher, student_accuracy
 from model.training.monitor import Monitor, ProgressCallback
 from model.training.network import NETWORK, build_network
+from model.training.optimizer import build_optimizer
 from model.training.training_set import TrainingSet
 
 AVERAGED = 0.15  # largest time constant of the moving average of the weights, as a share of all steps
@@ -174,18 +175,9 @@ def compile_model(
         outputs = keras.ops.concatenate([outputs, teacher(seen)], axis=1)
         loss, accuracy = distillation_loss(loss, settings.distillation), student_accuracy()
     model = keras.Model([pixels, boxes], outputs)
-    total = settings.epochs * steps
-    warmup = round(settings.warmup * total)
-    optimizer = keras.optimizers.AdamW(
-        keras.optimizers.schedules.CosineDecay(
-            settings.learning_rate / 100, total - warmup, warmup_target=settings.learning_rate, warmup_steps=warmup
-        ),
-        weight_decay=settings.weight_decay,
-        use_ema=True,
-        # In a short training the average must not include the initial weights.
-        ema_momentum=min(settings.ema_momentum, 1 - 1 / max(1.0, AVERAGED * total)),
-    )
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    # In a short training the average must not include the initial weights.
+    longest = 1 - 1 / max(1.0, AVERAGED * settings.epochs * steps)
+    optimizer = build_optimizer(settings, steps, min(settings.ema_momentum, longest))
     model.compile(optimizer, loss, metrics=[accuracy], jit_compile=keras.backend.backend() == "jax")
     return model, augment
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from data.compose import Composer, Cutout, cut_out
 from data.errors import ImageError, SourceError
-from data.images import DECODER_VERSION, Box, Pixels, decode
+from data.images import DECODER_VERSION, Pixels, decode
 from data.scenes import SceneSource
 from data.source import Source
 from data.split import sample_evenly
@@ -22,10 +22,12 @@ from data.training_settings import DetectorTraining
 from model.training.detector_network import build_detector
 from model.training.detector_targets import detection_loss, make_targets
 from model.training.monitor import Monitor, ProgressCallback
+from model.training.optimizer import build_optimizer
 from model.training.train import choose_precision, estimate_batch_statistics
 
 FRAMES = 4  # photographs per group that can be pasted; the frames of a track differ little
 DRAWING_SIDE = 128  # pixels
+MAX_GRADIENT = 10.0  # norm of the gradient of a weight
 STATISTICS_BATCHES = 60  # for estimating the statistics of batch normalisation
 
 
@@ -68,8 +70,7 @@ def train_detector(
     """
     keras.utils.set_random_seed(settings.seed)
     training, held_out = split_scenes(source, settings)
-    boxes: list[Sequence[Box]] = [source.scenes[row].boxes for row in training]
-    composer = Composer(_Rows(pixels, training), boxes, *cutouts, settings)  # type: ignore[arg-type]
+    composer = Composer(pixels, {int(row): source.scenes[row].boxes for row in training}, *cutouts, settings)
     steps = settings.crops // settings.batch_size
     keras.mixed_precision.set_dtype_policy(choose_precision())
     model = _compile(settings, steps)
@@ -88,11 +89,9 @@ def split_scenes(
     source: SceneSource, settings: DetectorTraining
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the indices of the training scenes and of those held out; they depend only on the arguments."""
-    groups = np.array([scene.group for scene in source.scenes])
-    is_held_out = np.zeros(len(groups), bool)
-    if settings.folds:
-        is_held_out = np.isin(groups, np.unique(groups)[settings.fold :: settings.folds])
-    return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
+    everything = np.arange(len(source.scenes))
+    held_out = source.select_fold(settings.fold, settings.folds) if settings.folds else everything[:0]
+    return np.setdiff1d(everything, held_out), held_out
 
 
 def load_cutouts(task: Task, examples: Source | None) -> tuple[list[Cutout], list[Cutout]]:
@@ -137,20 +136,6 @@ def _copy(pixels: Pixels) -> Pixels:
     return np.ascontiguousarray(pixels)
 
 
-class _Rows:
-    """Some rows of an array that is mapped from a file, without copying them."""
-
-    def __init__(self, pixels: Pixels, rows: npt.NDArray[np.int64]) -> None:
-        self._pixels, self._rows = pixels, rows
-        self.shape = (len(rows), *pixels.shape[1:])
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, index: tuple[int, slice, slice]) -> Pixels:
-        return self._pixels[(self._rows[index[0]], *index[1:])]
-
-
 class _Crops(keras.utils.PyDataset):
     """The crops of the current epoch, in batches; the same seed and epoch always give the same crops."""
 
@@ -177,17 +162,6 @@ class _Crops(keras.utils.PyDataset):
 
 def _compile(settings: DetectorTraining, steps: int) -> keras.Model:
     model = build_detector(settings)
-    total = settings.epochs * steps
-    warmup = round(settings.warmup * total)
-    optimizer = keras.optimizers.AdamW(
-        keras.optimizers.schedules.CosineDecay(
-            settings.learning_rate / 100, total - warmup, warmup_target=settings.learning_rate, warmup_steps=warmup
-        ),
-        weight_decay=settings.weight_decay,
-        use_ema=True,
-        ema_momentum=settings.ema_momentum,
-        clipnorm=10.0,
-    )
-    optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    optimizer = build_optimizer(settings, steps, settings.ema_momentum, MAX_GRADIENT)
     model.compile(optimizer, detection_loss, jit_compile=keras.backend.backend() == "jax")
     return model

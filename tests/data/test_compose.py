@@ -35,7 +35,7 @@ def redness(pixels: np.ndarray) -> np.ndarray:
 def test_boxes_lie_around_the_labelled_signs(settings: DetectorTraining) -> None:
     scenes = grey_scenes()
     scenes[:, 60:100, 120:160] = RED
-    boxes: list[list[Box]] = [[(120, 60, 160, 100)]] * 2
+    boxes: dict[int, list[Box]] = {row: [(120, 60, 160, 100)] for row in range(2)}
     composer = Composer(scenes, boxes, [], [], settings)
     seen = 0
     for number in range(60):
@@ -52,7 +52,7 @@ def test_boxes_lie_around_the_labelled_signs(settings: DetectorTraining) -> None
 
 def test_small_and_cut_signs_are_ignored(settings: DetectorTraining) -> None:
     scenes = grey_scenes()
-    boxes: list[list[Box]] = [[(120, 60, 124, 64), (290, 60, 330, 100)]] * 2
+    boxes: dict[int, list[Box]] = {row: [(120, 60, 124, 64), (290, 60, 330, 100)] for row in range(2)}
     composer = Composer(scenes, boxes, [], [], dataclasses.replace(settings, sizes=(4.0, 5.0)))
     crops = [composer.crop((0, number)) for number in range(60)]
     assert sum(len(crop.ignored) for crop in crops) > 10
@@ -63,7 +63,7 @@ def test_small_and_cut_signs_are_ignored(settings: DetectorTraining) -> None:
 def test_pasted_signs_do_not_overlap_and_are_where_their_boxes_say(
     settings: DetectorTraining, cutouts: list[Cutout]
 ) -> None:
-    composer = Composer(grey_scenes(), [[], []], cutouts, [], dataclasses.replace(settings, pasted=3.0))
+    composer = Composer(grey_scenes(), {0: [], 1: []}, cutouts, [], dataclasses.replace(settings, pasted=3.0))
     count = 0
     for number in range(40):
         boxes = composer.crop((1, number)).boxes
@@ -75,12 +75,12 @@ def test_pasted_signs_do_not_overlap_and_are_where_their_boxes_say(
 
 
 def test_without_pasting_only_labelled_signs_are_left(settings: DetectorTraining, cutouts: list[Cutout]) -> None:
-    composer = Composer(grey_scenes(), [[], []], cutouts, [], settings)
+    composer = Composer(grey_scenes(), {0: [], 1: []}, cutouts, [], settings)
     assert all(len(composer.crop((2, number)).boxes) == 0 for number in range(20))
 
 
 def test_same_seed_gives_the_same_crop(settings: DetectorTraining, cutouts: list[Cutout]) -> None:
-    composer = Composer(grey_scenes(), [[], []], cutouts, [], dataclasses.replace(settings, pasted=2.0))
+    composer = Composer(grey_scenes(), {0: [], 1: []}, cutouts, [], dataclasses.replace(settings, pasted=2.0))
     one, again, other = composer.crop((3, 1)), composer.crop((3, 1)), composer.crop((3, 2))
     assert np.array_equal(one.pixels, again.pixels)
     assert np.array_equal(one.boxes, again.boxes)

@@ -12,7 +12,7 @@ import struct
 import subprocess
 import zlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,21 @@ def metric(url: str, name: str) -> float:
     return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
 
 
+def flip_bits(data: bytearray, fewer_than: int, rng: np.random.Generator) -> None:
+    """Flip some bits, at least one."""
+    for position in rng.integers(0, len(data), rng.integers(1, fewer_than)):
+        data[position] ^= 1 << rng.integers(8)
+
+
+def growth_mb(worker: int, send: Callable[[bytes], int], payloads: Iterable[bytes], count: int, tally: Tally) -> float:
+    """Send payloads and count the statuses; return by how much a worker's memory grew after the first fifth."""
+    for number, payload in enumerate(itertools.islice(payloads, count)):
+        tally.statuses[send(payload)] += 1
+        if number == count // 5:
+            before = resident_mb(worker)
+    return resident_mb(worker) - before
+
+
 def mutated(seed: int) -> Iterator[bytes]:
     """Yield damaged pictures endlessly: flipped bits, cut ends, and the header of one format on another."""
     rng = np.random.default_rng(seed)
@@ -70,8 +85,7 @@ def mutated(seed: int) -> Iterator[bytes]:
     for turn in itertools.count():
         picture = bytearray(pictures[rng.integers(len(pictures))])
         if turn % 3 == 0:
-            for position in rng.integers(0, len(picture), rng.integers(1, 30)):
-                picture[position] ^= 1 << rng.integers(8)
+            flip_bits(picture, 30, rng)
         elif turn % 3 == 1:
             del picture[rng.integers(len(picture)) :]
         else:
@@ -86,13 +100,11 @@ def test_damaged_pictures_kill_no_worker(full: bool, ledger: Ledger) -> None:
     tally = Tally()
     with start_process(workers=1) as (url, process), requests.Session() as session:
         [worker] = children(process)
-        headers = {"Content-Type": "application/octet-stream"}
-        for number, payload in enumerate(itertools.islice(mutated(0), count)):
-            answer = session.post(f"{url}/predict_traffic_sign", data=payload, headers=headers, timeout=30)
-            tally.statuses[answer.status_code] += 1
-            if number == count // 5:
-                before = resident_mb(worker)
-        growth = resident_mb(worker) - before
+
+        def send(payload: bytes) -> int:
+            return session.post(f"{url}/predict_traffic_sign", data=payload, headers=RAW, timeout=30).status_code
+
+        growth = growth_mb(worker, send, mutated(0), count, tally)
         assert children(process) == [worker]
         assert metric(url, "sign_worker_deaths_total") == 0
     assert set(tally.statuses) <= {200, 400, 422}
@@ -107,8 +119,7 @@ def mutated_scenes(seed: int) -> Iterator[bytes]:
     for turn in itertools.count():
         photo = bytearray(photos[rng.integers(len(photos))])
         if turn % 2:
-            for position in rng.integers(0, len(photo), rng.integers(1, 6)):
-                photo[position] ^= 1 << rng.integers(8)
+            flip_bits(photo, 6, rng)
         else:
             del photo[rng.integers(len(photo)) :]
         yield bytes(photo)
@@ -122,17 +133,17 @@ def test_damaged_photos_kill_no_worker_that_locates(full: bool, ledger: Ledger, 
     settings = {"workers": 1, "inference_threads": 1, "artifact": red_artifact}
     with start_process(200, **settings) as (url, process), requests.Session() as session:
         [worker] = children(process)
-        headers = {"Content-Type": "application/octet-stream"}
-        # The detector keeps the memory that its largest photo needed, and damage may make a photo large.
-        session.post(f"{url}/detect/traffic_sign", data=encoded(scene(size=(1632, 1224))), headers=headers, timeout=30)
         found = 0
-        for number, payload in enumerate(itertools.islice(pictures, count)):
-            answer = session.post(f"{url}/detect/traffic_sign", data=payload, headers=headers, timeout=30)
-            tally.statuses[answer.status_code] += 1
+
+        def send(payload: bytes) -> int:
+            nonlocal found
+            answer = session.post(f"{url}/detect/traffic_sign", data=payload, headers=RAW, timeout=30)
             found += answer.status_code == 200 and len(answer.json()["objects"])
-            if number == count // 5:
-                before = resident_mb(worker)
-        growth = resident_mb(worker) - before
+            return answer.status_code
+
+        # The detector keeps the memory that its largest photo needed, and damage may make a photo large.
+        send(encoded(scene(size=(1632, 1224))))
+        growth = growth_mb(worker, send, pictures, count, tally)
         assert children(process) == [worker]
         assert metric(url, "sign_worker_deaths_total") == 0
     assert set(tally.statuses) <= {200, 400, 422}
