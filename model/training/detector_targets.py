@@ -73,7 +73,9 @@ def decode_boxes(places: Any) -> Any:
     middle_x = ops.cast(ops.arange(columns), "float32")[None, None, :] + 0.5
     middle_y = ops.cast(ops.arange(rows), "float32")[None, :, None] + 0.5
     center_x, center_y = middle_x + places[..., 1], middle_y + places[..., 2]
-    half_width, half_height = (ops.exp(ops.clip(places[..., axis] + math.log(TYPICAL), -3.0, 5.0)) / 2 for axis in (3, 4))
+    half_width, half_height = (
+        ops.exp(ops.clip(places[..., axis] + math.log(TYPICAL), -3.0, 5.0)) / 2 for axis in (3, 4)
+    )
     return ops.stack(
         [center_x - half_width, center_y - half_height, center_x + half_width, center_y + half_height], axis=-1
     )
