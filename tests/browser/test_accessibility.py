@@ -109,13 +109,14 @@ def test_progress_of_a_training_does_not_fade_while_it_refreshes(browser: Browse
 
 def test_previous_answer_fades_while_the_next_one_is_fetched(browser: Browser, service: str) -> None:
     """Only what refreshes itself keeps its colour: after a click, people see that the answer is outdated."""
-    gate = Gate("/predict_traffic_sign", passing_on(service, lambda _, answer: answer))
+    gate = Gate("/detect/traffic_sign", passing_on(service, lambda _, answer: answer))
     with server(gate) as url, start_page(url) as page_url:
         page = new_page(browser)
         go(page, f"{page_url}/?sample=stop")
         shows_sign(page, "Stop")
         with gate.closed():
             page.get_by_role("radio", name="Yield").click()
+            gate.wait_for_request()
             expect(page.locator("[data-stale=true]").first).to_be_attached()
             assert min(page.locator("[data-stale=true]").evaluate_all(OPACITIES)) < 0.5
         shows_sign(page, "Yield")

@@ -101,6 +101,7 @@ def test_signs_can_be_searched_filtered_and_opened(page: Page, page_url: str) ->
     page.get_by_label("Search").press("Enter")
     page.get_by_role("button", name=category, exact=True).click()
     expect(page.get_by_text(f"{alike} of 43 signs")).to_be_visible()
+    settle(page)
     page.get_by_role("button", name="Wild animals crossing", exact=True).click()
     shows_sign(page, "Wild animals crossing")
     expect(page).to_have_url(re.compile("sign=31"))
