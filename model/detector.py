@@ -1,5 +1,6 @@
-"""Find signs in a photo with LiteRT: a small network looks at the photo at several scales."""
+"""Find signs in a photo with LiteRT: a small network looks at all of it, then closely at each supposed sign."""
 
+import math
 import threading
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,6 +21,11 @@ TYPICAL: Final = 4.0  # strides; the unit of the network's widths and heights
 MAX_OVERLAP: Final = 0.45  # intersection over union of two detections; of a pair above, the better one is kept
 MAX_INSIDE: Final = 0.8  # share of the smaller one of two detections that may lie inside the larger one
 MAX_DETECTIONS: Final = 100
+MIN_FIRST_SCORE: Final = 0.05  # of the first look; what has less is not looked at again
+CLOSE_SIDE: Final = 96  # pixels; the network's input in a close look
+CLOSE_SIGN: Final = 64  # pixels; side of the supposed sign in it
+MIN_SHARED: Final = 0.2  # intersection over union with the supposed sign of what a close look takes for it
+ABSENT: Final = 0.005  # score of a close look that finds nothing
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class Detector:
         self._model = model
         self._local = threading.local()
         try:
-            places = self._run(np.zeros((MULTIPLE, MULTIPLE, 3), np.uint8))
+            places = self._run("part", np.zeros((MULTIPLE, MULTIPLE, 3), np.uint8))
         except (ValueError, RuntimeError, KeyError) as error:
             raise ArtifactError(f"the detector cannot run: {error}") from error
         if places.shape != (MULTIPLE // STRIDE, MULTIPLE // STRIDE, 5):
@@ -63,33 +69,56 @@ class Detector:
             photo: the photo.
             min_score: smallest score of a detection, in (0, 1).
         """
+        boxes, scores = self._look(photo)
+        for row, box in enumerate(boxes):
+            boxes[row], closely = self._look_closely(photo, box)
+            # The mean of the logits: a sign has to look like one both from afar and closely.
+            odds = math.sqrt(scores[row] / (1 - scores[row]) * closely / (1 - closely))
+            scores[row] = odds / (1 + odds)
+        good = scores >= min_score
+        boxes, scores = np.clip(boxes[good], 0, np.tile([photo.width, photo.height], 2)), scores[good]
+        return [Detection(_as_box(boxes[row]), float(scores[row])) for row in suppress(boxes, scores)]
+
+    def _look(self, photo: Photo) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return the boxes and scores of at most `MAX_DETECTIONS` places of a photo where a sign may be."""
         rows, columns = photo.pixels.shape[:2]
         boxes, scores = [], []
         divisor = 1
         while True:
             height, width = max(1, round(rows / divisor)), max(1, round(columns / divisor))
             pixels = photo.pixels if divisor == 1 else photo.resize((height, width))
-            found, certainty = find_peaks(self._run(_pad(pixels)), min_score)
+            found, certainty = find_peaks(self._run("photo", _pad(pixels)), MIN_FIRST_SCORE)
             boxes.append(found * np.tile([photo.width / width, photo.height / height], 2))
             scores.append(certainty)
             if min(height, width) <= LARGEST:
                 break
             divisor *= ZOOM_STEP
-        every = np.concatenate(boxes)
-        every = np.clip(every, 0, np.tile([photo.width, photo.height], 2))
-        score = np.concatenate(scores)
-        kept = suppress(every, score)[:MAX_DETECTIONS]
-        return [
-            Detection((float(box[0]), float(box[1]), float(box[2]), float(box[3])), float(certainty))
-            for box, certainty in zip(every[kept], score[kept], strict=True)
-        ]
+        every, score = np.concatenate(boxes), np.concatenate(scores)
+        kept = suppress(np.clip(every, 0, np.tile([photo.width, photo.height], 2)), score)[:MAX_DETECTIONS]
+        return every[kept], score[kept]
 
-    def _run(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """Return the network's answer for a picture whose sides are multiples of 32; (rows, columns, 5), float32."""
-        if not hasattr(self._local, "runner"):
+    def _look_closely(self, photo: Photo, box: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], float]:
+        """Return a better box of a supposed sign and its score; the same box and `ABSENT` where none is seen."""
+        extent = math.sqrt((box[2:] - box[:2]).prod()) * CLOSE_SIDE / CLOSE_SIGN
+        corner = (box[:2] + box[2:] - extent) / 2
+        part = photo.resize((CLOSE_SIDE, CLOSE_SIDE), _as_box(np.concatenate([corner, corner + extent])))
+        found, scores = find_peaks(self._run("part", part), ABSENT)
+        found = found * (extent / CLOSE_SIDE) + np.tile(corner, 2)
+        scores = np.where(overlap_with(box, found) >= MIN_SHARED, scores, 0.0)
+        best = int(scores.argmax()) if len(scores) else 0
+        return (found[best], float(scores[best])) if scores[best : best + 1].any() else (box, ABSENT)
+
+    def _run(self, purpose: str, pixels: Pixels) -> npt.NDArray[np.float32]:
+        """Return the network's answer for a picture whose sides are multiples of 32; (rows, columns, 5), float32.
+
+        Args:
+            purpose: has an interpreter of its own, so that it keeps its memory if its pictures are all of one size.
+            pixels: the picture, shape (height, width, 3), uint8 in [0, 255].
+        """
+        if not hasattr(self._local, purpose):
             interpreter = Interpreter(model_content=self._model, num_threads=1)
-            self._local.runner = interpreter.get_signature_runner("serving_default")
-        runner: Any = self._local.runner
+            setattr(self._local, purpose, interpreter.get_signature_runner("serving_default"))
+        runner: Any = getattr(self._local, purpose)
         places: npt.NDArray[np.float32] = runner(pixels=pixels[None])["places"][0]
         return places
 
@@ -113,7 +142,9 @@ def find_peaks(
     peak = places[row, column].astype(np.float64)
     center = np.stack([column, row], axis=1) + 0.5 + peak[:, 1:3]
     half = TYPICAL * np.exp(np.clip(peak[:, 3:5], -4.0, 4.0)) / 2
-    return np.concatenate([center - half, center + half], axis=1) * STRIDE, 1 / (1 + np.exp(-peak[:, 0]))
+    return np.concatenate([center - half, center + half], axis=1) * STRIDE, 1 / (
+        1 + np.exp(-np.clip(peak[:, 0], -30, 30))
+    )
 
 
 def suppress(boxes: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -122,19 +153,41 @@ def suppress(boxes: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) ->
     A box is dropped if a better one overlaps it by more than `MAX_OVERLAP`, or one of the two lies inside the other.
     """
     order = np.argsort(-scores, kind="stable")
-    area = np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0)
+    area = _area(boxes)
     order = order[area[order] > 0]
     kept = []
     while len(order):
         best, order = order[0], order[1:]
         kept.append(best)
-        low = np.maximum(boxes[best, :2], boxes[order, :2])
-        high = np.minimum(boxes[best, 2:], boxes[order, 2:])
-        common = np.maximum(high - low, 0).prod(axis=1)
+        common = _common(boxes[best], boxes[order])
         overlap = common / (area[best] + area[order] - common)
         inside = common / np.minimum(area[best], area[order])
         order = order[(overlap <= MAX_OVERLAP) & (inside <= MAX_INSIDE)]
     return np.array(kept, np.int64)
+
+
+def overlap_with(box: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the intersection over union of a box, shape (4,), with others, shape (n, 4); shape (n,)."""
+    common = _common(box, others)
+    overlap: npt.NDArray[np.float64] = common / (_area(box[None])[0] + _area(others) - common)
+    return overlap
+
+
+def _common(box: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return the area that a box, shape (4,), has in common with others, shape (n, 4); shape (n,)."""
+    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    common: npt.NDArray[np.float64] = np.maximum(sides, 0).prod(axis=1)
+    return common
+
+
+def _area(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    area: npt.NDArray[np.float64] = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1)
+    return area
+
+
+def _as_box(sides: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
+    left, top, right, bottom = map(float, sides)
+    return left, top, right, bottom
 
 
 def _pad(pixels: Pixels) -> Pixels:
