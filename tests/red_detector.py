@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from model.artifact import add_detector
-from model.detector import STRIDE, TYPICAL
+from model.detector import CLOSE_SIGN, STRIDE, TYPICAL
 from tests.conftest import SHIPPED
 
-SIDE = 72  # pixels of every box
+SIDE = CLOSE_SIGN  # pixels of every box; a close look does not change it
 SPREAD = 2.5  # places: standard deviation of the bell that redness is weighted with
 CARD_PART = {"min_score": 0.5, "min_unsure_score": 0.5, "margin": 0.1}
 
