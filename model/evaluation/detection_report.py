@@ -1,6 +1,7 @@
 """The worst mistakes of detection as pictures: a self-contained HTML page."""
 
 import base64
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from model.recogniser import with_margin
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 SHOWN = 24  # of each kind of mistake
+RATE = "0.2"  # false alarms per scene: the mistakes are those above the threshold that gives it
 SIDE = 120  # pixels, of a picture of a mistake
 MARGIN = 0.25  # around a mistake, as a fraction of the picture's sides
 
@@ -29,7 +31,7 @@ def render_mistakes(
     scenes: Sequence[Found],
     figures: Mapping[str, Any],
 ) -> str:
-    """Return the page: the figures, the signs that were missed, and the surest false alarms and wrong names.
+    """Return the page: the figures, the signs that were missed, and the false alarms and wrong names.
 
     Args:
         card: describes the detector.
@@ -39,7 +41,9 @@ def render_mistakes(
         figures: the result of `model.evaluation.detection.describe` for them.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    mistakes = list(_mistakes(scenes, {label.index: label.name for label in card.labels}))
+    threshold = figures["at_false_alarms_per_scene"][RATE]["threshold"]
+    sure = [_above(found, threshold) for found in scenes]
+    mistakes = list(_mistakes(sure, {label.index: label.name for label in card.labels}))
     kinds = {
         "Missed signs": [each for each in mistakes if each["kind"] == "missed"],
         "False alarms": [each for each in mistakes if each["kind"] == "false"],
@@ -63,7 +67,15 @@ def render_mistakes(
     }
     counts = {title: len(found) for title, found in kinds.items()}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(card=card, figures=figures, shown=shown, counts=counts)
+    return template.render(card=card, figures=figures, shown=shown, counts=counts, rate=RATE)
+
+
+def _above(found: Found, threshold: float) -> Found:
+    """Return a scene with only the detections whose score is above a threshold."""
+    sure = found.scores > threshold
+    return dataclasses.replace(
+        found, boxes=found.boxes[sure], scores=found.scores[sure], class_index=found.class_index[sure]
+    )
 
 
 def _mistakes(scenes: Sequence[Found], names: Mapping[int, str]) -> Iterator[dict[str, Any]]:
