@@ -248,7 +248,7 @@ def _detector_summary(card: Card) -> str:
     subject = f"reference detector {metrics['measured_on']}" if "measured_on" in metrics else "it"
     return (
         f"Detector {card.detector['version']}: on {metrics['scenes']} held-out scenes with {metrics['signs']} signs, "
-        f"{subject} has an average precision of {metrics['ap50_of_a_sign']:.1%}"
+        f"{subject} finds and names them with an average precision of {metrics['ap50_of_a_named_sign']:.1%}"
     )
 
 

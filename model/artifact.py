@@ -321,9 +321,24 @@ def add_metrics(folder: Path, name: str, figures: Mapping[str, Any]) -> None:
         OSError: the folder is not writable; the card is unchanged.
     """
     card, _ = read_artifact(folder)
-    evaluations = {**card.metrics.get("evaluations", {}), name: figures}
-    card = dataclasses.replace(card, metrics={**card.metrics, "evaluations": evaluations})
-    _write_card(folder, card)
+    _write_card(folder, dataclasses.replace(card, metrics=_with_evaluation(card.metrics, name, figures)))
+
+
+def add_detector_metrics(folder: Path, name: str, figures: Mapping[str, Any]) -> None:
+    """Add figures to an artifact's card as `detector.evaluations[name]`; otherwise like `add_metrics`.
+
+    Raises:
+        ArtifactError: the artifact is missing or damaged, or has no detector.
+        OSError: the folder is not writable; the card is unchanged.
+    """
+    card, _ = read_artifact(folder)
+    if card.detector is None:
+        raise ArtifactError(f"the artifact in {folder} has no detector")
+    _write_card(folder, dataclasses.replace(card, detector=_with_evaluation(card.detector, name, figures)))
+
+
+def _with_evaluation(part: Mapping[str, Any], name: str, figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {**part, "evaluations": {**part.get("evaluations", {}), name: figures}}
 
 
 def _write_card(folder: Path, card: Card) -> None:

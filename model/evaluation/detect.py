@@ -3,7 +3,7 @@
 Prints average precision, recall by size and false alarms on the scenes that the detector was not trained on.
 `--not-signs` adds everyday photos, in which nothing should be accepted; `--data` adds single signs in frames of several
 shapes. `--output FILE` writes all figures as JSON, `--report FILE` the worst mistakes as an HTML page, and `--card
-NAME` adds the figures to the artifact's card.
+NAME` adds the figures to the detector's part of the artifact's card.
 """
 
 import argparse
@@ -22,16 +22,15 @@ from data.images import Photo, Picture, Pixels, decode, encode
 from data.scenes import SceneSource, open_scenes
 from data.source import Source, open_labelled
 from data.task import load_task
-from model.artifact import Card, add_metrics
+from model.artifact import Card, add_detector_metrics
 from model.command import integer_at_least, run
 from model.detector import MAX_PIXELS
 from model.errors import EvaluationError
 from model.evaluation import detection
 from model.evaluation.frames import RATIOS, SHARES, frame
-from model.recogniser import Found, Recogniser, decode_photo
+from model.evaluation.scenes import find_in_scenes
+from model.recogniser import Recogniser, decode_photo
 
-MIN_SCORE = 0.1  # of an object; lower than in the service, so that the precision is known at nearly full recall
-REJECTED = 0.1  # factor of the score of what the classifier does not accept
 FRAMED = 101  # crops that are framed; every one is put into each shape and size
 
 
@@ -45,7 +44,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--data", type=Path, help="labelled pictures of single signs, to be framed")
     parser.add_argument("--output", type=Path, help="write all figures to this JSON file")
     parser.add_argument("--report", type=Path, help="write the worst mistakes to this HTML file")
-    parser.add_argument("--card", metavar="NAME", help="add the figures to the artifact's card under this name")
+    parser.add_argument(
+        "--card", metavar="NAME", help="add the figures to the detector's part of the card under this name"
+    )
     options = parser.parse_args(arguments)
     if not (options.scenes or options.not_signs or options.data):
         parser.error("at least one of --scenes, --not-signs and --data is required")
@@ -77,7 +78,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.output:
         options.output.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
     if options.card:
-        add_metrics(options.artifact, options.card, figures)
+        add_detector_metrics(options.artifact, options.card, figures)
     _print(figures)
     return 0
 
@@ -102,34 +103,6 @@ def select_scenes(card: Card, source: SceneSource, fold: int | None) -> npt.NDAr
     if not settings["folds"]:
         raise EvaluationError(f"detector {part['version']} was trained on all of these scenes; use others")
     return source.select_fold(settings["fold"] if fold is None else fold, settings["folds"])
-
-
-def find_in_scenes(recogniser: Recogniser, source: SceneSource, rows: npt.NDArray[np.int64]) -> list[detection.Found]:
-    """Return what a recogniser finds in some scenes, and what is there.
-
-    The score of an object is that of the detector times the probability of its class.
-
-    Raises:
-        SourceError: a scene cannot be read or decoded.
-    """
-    return [_compare(recogniser, source, row) for row in rows]
-
-
-def _compare(recogniser: Recogniser, source: SceneSource, row: int) -> detection.Found:
-    scene = source.scenes[row]
-    objects, _ = recogniser.find_all(source.decode_photo(row, MAX_PIXELS), min_score=MIN_SCORE)
-    return detection.Found(
-        boxes=np.array([each.box for each in objects], float).reshape(-1, 4),
-        scores=np.array([_score(each) for each in objects], float),
-        class_index=np.array([each.prediction.class_index for each in objects], np.int64),
-        true_boxes=np.array(scene.boxes, float).reshape(-1, 4),
-        true_class_index=np.array(scene.class_index, np.int64),
-    )
-
-
-def _score(found: Found) -> float:
-    accepted = 1.0 if found.prediction.is_accepted else REJECTED
-    return found.score * found.prediction.probability * accepted
 
 
 def count_accepted(recogniser: Recogniser, location: Path) -> dict[str, Any]:

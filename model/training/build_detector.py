@@ -17,11 +17,14 @@ from data.scenes import SceneSource
 from data.source import Source
 from data.task import SceneSet, Task
 from data.training_settings import DetectorTraining
-from model.artifact import Card, add_detector
+from model.artifact import Card, add_detector, read_models
+from model.classifier import Classifier
 from model.detector import MAX_PIXELS, Detector
 from model.errors import TrainingError
 from model.evaluation.detection import Found, describe, match
+from model.evaluation.scenes import find_in_scenes
 from model.progress import training_folder
+from model.recogniser import Recogniser
 from model.training.build import describe_versions
 from model.training.export import to_litert
 from model.training.reporter import Reporter
@@ -89,9 +92,11 @@ def build_detector(
     part = _describe(recipe, settings, scenes, source, trained, inference)
     if len(trained.held_out):
         reporter.stage("evaluate", f"evaluating the detector on {len(trained.held_out):,} held-out scenes")
-        found = find_in_scenes(Detector(inference), source, trained.held_out)
-        metrics = describe(found, class_count=1)
-        part |= {**_choose_min_scores(found, metrics), "metrics": metrics}
+        detector, models = Detector(inference), read_models(folder)
+        part |= _choose_min_scores(_detect_in_scenes(detector, source, trained.held_out))
+        classifier = Classifier(dataclasses.replace(models.card, detector=part), models.classifier)
+        found = find_in_scenes(Recogniser(classifier, detector), source, trained.held_out)
+        part |= {"metrics": describe(found, len(recipe.task.labels))}
     card = add_detector(folder, inference, trained.network.save, part)
     shutil.rmtree(checkpoint)
     return card
@@ -113,8 +118,9 @@ def _check_reference(reference: Mapping[str, Any], settings: DetectorTraining, s
         raise TrainingError(f"detector {reference['version']} cannot be the reference: it held nothing out")
 
 
-def _choose_min_scores(scenes: Sequence[Found], metrics: Mapping[str, Any]) -> dict[str, float]:
-    """Return the card's smallest scores of accepted objects, from what was found in held-out scenes."""
+def _choose_min_scores(scenes: Sequence[Found]) -> dict[str, float]:
+    """Return the card's smallest scores of accepted objects, from what a detector alone found in held-out scenes."""
+    metrics = describe(scenes, class_count=1)
     scores = np.concatenate([found.scores[match(found, by_class=False) >= 0] for found in scenes])
     low = float(np.quantile(scores, 1 - KEPT)) if len(scores) else 1.0
     high = float(metrics["at_false_alarms_per_scene"][str(FALSE_ALARMS)]["threshold"])
@@ -170,7 +176,7 @@ def _describe_scenes(
     }
 
 
-def find_in_scenes(detector: Detector, source: SceneSource, rows: npt.NDArray[np.int64]) -> list[Found]:
+def _detect_in_scenes(detector: Detector, source: SceneSource, rows: npt.NDArray[np.int64]) -> list[Found]:
     """Return what a detector finds in some scenes; every sign counts as class 0.
 
     Raises:

@@ -16,6 +16,7 @@ from model.artifact import (
     INFERENCE_FILE,
     NETWORK_FILE,
     add_detector,
+    add_detector_metrics,
     add_metrics,
     read_artifact,
     read_models,
@@ -93,6 +94,18 @@ def test_metrics_labels_and_a_new_classifier_keep_the_detector(artifact: Path) -
     write_artifact(artifact, card, inference, network(b"new network"))
     assert_kept()
     assert (artifact / NETWORK_FILE).read_bytes() == b"new network"
+
+
+def test_figures_of_an_evaluation_are_added_to_the_detector(artifact: Path) -> None:
+    add_detector_metrics(artifact, "one", {"photos": 2})
+    add_detector_metrics(artifact, "another", {"photos": 3})
+    card, _ = read_artifact(artifact)
+    assert card.detector == {**PART, "evaluations": {"one": {"photos": 2}, "another": {"photos": 3}}}
+
+
+def test_figures_of_a_missing_detector_are_refused(plain: Path) -> None:
+    with pytest.raises(ArtifactError, match="has no detector"):
+        add_detector_metrics(plain, "one", {})
 
 
 def test_artifact_in_a_new_folder_has_no_detector(artifact: Path, tmp_path: Path) -> None:

@@ -45,7 +45,12 @@ def test_classifier_without_errors_is_described(card: Card) -> None:
 
 def test_limitations_of_a_task_appear_only_in_its_own_card(card: Card) -> None:
     assert "Germany" in render_model_card(card)
-    other = render_model_card(dataclasses.replace(card, task="shapes", title="Shapes", data={**card.data, "name": "x"}))
+    assert card.detector is not None
+    detector = {**card.detector, "data": {**card.detector["data"], "name": "x", "citation": "x"}}
+    shapes = dataclasses.replace(
+        card, task="shapes", title="Shapes", data={**card.data, "name": "x"}, detector=detector
+    )
+    other = render_model_card(shapes)
     assert not re.search(r"\bsigns?\b|Germany", re.sub(r"^\|.*$", "", other, flags=re.MULTILINE))
 
 
