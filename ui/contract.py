@@ -317,10 +317,29 @@ class TrainingData(Open):
     images_trained_on: int = 0
 
 
+class FoundAtRate(Open):
+    """Shares of the signs that are found and rightly named; `recall_by_size` has found and all, by size in pixels."""
+
+    recall: float
+    recall_from_20_px: float
+    recall_by_size: dict[str, tuple[int, int]] = {}
+
+
+class DetectorMetrics(Open):
+    """How well signs were found and named in held-out scenes; without any if `signs` is 0."""
+
+    scenes: int = 0
+    signs: int = 0
+    map50: float = 0.0
+    at_false_alarms_per_scene: dict[str, FoundAtRate] = {}
+    measured_on: str | None = None
+
+
 class DetectorPart(Open):
     """How signs are found: the classifier sees each box with a `margin`, a share of the sides of what it sees."""
 
     margin: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
+    metrics: DetectorMetrics = DetectorMetrics()
 
 
 class Card(Open):

@@ -577,6 +577,23 @@ def test_unknown_language_is_replaced_by_english(service: str, monkeypatch: pyte
     assert "Which traffic sign is this?" in said(app.run())
 
 
+@pytest.mark.parametrize("found", [True, False])
+def test_model_page_says_how_well_signs_are_found(service: str, monkeypatch: pytest.MonkeyPatch, found: bool) -> None:
+    rate = {"recall": 0.9, "recall_from_20_px": 0.95, "recall_by_size": {"16-24": [1, 2], "24-32": [17, 18]}}
+    metrics = {"scenes": 10, "signs": 20, "map50": 0.875, "at_false_alarms_per_scene": {"0.1": rate}}
+
+    def with_detector(path: str, answer: Any) -> Any:
+        part = {"margin": 0.1, "metrics": metrics if found else {}}
+        return {**answer, "detector": part} if path == "/model" else answer
+
+    with server(passing_on(service, with_detector)) as url:
+        app = open_view("model", url, monkeypatch)
+    words = said(app)
+    assert ("90.0% of 20 signs were found" in words) == found
+    assert ("95.0% of those of at least 20 pixels" in words) == found
+    assert ("87.5%" in words) == found
+
+
 # Other classifiers, and newer services
 
 

@@ -9,10 +9,11 @@ import streamlit as st
 from ui.answer import sign_url
 from ui.charts import show_chart
 from ui.connection import card, labels, state
-from ui.contract import Card, Label, Metrics
+from ui.contract import Card, DetectorMetrics, Label, Metrics
 from ui.texts import name_of, number, percent, text, word
 
 HEIGHT = 320  # of a chart in pixels
+FALSE_ALARMS = "0.1"  # per scene: the rate for which the recall is shown
 
 
 def draw_page() -> None:
@@ -23,6 +24,8 @@ def draw_page() -> None:
     st.title(text("model.title"), anchor=False)
     _show_summary(shown)
     _show_trust(metrics)
+    if shown.detector:
+        _show_detector(shown.detector.metrics)
     left, right = st.columns(2, gap="large")
     with left:
         _show_calibration(metrics)
@@ -72,6 +75,25 @@ def _show_trust(metrics: Metrics) -> None:
         for name, each in metrics.verdicts.items()
     ]
     st.dataframe(pd.DataFrame(table), hide_index=True, alt=text("model.verdicts"))
+
+
+def _show_detector(metrics: DetectorMetrics) -> None:
+    found = metrics.at_false_alarms_per_scene.get(FALSE_ALARMS)
+    if not metrics.signs or found is None:
+        return
+    st.subheader(text("model.detector"), anchor=False)
+    st.markdown(
+        text("model.detector_explained", signs=number(metrics.signs), scenes=number(metrics.scenes),
+             recall=percent(found.recall, 1), recall_from_20_px=percent(found.recall_from_20_px, 1),
+             map50=percent(metrics.map50, 1))
+    )  # fmt: skip
+    if metrics.measured_on:
+        st.markdown(text("model.detector_measured_on_another", version=metrics.measured_on))
+    rows = [
+        {text("model.size"): f"{size.replace('-', '–')} px", text("model.found"): f"{hit} / {count}"}
+        for size, (hit, count) in found.recall_by_size.items()
+    ]
+    st.dataframe(pd.DataFrame(rows), hide_index=True, alt=text("model.detector"))
 
 
 def _show_calibration(metrics: Metrics) -> None:
