@@ -16,6 +16,7 @@ from data.images import decode
 from model.detector import MAX_DETECTIONS
 from service.app import OPENAPI_FILE
 from tests.conftest import drawing, encoded, scene, start_service
+from tests.red_detector import SIDE
 from tests.service.test_predict import assert_problem
 
 CONTRACT = yaml.safe_load(OPENAPI_FILE.read_text(encoding="utf-8"))
@@ -88,7 +89,8 @@ def test_thumbnail_is_what_the_classifier_saw_of_the_box(locating: str) -> None:
     answer = post(locating, PREDICT, STREET, "?thumbnail=true").json()
     shown = decode(base64.b64decode(answer["thumbnail"]), (48, 48)).astype(int)
     left, top, right, bottom = answer["box"]
-    wanted = decode(STREET, (48, 48), (left - 9, top - 9, right + 9, bottom + 9))  # a margin of a tenth of 90 pixels
+    margin = SIDE // 8  # a tenth of the sides of the result
+    wanted = decode(STREET, (48, 48), (left - margin, top - margin, right + margin, bottom + margin))
     assert np.abs(shown - wanted).mean() < 1
 
 
