@@ -1,4 +1,4 @@
-"""Decode pictures to pixels, and encode pixels as PNG; nothing else in the project decodes or resizes pictures.
+"""Decode pictures to pixels, and encode pixels; nothing else in the project decodes or resizes pictures.
 
 Training, serving and evaluation all use `decode`, so that a network gets the same pixels in all three.
 Raise `DECODER_VERSION` with every change that alters the decoded pixels.
@@ -45,6 +45,7 @@ MIN_SIDE = 8  # pixels; smaller signs cannot be told apart (GTSRB's smallest ima
 MAX_SCANS = 64  # in a JPEG; each may touch all pixels, and encoders write no more than about 20
 BACKGROUND = (255, 255, 255)  # white, as most image viewers show behind transparent pixels
 SCALES = (8, 4, 2, 1)  # a JPEG can be decoded at these fractions of its size, which takes less time and memory
+PREVIEW_QUALITY = 85  # of a JPEG for people to look at; no network sees it
 DRAFT_FACTOR = 4  # a JPEG is decoded at a reduced scale only if that is still this many times the target size
 
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
@@ -281,6 +282,16 @@ class Photo:
         part = self._cut(*start, *end)
         inside = left - start[0], top - start[1], right - start[0], bottom - start[1]
         return np.asarray(_flatten(part.resize(target, Image.Resampling.BILINEAR, inside)))
+
+    def preview(self, max_side: int) -> bytes:
+        """Return the whole picture as a JPEG file without metadata, reduced to this longer side in pixels if larger."""
+        factor = min(1.0, max_side / max(self._image.size))
+        width, height = (max(1, round(side * factor)) for side in self._image.size)
+        image = _flatten(self._image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2))
+        image.info.clear()
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=PREVIEW_QUALITY)
+        return buffer.getvalue()
 
     def _cut(self, left: int, top: int, right: int, bottom: int) -> Image.Image:
         """Return a part of the decoded picture, in its pixels; pixels at the edges are repeated beyond them."""

@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import BoxError, ImageError
-from data.images import MAX_BYTES, Box, Picture
+from data.images import MAX_BYTES, Box, Photo, Picture
 from data.images import encode as encode_png
 from model.artifact import Card
 from service.problems import TOO_LARGE, Problem
 
 DEFAULT_TOP_K: Final = 5
+PREVIEW_SIDE: Final = 1600  # longest side of a preview in pixels; screens rarely show a photo larger
 _BOX: Final = re.compile(r"\d{1,9}(,\d{1,9}){3}", re.ASCII)
 T = TypeVar("T")
 
@@ -25,8 +26,8 @@ class Options:
     """The options of a request.
 
     `top_k` is the number of alternatives, `explain` adds a heat map, `thumbnail` adds a picture of what the classifier
-    saw, `box` is the part of the picture to classify, None for all of it, and `locate` looks for an object in a
-    picture that is not recognised as a whole.
+    saw, `box` is the part of the picture to classify, None for all of it, `locate` looks for an object in a picture
+    that is not recognised as a whole, and `preview` adds the whole picture if every object is wanted.
     """
 
     top_k: int
@@ -34,6 +35,7 @@ class Options:
     thumbnail: bool = False
     box: Box | None = None
     locate: bool = True
+    preview: bool = False
 
     @classmethod
     def of(cls, query: Mapping[str, str], card: Card) -> "Options":
@@ -52,6 +54,7 @@ class Options:
             _read_switch(query, "thumbnail"),
             read_box(query),
             _read_switch(query, "locate", "true"),
+            _read_switch(query, "preview"),
         )
 
 
@@ -102,6 +105,11 @@ def cut(picture: Picture, box: Box) -> bytes:
 def thumbnail(pixels: npt.NDArray[np.uint8]) -> str:
     """Return pixels, shape (height, width, 3), uint8, as a base64-encoded PNG file."""
     return base64.b64encode(encode_png(pixels)).decode("ascii")
+
+
+def preview(photo: Photo) -> str:
+    """Return a whole photo, reduced to `PREVIEW_SIDE`, as a base64-encoded JPEG file."""
+    return base64.b64encode(photo.preview(PREVIEW_SIDE)).decode("ascii")
 
 
 def as_sentence(text: str) -> str:

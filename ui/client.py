@@ -162,16 +162,17 @@ class Client:
         query = {"explain": "true", "thumbnail": "true", **_box(box)}
         return self._read(Prediction, self._ask("POST", "/predict_traffic_sign", params=query, **_picture(picture)))
 
-    def detect(self, picture: bytes | str) -> Scene:
+    def detect(self, picture: bytes | str, *, preview: bool = False) -> Scene:
         """Find the signs in a photo; only services that offer `detect` can.
 
         Args:
             picture: the bytes of a file, or a URL.
+            preview: whether to get the photo back as a JPEG.
 
         Raises:
             ServiceError: see the module.
         """
-        query = {"explain": "true", "thumbnail": "true"}
+        query = {"explain": "true", "thumbnail": "true", **({"preview": "true"} if preview else {})}
         return self._read(Scene, self._ask("POST", "/detect/traffic_sign", params=query, **_picture(picture)))
 
     def predict_batch(self, files: Sequence[tuple[str, bytes]]) -> list[Result]:

@@ -5,7 +5,7 @@ The models contain what the page reads. Other members of an answer are ignored, 
 
 from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 # The page needs what the service offers since this version, and knows no other major version.
 CONTRACT: Final = (2, 0)
@@ -145,7 +145,8 @@ class Scene(Answer):
     """What was found in a photo of `width` by `height` pixels, the most prominent sign first.
 
     `objects` also has what the classifier did not recognise. It is empty if there is nothing like a sign, and `capped`
-    if there was more. The file of a `truncated` photo ends early, so that a part of it could not be searched.
+    if there was more. The file of a `truncated` photo ends early, so that a part of it could not be searched. `preview`
+    is a JPEG of the upright photo, perhaps smaller, or empty if it was not requested or the service is older.
     """
 
     width: Side
@@ -154,6 +155,7 @@ class Scene(Answer):
     model: ModelName
     truncated: bool = False
     capped: bool = False
+    preview: Base64Bytes = b""
 
     @property
     def is_one_sign(self) -> bool:
