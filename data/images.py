@@ -166,17 +166,22 @@ class Picture:
                     image = image.resize(reduced, Image.Resampling.BILINEAR, reducing_gap=2)
         return Photo(image, self.upright_size(), truncated=self.truncated)
 
-    def crop(self, box: Box) -> bytes:
+    def crop(self, box: Box, around: tuple[float, float, float, float] | None = None) -> bytes:
         """Crop the picture losslessly and return a PNG file that decodes to the same pixels as the box.
 
         The crop is upright and keeps transparency; all metadata is dropped. Of a picture above `MAX_PIXELS`, it is
         decoded at a reduced scale.
 
+        Args:
+            box: the part to keep, in pixels of the upright picture.
+            around: the box with a margin, to keep that instead, rounded to whole pixels. It may reach beyond the edges,
+                whose pixels are then repeated.
+
         Raises:
             ImageError, BoxError: as for `decode`.
         """
         with self._lock_if_large():
-            part = self._decode_part(box)
+            part = self._decode_part(box, around)
             if min(part.size) < MIN_SIDE:
                 raise BoxError(f"the box is too small for a picture of {self.width:,} × {self.height:,} pixels")
             part.info.clear()
@@ -198,8 +203,8 @@ class Picture:
         width, height = self._image.size if self._is_streamed else (self.width, self.height)
         return _large_picture_lock if width * height > LARGE_PIXELS else nullcontext()
 
-    def _decode_part(self, box: Box | None) -> Image.Image:
-        """Decode the picture to upright 8-bit samples and crop it to the box.
+    def _decode_part(self, box: Box | None, around: tuple[float, float, float, float] | None = None) -> Image.Image:
+        """Decode the picture to upright 8-bit samples and crop it to the box, or to that with a margin around it.
 
         Raises:
             ImageError: the picture is damaged or truncated.
@@ -226,6 +231,8 @@ class Picture:
         height, width = self.upright_size()
         _check_box(box, height, width)
         across, down = image.width / width, image.height / height  # 1 unless the picture is oversized
+        if around is not None:
+            return _cut(image, *(round(edge * (across, down)[place % 2]) for place, edge in enumerate(around)))
         left, top, right, bottom = box
         return image.crop(
             (math.floor(left * across), math.floor(top * down), math.ceil(right * across), math.ceil(bottom * down))
@@ -279,7 +286,7 @@ class Photo:
             raise BoxError(f"the box {box} is empty: left must be < right and top must be < bottom")
         # Cut first, so that the filter sees nothing beyond the box, as in `decode`.
         start, end = (math.floor(left), math.floor(top)), (math.ceil(right), math.ceil(bottom))
-        part = self._cut(*start, *end)
+        part = _cut(self._image, *start, *end)
         inside = left - start[0], top - start[1], right - start[0], bottom - start[1]
         return np.asarray(_flatten(part.resize(target, Image.Resampling.BILINEAR, inside)))
 
@@ -292,23 +299,6 @@ class Photo:
         buffer = io.BytesIO()
         image.save(buffer, "JPEG", quality=PREVIEW_QUALITY)
         return buffer.getvalue()
-
-    def _cut(self, left: int, top: int, right: int, bottom: int) -> Image.Image:
-        """Return a part of the decoded picture, in its pixels; pixels at the edges are repeated beyond them."""
-        columns, rows = self._image.size
-        # At least one row and one column of the picture, however far away the box is.
-        known = (
-            min(max(left, 0), columns - 1),
-            min(max(top, 0), rows - 1),
-            min(max(right, 1), columns),
-            min(max(bottom, 1), rows),
-        )
-        part = self._image.crop(known)
-        if known == (left, top, right, bottom):
-            return part
-        across = np.clip(np.arange(left, right), 0, columns - 1) - known[0]
-        down = np.clip(np.arange(top, bottom), 0, rows - 1) - known[1]
-        return Image.fromarray(np.asarray(part)[down[:, None], across])
 
 
 def decode(payload: bytes, size: tuple[int, int], box: Box | None = None) -> Pixels:
@@ -455,6 +445,24 @@ def _check_box(box: Box, height: int, width: int) -> None:
     if min(right - left, bottom - top) < MIN_SIDE:
         extent = f"{right - left} × {bottom - top}"
         raise BoxError(f"the box of {extent} pixels in {whole} is too small; each side must have at least {MIN_SIDE}")
+
+
+def _cut(image: Image.Image, left: int, top: int, right: int, bottom: int) -> Image.Image:
+    """Return a part of a picture, in its pixels; pixels at the edges are repeated beyond them."""
+    columns, rows = image.size
+    # At least one row and one column of the picture, however far away the box is.
+    known = (
+        min(max(left, 0), columns - 1),
+        min(max(top, 0), rows - 1),
+        min(max(right, 1), columns),
+        min(max(bottom, 1), rows),
+    )
+    part = image.crop(known)
+    if known == (left, top, right, bottom):
+        return part
+    across = np.clip(np.arange(left, right), 0, columns - 1) - known[0]
+    down = np.clip(np.arange(top, bottom), 0, rows - 1) - known[1]
+    return Image.fromarray(np.asarray(part)[down[:, None], across])
 
 
 def _is_half_empty(image: Image.Image) -> bool:

@@ -13,6 +13,7 @@ from data.errors import BoxError, ImageError
 from data.images import MAX_BYTES, Box, Photo, Picture
 from data.images import encode as encode_png
 from model.artifact import Card
+from model.recogniser import with_margin
 from service.problems import TOO_LARGE, Problem
 
 DEFAULT_TOP_K: Final = 5
@@ -50,15 +51,20 @@ class Options:
             raise Problem("bad_request", f"top_k must be an integer from 1 to {count}, not {top_k!r}.")
         return cls(
             int(top_k),
-            _read_switch(query, "explain"),
-            _read_switch(query, "thumbnail"),
+            read_switch(query, "explain"),
+            read_switch(query, "thumbnail"),
             read_box(query),
-            _read_switch(query, "locate", "true"),
-            _read_switch(query, "preview"),
+            read_switch(query, "locate", "true"),
+            read_switch(query, "preview"),
         )
 
 
-def _read_switch(query: Mapping[str, str], name: str, default: str = "false") -> bool:
+def read_switch(query: Mapping[str, str], name: str, default: str = "false") -> bool:
+    """Return whether a parameter of a query is `true`.
+
+    Raises:
+        Problem: it is neither `true` nor `false`.
+    """
     value = query.get(name, default)
     if value not in ("true", "false"):
         raise Problem("bad_request", f"{name} must be true or false, not {value!r}.")
@@ -93,13 +99,13 @@ def open_picture(payload: bytes) -> Picture:
     return readable(lambda: Picture(payload))
 
 
-def cut(picture: Picture, box: Box) -> bytes:
-    """Return a part of a picture as a lossless PNG file.
+def cut(picture: Picture, box: Box, margin: float = 0.0) -> bytes:
+    """Return a part of a picture as a lossless PNG file, with a margin as a fraction of the sides of the result.
 
     Raises:
         Problem: the picture is damaged, or the box is not inside it.
     """
-    return readable(lambda: picture.crop(box))
+    return readable(lambda: picture.crop(box, with_margin(box, margin) if margin else None))
 
 
 def thumbnail(pixels: npt.NDArray[np.uint8]) -> str:

@@ -191,13 +191,23 @@ class Client:
             raise self._unexpected_server()
         return [_result(each) for each in results]
 
-    def send_feedback(self, payload: bytes, class_index: int | None, box: Box | None = None) -> None:
+    def send_feedback(
+        self, payload: bytes, class_index: int | None, box: Box | None = None, *, located: bool = False
+    ) -> None:
         """Let the service store a picture with the class that a person chose, None for none of the classes.
+
+        Args:
+            payload: the bytes of a file.
+            class_index: what the picture shows.
+            box: the part to store, None for the whole picture.
+            located: whether the service found the box, which then lies tightly around the sign.
 
         Raises:
             ServiceError: see the module; `Refused` if the service does not store pictures.
         """
         query = {"class_index": "none" if class_index is None else str(class_index), **_box(box)}
+        if located:
+            query["located"] = "true"
         self._read(Receipt, self._ask("POST", "/predict_traffic_sign/feedback", params=query, **_raw(payload)))
 
     def data(self) -> DataSet:

@@ -145,6 +145,22 @@ def test_crop_decodes_to_the_same_pixels_as_the_box(name: str, payload: bytes) -
     assert np.array_equal(decode(crop, SIZE), decode(payload, SIZE, box)), name
 
 
+@pytest.mark.parametrize(("name", "payload"), awkward_pictures().items())
+def test_crop_with_a_margin_repeats_the_edges(name: str, payload: bytes) -> None:
+    height, _ = read_size(payload)
+    around = (-7, height - 40, 45, height + 5)
+    crop = Picture(payload).crop((0, height - 30, 30, height), around)
+    assert read_size(crop) == (45, 52), name
+    assert np.array_equal(decode(crop, (45, 52)), Picture(payload).decode_photo(2_000_000).resize((45, 52), around)), (
+        name
+    )
+
+
+def test_crop_with_a_margin_needs_a_box_in_the_picture() -> None:
+    with pytest.raises(BoxError, match="does not lie inside"):
+        Picture(encoded(SIGN)).crop((90, 0, 100, 20), (88, 0, 102, 22))
+
+
 def test_crop_contains_no_metadata() -> None:
     exif = Image.Exif()
     exif.update({0x0112: 6, 0x010F: "Maker"})

@@ -334,7 +334,7 @@ def test_feedback_is_about_the_chosen_sign(monkeypatch: pytest.MonkeyPatch, plac
         app.button_group(key=CHOICE).set_value(place).run()
         assert app.selectbox[0].options[0] == "Not a sign, or none of these"
         correct(app, right)
-    assert asked.options("/predict_traffic_sign/feedback") == {"class_index": right, "box": box}
+    assert asked.options("/predict_traffic_sign/feedback") == {"class_index": right, "box": box, "located": "true"}
 
 
 @pytest.mark.parametrize("objects", [(STOP, YIELD), ()], ids=["signs", "nothing"])

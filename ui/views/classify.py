@@ -184,6 +184,6 @@ def _ask_for_feedback(picture: bytes, shown: Shown, drawn: Box | None, known: Se
     """Show a form to correct the answer, and how to report a sign of a photo that was missed."""
     hint = text("feedback.missed") if shown.scene and drawn is None else ""
     if shown.prediction:
-        ask_for_feedback(picture, shown.box, known, hint)
+        ask_for_feedback(picture, shown.box, known, hint, located=shown.box is not None and drawn is None)
     else:
         show_feedback_hint(hint)
