@@ -9,6 +9,7 @@ from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, RootModel, Valid
 
 # The page needs what the service offers since this version, and knows no other major version.
 CONTRACT: Final = (2, 0)
+MOST_FOUND: Final = 100  # possible signs that the detector reports of a photo
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels of the upright picture, right and bottom excluded
 Index = Annotated[int, Field(ge=0)]
@@ -144,9 +145,10 @@ class FoundSign(Prediction):
 class Scene(Answer):
     """What was found in a photo of `width` by `height` pixels, the most prominent sign first.
 
-    `objects` also has what the classifier did not recognise. It is empty if there is nothing like a sign, and `capped`
-    if there was more. The file of a `truncated` photo ends early, so that a part of it could not be searched. `preview`
-    is a JPEG of the upright photo, perhaps smaller, or empty if it was not requested or the service is older.
+    `objects` also has what the classifier did not recognise. It is empty if there is nothing like a sign. `capped`
+    means that the detector reached its limit of `MOST_FOUND`, so that signs may be missing. The file of a `truncated`
+    photo ends early, so that a part of it could not be searched. `preview` is a JPEG of the upright photo, perhaps
+    smaller, or empty if it was not requested or the service is older.
     """
 
     width: Side

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from model.detector import MAX_DETECTIONS
 from tests.conftest import ROOT, encoded
 from tests.ui.conftest import (
     PATIENCE_S,
@@ -41,6 +42,9 @@ STOP, YIELD, UNKNOWN = (
     found((20, 50, 220, 250)),
     found((380, 50, 580, 250), 13, "unsure"),
     found((300, 10, 320, 30), 17, "not_recognised"),
+)
+CAPPED = (
+    f"The detector reached its limit of {MAX_DETECTIONS} possible signs in this photo, so some signs may be missing"
 )
 HEATMAP = [[0.0, 1.0], [0.5, 0.25]]
 
@@ -186,10 +190,20 @@ def test_many_signs_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     with finding(scene(*many, capped=True)) as (url, _):
         app = open_page(url, monkeypatch)
         give(app, "photo.png", PHOTO)
-        assert "Only the 100 most prominent ones are shown" in said(app)
+        assert CAPPED in said(app)
         assert app.selectbox(key=CHOICE).options[99] == f"Sign 100: {LABELS[13].name}"
         app.selectbox(key=CHOICE).set_value(13).run()
         assert app.header[0].value == "Yield"
+
+
+@pytest.mark.parametrize("capped", [{"capped": True}, {}], ids=["capped", "complete"])
+@pytest.mark.parametrize("objects", [(STOP,), ()], ids=["one sign", "nothing"])
+def test_page_says_that_signs_may_be_missing_however_few_are_shown(
+    monkeypatch: pytest.MonkeyPatch, objects: tuple[dict[str, Any], ...], capped: dict[str, bool]
+) -> None:
+    with finding(scene(*objects, **capped)) as (url, _):
+        give(app := open_page(url, monkeypatch), "photo.png", PHOTO)
+        assert (CAPPED in said(app)) == bool(capped)
 
 
 def test_choice_is_kept_for_each_photo(monkeypatch: pytest.MonkeyPatch) -> None:

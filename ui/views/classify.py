@@ -19,7 +19,7 @@ from ui.client import Refused
 from ui.components import viewer
 from ui.connection import card, facts, labels, state
 from ui.contract import Box, Card, Label, Prediction, Scene, State
-from ui.scene import choose_sign, title
+from ui.scene import choose_sign, show_limit, title
 from ui.texts import text
 from ui.trouble import show_refusal
 
@@ -75,6 +75,8 @@ def _show_choice(choice: Choice, service: State, picture: DeltaGenerator, words:
             if "detect" in service.offers:
                 photo = connection.scene(choice.picture, service.version)
             shown = _ask(choice.picture, drawn, photo, service, known)
+            if photo:
+                show_limit(photo)
     except Refused as error:
         with words:
             show_refusal(error)
