@@ -49,8 +49,8 @@ class Shown:
 def draw_page() -> None:
     """Draw the page."""
     st.title(text("classify.title"), anchor=False)
-    st.markdown(text("classify.subtitle"))
     service = state()
+    st.markdown(text("classify.subtitle" if "detect" in service.offers else "classify.subtitle_whole"))
     if card(service.version).trained_on == "drawings":
         st.warning(text("classify.drawings"), icon=":material/draw:")
     picture, words = st.columns([5, 7], gap="large")
