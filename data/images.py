@@ -1,4 +1,4 @@
-"""Decode pictures to pixels, and encode pixels as PNG; nothing else in the project decodes or resizes pictures.
+"""Decode pictures to pixels, and encode pixels; nothing else in the project decodes or resizes pictures.
 
 Training, serving and evaluation all use `decode`, so that a network gets the same pixels in all three.
 Raise `DECODER_VERSION` with every change that alters the decoded pixels.
@@ -45,6 +45,7 @@ MIN_SIDE = 8  # pixels; smaller signs cannot be told apart (GTSRB's smallest ima
 MAX_SCANS = 64  # in a JPEG; each may touch all pixels, and encoders write no more than about 20
 BACKGROUND = (255, 255, 255)  # white, as most image viewers show behind transparent pixels
 SCALES = (8, 4, 2, 1)  # a JPEG can be decoded at these fractions of its size, which takes less time and memory
+PREVIEW_QUALITY = 85  # of a JPEG for people to look at; no network sees it
 DRAFT_FACTOR = 4  # a JPEG is decoded at a reduced scale only if that is still this many times the target size
 
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
@@ -165,17 +166,22 @@ class Picture:
                     image = image.resize(reduced, Image.Resampling.BILINEAR, reducing_gap=2)
         return Photo(image, self.upright_size(), truncated=self.truncated)
 
-    def crop(self, box: Box) -> bytes:
+    def crop(self, box: Box, around: tuple[float, float, float, float] | None = None) -> bytes:
         """Crop the picture losslessly and return a PNG file that decodes to the same pixels as the box.
 
         The crop is upright and keeps transparency; all metadata is dropped. Of a picture above `MAX_PIXELS`, it is
         decoded at a reduced scale.
 
+        Args:
+            box: the part to keep, in pixels of the upright picture.
+            around: the box with a margin, to keep that instead, rounded to whole pixels. It may reach beyond the edges,
+                whose pixels are then repeated.
+
         Raises:
             ImageError, BoxError: as for `decode`.
         """
         with self._lock_if_large():
-            part = self._decode_part(box)
+            part = self._decode_part(box, around)
             if min(part.size) < MIN_SIDE:
                 raise BoxError(f"the box is too small for a picture of {self.width:,} × {self.height:,} pixels")
             part.info.clear()
@@ -197,8 +203,8 @@ class Picture:
         width, height = self._image.size if self._is_streamed else (self.width, self.height)
         return _large_picture_lock if width * height > LARGE_PIXELS else nullcontext()
 
-    def _decode_part(self, box: Box | None) -> Image.Image:
-        """Decode the picture to upright 8-bit samples and crop it to the box.
+    def _decode_part(self, box: Box | None, around: tuple[float, float, float, float] | None = None) -> Image.Image:
+        """Decode the picture to upright 8-bit samples and crop it to the box, or to that with a margin around it.
 
         Raises:
             ImageError: the picture is damaged or truncated.
@@ -225,6 +231,8 @@ class Picture:
         height, width = self.upright_size()
         _check_box(box, height, width)
         across, down = image.width / width, image.height / height  # 1 unless the picture is oversized
+        if around is not None:
+            return _cut(image, *(round(edge * (across, down)[place % 2]) for place, edge in enumerate(around)))
         left, top, right, bottom = box
         return image.crop(
             (math.floor(left * across), math.floor(top * down), math.ceil(right * across), math.ceil(bottom * down))
@@ -278,26 +286,19 @@ class Photo:
             raise BoxError(f"the box {box} is empty: left must be < right and top must be < bottom")
         # Cut first, so that the filter sees nothing beyond the box, as in `decode`.
         start, end = (math.floor(left), math.floor(top)), (math.ceil(right), math.ceil(bottom))
-        part = self._cut(*start, *end)
+        part = _cut(self._image, *start, *end)
         inside = left - start[0], top - start[1], right - start[0], bottom - start[1]
         return np.asarray(_flatten(part.resize(target, Image.Resampling.BILINEAR, inside)))
 
-    def _cut(self, left: int, top: int, right: int, bottom: int) -> Image.Image:
-        """Return a part of the decoded picture, in its pixels; pixels at the edges are repeated beyond them."""
-        columns, rows = self._image.size
-        # At least one row and one column of the picture, however far away the box is.
-        known = (
-            min(max(left, 0), columns - 1),
-            min(max(top, 0), rows - 1),
-            min(max(right, 1), columns),
-            min(max(bottom, 1), rows),
-        )
-        part = self._image.crop(known)
-        if known == (left, top, right, bottom):
-            return part
-        across = np.clip(np.arange(left, right), 0, columns - 1) - known[0]
-        down = np.clip(np.arange(top, bottom), 0, rows - 1) - known[1]
-        return Image.fromarray(np.asarray(part)[down[:, None], across])
+    def preview(self, max_side: int) -> bytes:
+        """Return the whole picture as a JPEG file without metadata, reduced to this longer side in pixels if larger."""
+        factor = min(1.0, max_side / max(self._image.size))
+        width, height = (max(1, round(side * factor)) for side in self._image.size)
+        image = _flatten(self._image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2))
+        image.info.clear()
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=PREVIEW_QUALITY)
+        return buffer.getvalue()
 
 
 def decode(payload: bytes, size: tuple[int, int], box: Box | None = None) -> Pixels:
@@ -444,6 +445,24 @@ def _check_box(box: Box, height: int, width: int) -> None:
     if min(right - left, bottom - top) < MIN_SIDE:
         extent = f"{right - left} × {bottom - top}"
         raise BoxError(f"the box of {extent} pixels in {whole} is too small; each side must have at least {MIN_SIDE}")
+
+
+def _cut(image: Image.Image, left: int, top: int, right: int, bottom: int) -> Image.Image:
+    """Return a part of a picture, in its pixels; pixels at the edges are repeated beyond them."""
+    columns, rows = image.size
+    # At least one row and one column of the picture, however far away the box is.
+    known = (
+        min(max(left, 0), columns - 1),
+        min(max(top, 0), rows - 1),
+        min(max(right, 1), columns),
+        min(max(bottom, 1), rows),
+    )
+    part = image.crop(known)
+    if known == (left, top, right, bottom):
+        return part
+    across = np.clip(np.arange(left, right), 0, columns - 1) - known[0]
+    down = np.clip(np.arange(top, bottom), 0, rows - 1) - known[1]
+    return Image.fromarray(np.asarray(part)[down[:, None], across])
 
 
 def _is_half_empty(image: Image.Image) -> bool:

@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import BoxError, ImageError
-from data.images import MAX_BYTES, Box, Picture
+from data.images import MAX_BYTES, Box, Photo, Picture
 from data.images import encode as encode_png
 from model.artifact import Card
+from model.recogniser import with_margin
 from service.problems import TOO_LARGE, Problem
 
 DEFAULT_TOP_K: Final = 5
+PREVIEW_SIDE: Final = 1600  # longest side of a preview in pixels; screens rarely show a photo larger
 _BOX: Final = re.compile(r"\d{1,9}(,\d{1,9}){3}", re.ASCII)
 T = TypeVar("T")
 
@@ -25,8 +27,8 @@ class Options:
     """The options of a request.
 
     `top_k` is the number of alternatives, `explain` adds a heat map, `thumbnail` adds a picture of what the classifier
-    saw, `box` is the part of the picture to classify, None for all of it, and `locate` looks for an object in a
-    picture that is not recognised as a whole.
+    saw, `box` is the part of the picture to classify, None for all of it, `locate` looks for an object in a picture
+    that is not recognised as a whole, and `preview` adds the whole picture if every object is wanted.
     """
 
     top_k: int
@@ -34,6 +36,7 @@ class Options:
     thumbnail: bool = False
     box: Box | None = None
     locate: bool = True
+    preview: bool = False
 
     @classmethod
     def of(cls, query: Mapping[str, str], card: Card) -> "Options":
@@ -48,14 +51,20 @@ class Options:
             raise Problem("bad_request", f"top_k must be an integer from 1 to {count}, not {top_k!r}.")
         return cls(
             int(top_k),
-            _read_switch(query, "explain"),
-            _read_switch(query, "thumbnail"),
+            read_switch(query, "explain"),
+            read_switch(query, "thumbnail"),
             read_box(query),
-            _read_switch(query, "locate", "true"),
+            read_switch(query, "locate", "true"),
+            read_switch(query, "preview"),
         )
 
 
-def _read_switch(query: Mapping[str, str], name: str, default: str = "false") -> bool:
+def read_switch(query: Mapping[str, str], name: str, default: str = "false") -> bool:
+    """Return whether a parameter of a query is `true`.
+
+    Raises:
+        Problem: it is neither `true` nor `false`.
+    """
     value = query.get(name, default)
     if value not in ("true", "false"):
         raise Problem("bad_request", f"{name} must be true or false, not {value!r}.")
@@ -90,18 +99,23 @@ def open_picture(payload: bytes) -> Picture:
     return readable(lambda: Picture(payload))
 
 
-def cut(picture: Picture, box: Box) -> bytes:
-    """Return a part of a picture as a lossless PNG file.
+def cut(picture: Picture, box: Box, margin: float = 0.0) -> bytes:
+    """Return a part of a picture as a lossless PNG file, with a margin as a fraction of the sides of the result.
 
     Raises:
         Problem: the picture is damaged, or the box is not inside it.
     """
-    return readable(lambda: picture.crop(box))
+    return readable(lambda: picture.crop(box, with_margin(box, margin) if margin else None))
 
 
 def thumbnail(pixels: npt.NDArray[np.uint8]) -> str:
     """Return pixels, shape (height, width, 3), uint8, as a base64-encoded PNG file."""
     return base64.b64encode(encode_png(pixels)).decode("ascii")
+
+
+def preview(photo: Photo) -> str:
+    """Return a whole photo, reduced to `PREVIEW_SIDE`, as a base64-encoded JPEG file."""
+    return base64.b64encode(photo.preview(PREVIEW_SIDE)).decode("ascii")
 
 
 def as_sentence(text: str) -> str:

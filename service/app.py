@@ -19,10 +19,10 @@ from model.errors import ArtifactError
 from model.recogniser import Recogniser
 from service import problems
 from service.access import BATCH, DETECT, PREDICT
-from service.answers import Options, open_picture, read_box
+from service.answers import Options, open_picture
 from service.catalogue import Catalogue, Served
 from service.components import Components, components, store
-from service.feedback import OFF, check_origin, keep_picture, read_class_index
+from service.feedback import OFF, check_origin, keep_picture, read_class_index, read_part
 from service.inference import InferenceQueue
 from service.inquiry import Inquiry
 from service.inventory import DEFAULT_COUNT, read_count
@@ -148,8 +148,9 @@ def feedback() -> tuple[Response, int]:
         raise Problem("not_implemented", OFF)
     check_origin(request.headers.get("Origin"), request.host, settings.origins)
     card = _card()
-    class_index, box = read_class_index(request.args, card), read_box(request.args)
-    stored = keep_picture(read_picture(by_url=False), box, class_index, card, settings.store_folder)
+    class_index = read_class_index(request.args, card)
+    box, margin = read_part(request.args, card)
+    stored = keep_picture(read_picture(by_url=False), box, margin, class_index, card, settings.store_folder)
     return jsonify({"class_index": class_index, "stored": stored}), 201
 
 

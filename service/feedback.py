@@ -11,7 +11,7 @@ from data.feedback import feedback_folder, keep
 from data.images import MAX_BYTES, Box
 from data.source import NONE
 from model.artifact import Card
-from service.answers import as_sentence, cut, open_picture, readable
+from service.answers import as_sentence, cut, open_picture, read_box, read_switch, readable
 from service.problems import Problem
 
 OFF: Final = "Feedback is disabled; set SERVICE_FEEDBACK=true to enable it."
@@ -52,15 +52,32 @@ def read_class_index(query: Mapping[str, str], card: Card) -> int | None:
     return int(text)
 
 
-def keep_picture(payload: bytes, box: Box | None, class_index: int | None, card: Card, store: Path) -> str:
-    """Keep a picture, or a part of it, for training, and return its path in the feedback folder.
+def read_part(query: Mapping[str, str], card: Card) -> tuple[Box | None, float]:
+    """Return the box in a query, or None, and the margin to keep around it, as a fraction of the sides of the result.
+
+    The box of a sign that the service located lies tightly around it. Training expects the margin that the classifier
+    saw. A box that a person draws has the margin that they left.
+
+    Raises:
+        Problem: it is not a box, or the sign was located but has no box.
+    """
+    box, located = read_box(query), read_switch(query, "located")
+    if located and box is None:
+        raise Problem("bad_request", "`located` needs the `box` of the sign.")
+    return box, card.detector["margin"] if located and card.detector else 0.0
+
+
+def keep_picture(
+    payload: bytes, box: Box | None, margin: float, class_index: int | None, card: Card, store: Path
+) -> str:
+    """Keep a picture, or a part of it and the margin around it, and return its path in the feedback folder.
 
     Raises:
         Problem: it cannot be read, the box is not inside it, or it cannot be stored.
     """
     picture = open_picture(payload)
     if box is not None:
-        payload = cut(picture, box)
+        payload = cut(picture, box, margin)
         if len(payload) > MAX_BYTES:
             raise Problem("too_large", f"The lossless crop has {len(payload):,} bytes; the limit is {MAX_BYTES:,}.")
         picture = open_picture(payload)

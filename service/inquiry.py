@@ -6,7 +6,7 @@ from typing import Any
 from data.images import Photo, Picture, Pixels
 from model.prediction import Prediction
 from model.recogniser import Found, Recogniser, decode_photo, whole_photo
-from service.answers import Options, readable, thumbnail
+from service.answers import Options, preview, readable, thumbnail
 from service.problems import Problem
 from service.stages import Stages
 
@@ -121,6 +121,7 @@ class Inquiry:
             ],
             "truncated": self._truncated,
             **({"capped": True} if capped else {}),
+            **({"preview": preview(photo)} if self._options.preview else {}),
             "model": {"task": card.task, "version": card.version},
         }
         self.predictions = [each.prediction for each in found if each.prediction.is_accepted]

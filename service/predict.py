@@ -10,6 +10,7 @@ from typing import Any
 from data.images import Photo
 from data.task import DEFAULT_TASK
 from model.artifact import ARTIFACTS
+from model.detector import MAX_DETECTIONS
 from model.errors import ArtifactError
 from model.recogniser import Recogniser
 from service.answers import Options, as_sentence, open_picture
@@ -88,7 +89,7 @@ def _lines(body: Body) -> Iterable[str]:
     if not body["objects"]:
         yield "nothing found"
     if "capped" in body:
-        yield "there may be more; these are the most prominent"
+        yield f"the detector reached its limit of {MAX_DETECTIONS} possible signs, so some may be missing"
 
 
 def _name(answer: Body) -> str:

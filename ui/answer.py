@@ -122,7 +122,9 @@ def show_feedback_hint(hint: str) -> None:
         st.write(hint)
 
 
-def ask_for_feedback(picture: bytes, box: Box | None, labels: Sequence[Label], hint: str = "") -> None:
+def ask_for_feedback(
+    picture: bytes, box: Box | None, labels: Sequence[Label], hint: str = "", *, located: bool = False
+) -> None:
     """Show a form to correct the answer; the service stores picture and class if the person agrees.
 
     Args:
@@ -130,6 +132,7 @@ def ask_for_feedback(picture: bytes, box: Box | None, labels: Sequence[Label], h
         box: the part that the answer is about, None for the whole picture.
         labels: the classes to choose from.
         hint: a sentence below the form, "" for none.
+        located: whether the service found the box.
     """
     done = f"feedback {hash((picture, box))}"
     if st.session_state.get(done):
@@ -154,7 +157,7 @@ def ask_for_feedback(picture: bytes, box: Box | None, labels: Sequence[Label], h
     elif sent and right:
         index = None if right == NONE else int(right)
         try:
-            with_slow_notice(lambda: client().send_feedback(picture, index, box))
+            with_slow_notice(lambda: client().send_feedback(picture, index, box, located=located))
         except Refused as error:
             show_refusal(error)
         except ServiceError as error:

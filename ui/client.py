@@ -162,16 +162,17 @@ class Client:
         query = {"explain": "true", "thumbnail": "true", **_box(box)}
         return self._read(Prediction, self._ask("POST", "/predict_traffic_sign", params=query, **_picture(picture)))
 
-    def detect(self, picture: bytes | str) -> Scene:
+    def detect(self, picture: bytes | str, *, preview: bool = False) -> Scene:
         """Find the signs in a photo; only services that offer `detect` can.
 
         Args:
             picture: the bytes of a file, or a URL.
+            preview: whether to get the photo back as a JPEG.
 
         Raises:
             ServiceError: see the module.
         """
-        query = {"explain": "true", "thumbnail": "true"}
+        query = {"explain": "true", "thumbnail": "true", **({"preview": "true"} if preview else {})}
         return self._read(Scene, self._ask("POST", "/detect/traffic_sign", params=query, **_picture(picture)))
 
     def predict_batch(self, files: Sequence[tuple[str, bytes]]) -> list[Result]:
@@ -190,13 +191,23 @@ class Client:
             raise self._unexpected_server()
         return [_result(each) for each in results]
 
-    def send_feedback(self, payload: bytes, class_index: int | None, box: Box | None = None) -> None:
+    def send_feedback(
+        self, payload: bytes, class_index: int | None, box: Box | None = None, *, located: bool = False
+    ) -> None:
         """Let the service store a picture with the class that a person chose, None for none of the classes.
+
+        Args:
+            payload: the bytes of a file.
+            class_index: what the picture shows.
+            box: the part to store, None for the whole picture.
+            located: whether the service found the box, which then lies tightly around the sign.
 
         Raises:
             ServiceError: see the module; `Refused` if the service does not store pictures.
         """
         query = {"class_index": "none" if class_index is None else str(class_index), **_box(box)}
+        if located:
+            query["located"] = "true"
         self._read(Receipt, self._ask("POST", "/predict_traffic_sign/feedback", params=query, **_raw(payload)))
 
     def data(self) -> DataSet:

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
@@ -20,6 +21,8 @@ POLL_S: Final = 2.0  # how often a part of the page refreshes itself
 # Keys of containers that refresh themselves begin with this; style.css keeps Streamlit from dimming them meanwhile.
 REFRESHING: Final = "refreshing"
 
+# How files begin that are JPEG, PNG, GIF, BMP, WebP or AVIF.
+_OF_THE_WEB: Final = re.compile(rb"\xff\xd8|\x89PNG|GIF8|BM|RIFF.{4}WEBP|.{4}ftypavi[fs]", re.DOTALL)
 _ANSWERS: Final = "answers"  # key of the session
 
 T = TypeVar("T")
@@ -92,12 +95,22 @@ def prediction(picture: bytes | str, box: Box | None, version: str) -> Predictio
 
 
 def scene(picture: bytes | str, version: str) -> Scene:
-    """Return the signs in a photo, requested once per session and picture.
+    """Return the signs in a photo, requested once per session and picture; with a preview if browsers cannot show it.
 
     Raises:
         ServiceError: see `ui.client`; a `Refused` is remembered too.
     """
-    return _remembered(("detect", _name(picture), version), lambda: client().detect(picture))
+    return _remembered(
+        ("detect", _name(picture), version), lambda: client().detect(picture, preview=not is_shown(picture))
+    )
+
+
+def is_shown(picture: bytes | str) -> bool:
+    """Return whether all browsers can show a picture: a file in a format of the web, not HEIC, PPM, or a URL.
+
+    Most browsers could show a picture at a URL, but that would reveal the visitor to its server.
+    """
+    return isinstance(picture, bytes) and _OF_THE_WEB.match(picture) is not None
 
 
 def _name(picture: bytes | str) -> bytes | str:

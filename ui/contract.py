@@ -5,10 +5,11 @@ The models contain what the page reads. Other members of an answer are ignored, 
 
 from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
+from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 # The page needs what the service offers since this version, and knows no other major version.
 CONTRACT: Final = (2, 0)
+MOST_FOUND: Final = 100  # possible signs that the detector reports of a photo
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels of the upright picture, right and bottom excluded
 Index = Annotated[int, Field(ge=0)]
@@ -144,8 +145,10 @@ class FoundSign(Prediction):
 class Scene(Answer):
     """What was found in a photo of `width` by `height` pixels, the most prominent sign first.
 
-    `objects` also has what the classifier did not recognise. It is empty if there is nothing like a sign, and `capped`
-    if there was more. The file of a `truncated` photo ends early, so that a part of it could not be searched.
+    `objects` also has what the classifier did not recognise. It is empty if there is nothing like a sign. `capped`
+    means that the detector reached its limit of `MOST_FOUND`, so that signs may be missing. The file of a `truncated`
+    photo ends early, so that a part of it could not be searched. `preview` is a JPEG of the upright photo, perhaps
+    smaller, or empty if it was not requested or the service is older.
     """
 
     width: Side
@@ -154,6 +157,7 @@ class Scene(Answer):
     model: ModelName
     truncated: bool = False
     capped: bool = False
+    preview: Base64Bytes = b""
 
     @property
     def is_one_sign(self) -> bool:

@@ -6,7 +6,7 @@ from typing import Final
 import streamlit as st
 
 from ui.answer import sign_url
-from ui.contract import FoundSign, Label, Scene
+from ui.contract import MOST_FOUND, FoundSign, Label, Scene
 from ui.texts import markdown_escaped, name_of, text
 
 MOST_BUTTONS: Final = 12  # signs with a button each; more of them are in a list
@@ -32,10 +32,14 @@ def choose_sign(scene: Scene, known: Sequence[Label], key: str) -> int:
             text("scene.choose"), places, key=key, required=True, persist_state="session", wrap=True,
             format_func=buttons.__getitem__,
         )  # fmt: skip
-    if scene.capped:
-        st.caption(text("scene.capped", count=len(places)))
     chosen: int = st.session_state[key]
     return chosen
+
+
+def show_limit(scene: Scene) -> None:
+    """Say that signs may be missing, if the detector reached its limit."""
+    if scene.capped:
+        st.caption(f":material/filter_list: {text('scene.capped', limit=MOST_FOUND)}")
 
 
 def title(place: int, found: FoundSign, known: Sequence[Label]) -> str:

@@ -137,9 +137,12 @@ def test_service_page_has_history_and_examples(page: Page) -> None:
     shows_sign(page, "Stop")
     page.get_by_role("link", name="Service").click()
     expect(page.get_by_role("heading", name="Recognised in this session")).to_be_visible()
-    expect(page.get_by_text("""--data-binary '@it'"'"'s.png'""")).to_be_visible()
+    curl = page.get_by_text("""--data-binary '@it'"'"'s.png'""")
+    expect(curl.filter(has_text="/predict_traffic_sign")).to_be_visible()
+    expect(curl.filter(has_text="/detect/traffic_sign")).to_be_visible()
     page.get_by_role("tab", name="Python").click()
-    expect(page.get_by_text('Path("it\'s.png").read_bytes()')).to_be_visible()
+    expect(page.get_by_text('Path("it\'s.png").read_bytes()').first).to_be_visible()
+    expect(page.get_by_text("for sign in answer.json()['objects']")).to_be_visible()
     [entry] = json.loads(saved(page, "Save as JSON"))
     assert (entry["picture"], entry["class_index"], entry["verdict"]) == ("it's.png", 14, "confident")
     page.get_by_role("button", name="Clear history").click()
@@ -164,7 +167,7 @@ def test_data_set_is_shown_with_pictures(browser: Browser, tmp_path: Path) -> No
 
 def test_language_is_kept_on_other_pages_and_in_the_url(page: Page, page_url: str) -> None:
     page.get_by_role("radio", name="de").click()
-    expect(page.get_by_role("heading", name="Welches Verkehrszeichen ist das?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Welche Verkehrszeichen sind auf diesem Foto?")).to_be_visible()
     expect(page).to_have_url(re.compile("lang=de"))
     page.get_by_role("link", name="Klassifikator").click()
     expect(page.get_by_role("heading", name="Wie gut ist der Klassifikator?")).to_be_visible()
@@ -177,7 +180,7 @@ def test_language_is_kept_on_other_pages_and_in_the_url(page: Page, page_url: st
 def test_language_of_the_browser_is_the_default(browser: Browser, page_url: str) -> None:
     page = new_page(browser, locale="de-AT")
     go(page, page_url)
-    expect(page.get_by_role("heading", name="Welches Verkehrszeichen ist das?")).to_be_visible()
+    expect(page.get_by_role("heading", name="Welche Verkehrszeichen sind auf diesem Foto?")).to_be_visible()
     page.close()
 
 

@@ -1,5 +1,6 @@
 """The decoder: unusual pictures are decoded correctly or rejected with a reason."""
 
+import io
 import struct
 import zlib
 from contextlib import suppress
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from data.errors import BoxError, ImageError
-from data.images import FORMATS, MAX_BYTES, MAX_PIXELS, Picture, decode, encode, read_size
+from data.images import FORMATS, MAX_BYTES, MAX_PIXELS, Photo, Picture, decode, encode, read_size
 from tests.conftest import awkward_pictures, drawing, encoded
 
 SIZE = (48, 48)
@@ -142,6 +143,22 @@ def test_crop_decodes_to_the_same_pixels_as_the_box(name: str, payload: bytes) -
     crop = Picture(payload).crop(box)
     assert read_size(crop) == (box[3] - box[1], box[2] - box[0]), name
     assert np.array_equal(decode(crop, SIZE), decode(payload, SIZE, box)), name
+
+
+@pytest.mark.parametrize(("name", "payload"), awkward_pictures().items())
+def test_crop_with_a_margin_repeats_the_edges(name: str, payload: bytes) -> None:
+    height, _ = read_size(payload)
+    around = (-7, height - 40, 45, height + 5)
+    crop = Picture(payload).crop((0, height - 30, 30, height), around)
+    assert read_size(crop) == (45, 52), name
+    assert np.array_equal(decode(crop, (45, 52)), Picture(payload).decode_photo(2_000_000).resize((45, 52), around)), (
+        name
+    )
+
+
+def test_crop_with_a_margin_needs_a_box_in_the_picture() -> None:
+    with pytest.raises(BoxError, match="does not lie inside"):
+        Picture(encoded(SIGN)).crop((90, 0, 100, 20), (88, 0, 102, 22))
 
 
 def test_crop_contains_no_metadata() -> None:
@@ -315,3 +332,32 @@ def test_damaged_files_are_decoded_or_rejected(base: bytes, changes: list[tuple[
         damaged[position : position + len(content)] = content
     with suppress(ImageError):
         assert decode(bytes(damaged[: len(damaged) - cut]), SIZE).shape == (*SIZE, 3)
+
+
+@pytest.mark.parametrize(("name", "payload"), awkward_pictures().items())
+def test_preview_shows_the_upright_picture(name: str, payload: bytes) -> None:
+    shown = Picture(payload).decode_photo(2_000_000).preview(1600)
+    assert shown.startswith(b"\xff\xd8"), name
+    assert read_size(shown) == read_size(payload), name
+    assert np.abs(decode(shown, SIZE).astype(int) - decode(payload, SIZE)).mean() < 4, name
+
+
+@pytest.mark.parametrize(("width", "height"), [(400, 100), (100, 400), (2000, 1)])
+def test_preview_of_a_large_picture_is_reduced_and_keeps_its_shape(width: int, height: int) -> None:
+    photo = Photo(Image.new("RGB", (width, height), "red"), (height, width))
+    factor = 200 / max(width, height)
+    assert read_size_of(photo.preview(200)) == (max(1, round(factor * height)), round(factor * width))
+
+
+def test_preview_contains_no_metadata() -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    payload = encoded(SIGN, "JPEG", exif=exif, comment=b"a comment", icc_profile=b"a profile")
+    preview = Picture(payload).decode_photo(1_000_000).preview(1600)
+    assert not any(part in preview for part in (b"Maker", b"a comment", b"a profile"))
+
+
+def read_size_of(payload: bytes) -> tuple[int, int]:
+    """Return (height, width) of a picture that may be narrower than those that are recognised."""
+    with Image.open(io.BytesIO(payload)) as image:
+        return image.height, image.width

@@ -1,6 +1,7 @@
 """Locating signs in photos with a real gunicorn, whose detector finds what is red."""
 
 import base64
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,11 +12,13 @@ import numpy as np
 import pytest
 import requests
 import yaml
+from PIL import Image
 
 from data.images import decode
 from model.detector import MAX_DETECTIONS
 from service.app import OPENAPI_FILE
 from tests.conftest import drawing, encoded, scene, start_service
+from tests.red_detector import SIDE
 from tests.service.test_predict import assert_problem
 
 CONTRACT = yaml.safe_load(OPENAPI_FILE.read_text(encoding="utf-8"))
@@ -88,7 +91,8 @@ def test_thumbnail_is_what_the_classifier_saw_of_the_box(locating: str) -> None:
     answer = post(locating, PREDICT, STREET, "?thumbnail=true").json()
     shown = decode(base64.b64decode(answer["thumbnail"]), (48, 48)).astype(int)
     left, top, right, bottom = answer["box"]
-    wanted = decode(STREET, (48, 48), (left - 9, top - 9, right + 9, bottom + 9))  # a margin of a tenth of 90 pixels
+    margin = SIDE // 8  # a tenth of the sides of the result
+    wanted = decode(STREET, (48, 48), (left - margin, top - margin, right + margin, bottom + margin))
     assert np.abs(shown - wanted).mean() < 1
 
 
@@ -115,6 +119,39 @@ def test_options_apply_to_every_sign(locating: str) -> None:
         assert len(each["alternatives"]) == 2
         assert np.array(each["heatmap"]).max() == 1
         assert base64.b64decode(each["thumbnail"]).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("send", [as_bytes, as_form])
+@pytest.mark.parametrize("photo", [SMALL, STREET, STOP], ids=["small", "large", "one sign"])
+def test_preview_is_the_photo_as_a_jpeg(
+    locating: str, send: Callable[[str, bytes], requests.Response], photo: bytes
+) -> None:
+    answer = send(f"{locating}{DETECT}?preview=true", photo).json()
+    check(answer, DETECT)
+    preview = base64.b64decode(answer["preview"])
+    assert preview.startswith(b"\xff\xd8")
+    assert np.abs(decode(preview, (48, 48)).astype(int) - decode(photo, (48, 48))).mean() < 3
+    assert "preview" not in send(f"{locating}{DETECT}", photo).json()
+
+
+def test_heic_photo_is_shown_upright_with_the_boxes_of_its_full_size(locating: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90° for display
+    upright = scene((14, 500, 820), size=(1500, 2000))
+    photo = encoded(upright.rotate(90, expand=True), "HEIF", quality=90, exif=exif.tobytes())
+    answer = post(locating, "/detect/traffic_sign", photo, "?preview=true", kind="image/heic").json()
+    check(answer, DETECT)
+    assert (answer["width"], answer["height"]) == (1500, 2000)
+    [sign] = answer["objects"]
+    assert sign["class_index"] == 14
+    left, top, right, bottom = sign["box"]
+    with Image.open(io.BytesIO(base64.b64decode(answer["preview"]))) as preview:
+        assert (preview.format, preview.size) == ("JPEG", (1200, 1600))
+        shown = np.asarray(preview).astype(int)
+    redness = shown[..., 0] - shown[..., 1:].max(axis=2)
+    rows, columns = np.nonzero(redness > 60)
+    assert 0.8 * left <= columns.min() <= columns.max() <= 0.8 * right + 8
+    assert 0.8 * top <= rows.min() <= rows.max() <= 0.8 * bottom + 8
 
 
 def test_recognised_whole_picture_is_the_only_object(locating: str) -> None:
@@ -185,6 +222,7 @@ def test_invalid_requests_are_rejected(locating: str, send: Callable[[str, bytes
     assert_problem(send(f"{locating}/detect/pizza", STREET), 404, "not_found", "no task 'pizza'")
     assert_problem(send(f"{locating}{DETECT}?box=0,0,9,9", STREET), 400, "bad_request", "`box` is not supported")
     assert_problem(send(f"{locating}{DETECT}?top_k=0", STREET), 400, "bad_request", "top_k")
+    assert_problem(send(f"{locating}{DETECT}?preview=1", STREET), 400, "bad_request", "preview must be true or false")
     assert_problem(
         send(f"{locating}{PREDICT}?locate=maybe", STREET), 400, "bad_request", "locate must be true or false"
     )

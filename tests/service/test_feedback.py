@@ -15,11 +15,11 @@ import yaml
 from PIL import Image
 
 from data.feedback import MAX_KEPT_BYTES, MAX_PICTURES, feedback_folder, keep
-from data.images import MAX_BYTES, decode
+from data.images import MAX_BYTES, decode, read_size
 from data.source import open_labelled
 from data.task import Task
 from service.app import OPENAPI_FILE
-from tests.conftest import awkward_pictures, drawing, encoded, start_service
+from tests.conftest import awkward_pictures, drawing, encoded, scene, start_service
 from tests.service.test_predict import assert_problem
 
 STOP = encoded(drawing())
@@ -111,6 +111,29 @@ def test_only_the_box_is_kept_without_loss(keeper: str, kept: Path) -> None:
         assert np.array_equal(decode(part, (48, 48)), decode(payload, (48, 48), (10, 8, 60, 70)))
 
 
+@pytest.mark.parametrize("left", [60, -14], ids=["inside", "at the edge"])
+def test_located_sign_is_kept_with_the_margin_that_the_classifier_saw(
+    task: Task, red_artifact: Path, tmp_path: Path, left: int
+) -> None:
+    photo = encoded(scene((14, left, 100)))
+    with start_service(artifact=red_artifact, store=tmp_path) as url:
+        answer = requests.post(f"{url}/detect_traffic_sign?thumbnail=true", data=photo, timeout=60).json()
+        [found] = answer["objects"]
+        box = ",".join(map(str, found["box"]))
+        stored = post(url, photo, f"class_index=14&box={box}&located=true").json()["stored"]
+        drawn = post(url, photo, f"class_index=14&box={box}").json()["stored"]
+    folder = feedback_folder(tmp_path, "traffic_sign")
+    part = (folder / stored).read_bytes()
+    seen = decode(base64.b64decode(found["thumbnail"]), (48, 48)).astype(int)
+    assert np.abs(decode(part, (48, 48)) - seen).mean() < 1.5
+    # Training takes the sign for what is left without its margin.
+    height, width = read_size(part)
+    kept = np.array(task.data.default_box) * (width, height, width, height)
+    sides = found["box"][2] - found["box"][0], found["box"][3] - found["box"][1]
+    assert (kept[2] - kept[0], kept[3] - kept[1]) == pytest.approx(sides, abs=1)
+    assert read_size((folder / drawn).read_bytes()) == (sides[1], sides[0])
+
+
 def test_kept_pictures_can_be_read_as_class_folders(task: Task, tmp_path: Path) -> None:
     with start_service(store=tmp_path) as url:
         for index, payload in enumerate(awkward_pictures().values()):
@@ -131,6 +154,9 @@ def test_kept_pictures_can_be_read_as_class_folders(task: Task, tmp_path: Path) 
         ("class_index=None", "from 0 to 42"),
         (f"class_index={'0' * 3000}", "from 0 to 42"),
         ("class_index=14&box=1,2,3", "left,top,right,bottom"),
+        ("class_index=14&located=true", "`located` needs the `box`"),
+        ("class_index=14&located=1&box=0,0,9,9", "located must be true or false"),
+        ("class_index=14&located=true&box=0,0,97,96", "does not lie inside the picture of 96 × 96 pixels"),
         ("class_index=14&box=0,0,97,96", "does not lie inside the picture of 96 × 96 pixels"),
     ],
 )

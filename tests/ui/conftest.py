@@ -146,7 +146,9 @@ def answers() -> dict[str, Any]:
         "/predict_traffic_sign": prediction(
             heatmap=[[0.0, 1.0], [0.5, 0.25]], thumbnail="iVBORw0KGgo=", truncated=True
         ),
-        "/detect/traffic_sign": scene(found((20, 50, 220, 250)), found((380, 50, 580, 250), 13), capped=True),
+        "/detect/traffic_sign": scene(
+            found((20, 50, 220, 250)), found((380, 50, 580, 250), 13), capped=True, preview="/9g="
+        ),
         "/predict_traffic_sign/batch": {"results": [{"prediction": prediction()}, {"problem": problem("too_large")}]},
         "/predict_traffic_sign/feedback": {"class_index": 14, "stored": "00014/0.png"},
         "/data": {

@@ -70,7 +70,7 @@ def two_signs() -> bytes:
 def test_state_has_the_versions_and_features_of_the_service(client: Client) -> None:
     state = client.state()
     assert state.version == read_artifact(SHIPPED)[0].version
-    assert state.contract == "2.1"
+    assert state.contract == "2.2"
     assert state.offers - {"detect"} == {"feedback"}
 
 
@@ -388,7 +388,7 @@ READ = {
     "frames_per_track",
     "/data/14": "pictures pictures.0.size pictures.0.thumbnail pictures.0.track",
 }
-OPTIONAL = {"/predict_traffic_sign": "truncated thumbnail heatmap", "/detect/traffic_sign": "truncated capped"}
+OPTIONAL = {"/predict_traffic_sign": "truncated thumbnail heatmap", "/detect/traffic_sign": "truncated capped preview"}
 MEMBERS = [(path, place) for path, places in READ.items() for place in places.split()]
 
 

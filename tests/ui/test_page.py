@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -565,7 +566,10 @@ def test_answer_is_shown_in_german(service: str, monkeypatch: pytest.MonkeyPatch
     app = open_page(service, monkeypatch, lang="de")
     give(app, "sign.png", STOP)
     words = said(app)
-    assert (app.header[0].value, app.title[0].value) == ("Halt. Vorfahrt gewähren", "Welches Verkehrszeichen ist das?")
+    assert (app.header[0].value, app.title[0].value) == (
+        "Halt. Vorfahrt gewähren",
+        "Welche Verkehrszeichen sind auf diesem Foto?",
+    )
     assert LABELS[14].description_de in words
     assert "Sicher" in words
 
@@ -574,7 +578,7 @@ def test_unknown_language_is_replaced_by_english(service: str, monkeypatch: pyte
     monkeypatch.setenv("UI_SERVICE_URL", service)
     app = AppTest.from_file(str(ROOT / "ui" / "app.py"), default_timeout=PATIENCE_S)
     app.query_params["lang"] = "fr"
-    assert "Which traffic sign is this?" in said(app.run())
+    assert "Which traffic signs are in this photo?" in said(app.run())
 
 
 @pytest.mark.parametrize("found", [True, False])
@@ -683,25 +687,30 @@ HOSTILE = [
 ]
 
 
-def examples(service: str, monkeypatch: pytest.MonkeyPatch, choice: Choice) -> list[str]:
-    """Return the examples in curl, Python and JavaScript for a picture."""
-    return [str(code.value) for code in open_view("service", service, monkeypatch, choice=choice).code]
+PREDICT, DETECT = "/predict_traffic_sign", "/detect/traffic_sign"
 
 
+def examples(service: str, monkeypatch: pytest.MonkeyPatch, choice: Choice, path: str) -> list[str]:
+    """Return the examples in curl, Python and JavaScript for a picture and a route."""
+    codes = [str(code.value) for code in open_view("service", service, monkeypatch, choice=choice).code]
+    return [code for code in codes if path in code]
+
+
+@pytest.mark.parametrize("path", [PREDICT, DETECT])
 @pytest.mark.parametrize("name", HOSTILE)
-def test_examples_quote_file_names(service: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    curl, python, javascript = examples(service, monkeypatch, Choice(name, b""))
-    url = f"{service}/predict_traffic_sign"
+def test_examples_quote_file_names(service: str, monkeypatch: pytest.MonkeyPatch, name: str, path: str) -> None:
+    curl, python, javascript = examples(service, monkeypatch, Choice(name, b""), path)
     header = "Content-Type: application/octet-stream"
-    assert shlex.split(curl) == ["curl", "-H", header, "--data-binary", f"@{name}", url]
+    assert shlex.split(curl) == ["curl", "-H", header, "--data-binary", f"@{name}", f"{service}{path}"]
     assert name in [node.value for node in ast.walk(ast.parse(python)) if isinstance(node, ast.Constant)]
     [literal] = re.findall(r"readFile\((.*)\);", javascript)
     assert json.loads(literal) == name
 
 
+@pytest.mark.parametrize("path", [PREDICT, DETECT])
 @pytest.mark.parametrize("address", ["https://example.com/a'b\"$(touch x).png", "https://example.com/\\n{}.png"])
-def test_examples_quote_urls(service: str, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
-    curl, python, javascript = examples(service, monkeypatch, Choice("sign", address))
+def test_examples_quote_urls(service: str, monkeypatch: pytest.MonkeyPatch, address: str, path: str) -> None:
+    curl, python, javascript = examples(service, monkeypatch, Choice("sign", address), path)
     arguments = shlex.split(curl)
     assert json.loads(arguments[arguments.index("--data") + 1]) == {"url": address}
     constants = [node.value for node in ast.walk(ast.parse(python)) if isinstance(node, ast.Constant)]
@@ -710,20 +719,45 @@ def test_examples_quote_urls(service: str, monkeypatch: pytest.MonkeyPatch, addr
     assert json.loads(json.loads(literal)) == {"url": address}
 
 
-def test_python_example_works(service: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "printed"), [(PREDICT, "'class_name': 'Stop'"), (DETECT, "Stop confident [0, 0, 96, 96]")]
+)
+def test_python_example_works(
+    service: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str, printed: str
+) -> None:
     name = HOSTILE[2]
     (tmp_path / name).write_bytes(STOP)
-    _, python, _ = examples(service, monkeypatch, Choice(name, STOP))
+    _, python, _ = examples(service, monkeypatch, Choice(name, STOP), path)
     result = subprocess.run(
         [sys.executable, "-c", python], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S, check=False
     )
-    assert "'class_name': 'Stop'" in result.stdout, result.stderr
+    assert printed in result.stdout, result.stderr
 
 
-def test_examples_use_the_public_url(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("path", [PREDICT, DETECT])
+def test_curl_example_works(service: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, path: str) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    name = HOSTILE[2]
+    (tmp_path / name).write_bytes(STOP)
+    curl, _, _ = examples(service, monkeypatch, Choice(name, STOP), path)
+    result = subprocess.run(
+        ["bash", "-c", curl], cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    answer = json.loads(result.stdout)
+    assert (answer if path == PREDICT else answer["objects"][0])["class_name"] == "Stop"
+
+
+def test_examples_are_for_what_the_service_offers(bare_service: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(examples(bare_service, monkeypatch, Choice("sign.png", b""), PREDICT)) == 3
+    assert examples(bare_service, monkeypatch, Choice("sign.png", b""), DETECT) == []
+
+
+@pytest.mark.parametrize("path", [PREDICT, DETECT])
+def test_examples_use_the_public_url(service: str, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setenv("UI_PUBLIC_URL", "https://signs.example.com/")
-    for example in examples(service, monkeypatch, Choice("sign.png", b"")):
-        assert "https://signs.example.com/predict_traffic_sign" in example
+    for example in examples(service, monkeypatch, Choice("sign.png", b""), path):
+        assert f"https://signs.example.com{path}" in example
         assert service not in example
 
 

@@ -1,5 +1,6 @@
 """Photos with several signs, without a browser: which sign is shown, what is missing, and feedback about a box."""
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from model.detector import MAX_DETECTIONS
 from tests.conftest import ROOT, encoded
 from tests.ui.conftest import (
     PATIENCE_S,
@@ -30,6 +32,7 @@ from tests.ui.conftest import (
     server,
     shipped_labels,
 )
+from ui.choosing import Choice
 
 PHOTO = encoded(Image.new("RGB", (600, 300), "grey"))
 DIGEST = hashlib.sha256(PHOTO).hexdigest()[:16]
@@ -39,6 +42,9 @@ STOP, YIELD, UNKNOWN = (
     found((20, 50, 220, 250)),
     found((380, 50, 580, 250), 13, "unsure"),
     found((300, 10, 320, 30), 17, "not_recognised"),
+)
+CAPPED = (
+    f"The detector reached its limit of {MAX_DETECTIONS} possible signs in this photo, so some signs may be missing"
 )
 HEATMAP = [[0.0, 1.0], [0.5, 0.25]]
 
@@ -107,7 +113,8 @@ def test_boxes_have_names_verdicts_and_the_chosen_one(monkeypatch: pytest.Monkey
         give(app, "photo.png", PHOTO)
         app.button_group(key=CHOICE).set_value(1).run()
         shown = viewer(app)["scene"]
-    assert (shown["size"], shown["chosen"], shown["name"]) == ([600, 300], 1, "Zeichen auf diesem Foto")
+        assert viewer(app)["size"] == [600, 300]
+    assert (shown["chosen"], shown["name"]) == (1, "Zeichen auf diesem Foto")
     assert [(each["box"], each["name"], each["verdict"]) for each in shown["signs"]] == [
         ([20, 50, 220, 250], "Zeichen 1: Halt. Vorfahrt gewähren", "confident"),
         ([380, 50, 580, 250], "Zeichen 2: Vorfahrt gewähren", "unsure"),
@@ -183,10 +190,20 @@ def test_many_signs_are_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     with finding(scene(*many, capped=True)) as (url, _):
         app = open_page(url, monkeypatch)
         give(app, "photo.png", PHOTO)
-        assert "Only the 100 most prominent ones are shown" in said(app)
+        assert CAPPED in said(app)
         assert app.selectbox(key=CHOICE).options[99] == f"Sign 100: {LABELS[13].name}"
         app.selectbox(key=CHOICE).set_value(13).run()
         assert app.header[0].value == "Yield"
+
+
+@pytest.mark.parametrize("capped", [{"capped": True}, {}], ids=["capped", "complete"])
+@pytest.mark.parametrize("objects", [(STOP,), ()], ids=["one sign", "nothing"])
+def test_page_says_that_signs_may_be_missing_however_few_are_shown(
+    monkeypatch: pytest.MonkeyPatch, objects: tuple[dict[str, Any], ...], capped: dict[str, bool]
+) -> None:
+    with finding(scene(*objects, **capped)) as (url, _):
+        give(app := open_page(url, monkeypatch), "photo.png", PHOTO)
+        assert (CAPPED in said(app)) == bool(capped)
 
 
 def test_choice_is_kept_for_each_photo(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -214,6 +231,71 @@ def test_reason_is_shown_for_the_chosen_sign(monkeypatch: pytest.MonkeyPatch) ->
         assert "cannot show what it looked at" in said(app)
         app.button_group(key=CHOICE).set_value(1).run()
         assert viewer(app)["heatmap"] == HEATMAP
+
+
+JPEG = encoded(Image.new("RGB", (300, 150), "grey"), "JPEG")
+
+
+@pytest.mark.parametrize(
+    ("kind", "previewed"),
+    [("HEIF", True), ("PPM", True), *((kind, False) for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF"))],
+)
+def test_preview_is_requested_only_of_files_that_browsers_cannot_show(
+    monkeypatch: pytest.MonkeyPatch, kind: str, previewed: bool
+) -> None:
+    with finding(scene(STOP, YIELD, preview=base64.b64encode(JPEG).decode())) as (url, asked):
+        app = open_page(url, monkeypatch)
+        give(app, "photo", encoded(Image.new("RGB", (600, 300), "grey"), kind))
+        assert len(viewer(app)["scene"]["signs"]) == 2
+    assert (asked.options("/detect/traffic_sign").get("preview") == "true") == previewed
+
+
+def test_preview_takes_the_place_of_a_photo_that_the_browser_cannot_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    with finding(scene(STOP, YIELD, preview=base64.b64encode(JPEG).decode())) as (url, _):
+        app = open_page(url, monkeypatch)
+        give(app, "photo.heic", encoded(Image.new("RGB", (600, 300), "grey"), "HEIF"))
+        shown = viewer(app)
+    assert not shown["picture"].endswith(".jpg")
+    assert shown["instead"].endswith(".jpg")
+    assert shown["size"] == [600, 300]
+
+
+@pytest.mark.parametrize("previews", [True, False], ids=["new", "old"])
+def test_photo_at_a_url_is_shown_by_its_preview_or_else_by_what_the_classifier_saw(
+    monkeypatch: pytest.MonkeyPatch, previews: bool
+) -> None:
+    more = {"preview": base64.b64encode(JPEG).decode()} if previews else {}
+    answer = scene({**STOP, "thumbnail": "iVBORw0KGgo="}, **more)
+    with finding(answer, ("detect", "urls")) as (url, asked):
+        app = open_page(url, monkeypatch, choice=Choice("scene.jpg", "https://example.com/scene.jpg"))
+        shown = viewer(app)
+    assert shown["picture"].endswith(".jpg") == previews
+    assert (shown["picture"] == shown["thumbnail"]) != previews
+    assert len(shown["scene"]["signs"]) == 1
+    assert asked.options("/detect/traffic_sign")["preview"] == "true"
+
+
+def test_rejected_box_is_shown_on_the_preview_in_pixels_of_the_photo(monkeypatch: pytest.MonkeyPatch) -> None:
+    heic = encoded(Image.new("RGB", (600, 300), "grey"), "HEIF")
+    known = {
+        **answers(), "/readyz": ready(offers=["detect"]),
+        "/detect/traffic_sign": scene(STOP, preview=base64.b64encode(JPEG).decode()),
+    }  # fmt: skip
+
+    def reply(request: BaseHTTPRequestHandler, _: bytes) -> Reply:
+        if path_of(request) == "/predict_traffic_sign":
+            return Reply(problem("bad_request", "The box is too small."), 400)
+        return Reply(known[path_of(request)])
+
+    with server(reply) as url:
+        app = open_page(url, monkeypatch)
+        give(app, "photo.heic", heic)
+        app.session_state["box"] = f"viewer-{hashlib.sha256(heic).hexdigest()[:16]}", (0, 0, 4, 4)
+        app.toggle(key="cropping").set_value(True).run()
+        assert "Draw a larger box" in said(app)
+        shown = viewer(app)
+    assert shown["instead"].endswith(".jpg")
+    assert (shown["size"], shown["scene"]["chosen"]) == ([600, 300], None)
 
 
 def test_heat_map_covers_what_the_classifier_saw_of_a_sign(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +348,7 @@ def test_feedback_is_about_the_chosen_sign(monkeypatch: pytest.MonkeyPatch, plac
         app.button_group(key=CHOICE).set_value(place).run()
         assert app.selectbox[0].options[0] == "Not a sign, or none of these"
         correct(app, right)
-    assert asked.options("/predict_traffic_sign/feedback") == {"class_index": right, "box": box}
+    assert asked.options("/predict_traffic_sign/feedback") == {"class_index": right, "box": box, "located": "true"}
 
 
 @pytest.mark.parametrize("objects", [(STOP, YIELD), ()], ids=["signs", "nothing"])

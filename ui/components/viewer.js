@@ -12,7 +12,7 @@ export default function (component) {
   const figure = parentElement.querySelector("figure");
   const stage = figure.querySelector(".stage");
   const image = stage.querySelector("img") ?? stage.appendChild(document.createElement("img"));
-  let size; // width and height of the picture in pixels
+  let size; // width and height of the picture in pixels, which a preview may have less of
   const clear = () => {
     figure.querySelectorAll(".frame, .box, .signs, .zoom, figcaption").forEach((element) => element.remove());
     stage.onclick = null;
@@ -23,7 +23,7 @@ export default function (component) {
   image.alt = data.alt;
   image.draggable = false;
   image.onerror = () => {
-    if (data.instead && image.src !== data.instead) image.src = data.instead;
+    if (data.instead && image.getAttribute("src") !== data.instead) image.src = data.instead;
   };
   image.onload = draw;
   if (image.dataset.of !== data.picture) {
@@ -50,15 +50,15 @@ export default function (component) {
     clear();
     const { naturalWidth: width, naturalHeight: height } = image;
     image.classList.toggle("small", Math.max(width, height) < 160);
-    const whole = [0, 0, width, height];
-    const isReplaced = image.src === data.instead; // which has other dimensions than the picture
-    const cropping = data.cropping && !isReplaced;
-    const scene = isReplaced ? null : data.scene;
-    size = scene?.size ?? [width, height];
+    const isThumbnail = image.src === data.thumbnail; // which shows a part of the picture
+    const cropping = data.cropping && !isThumbnail;
+    const scene = isThumbnail ? null : data.scene;
+    size = (!isThumbnail && data.size) || [width, height];
+    const whole = [0, 0, ...size];
     const layer = add("div", "frame", stage);
     const box = data.box ?? (cropping ? [0.2, 0.2, 0.8, 0.8].map((share, i) => Math.round(share * whole[2 + (i % 2)])) : null);
     if (data.box) place(add("div", "shade", layer), data.box);
-    if (data.heatmap) place(heatmap(layer), (!isReplaced && data.seen) || whole);
+    if (data.heatmap) place(heatmap(layer), (!isThumbnail && data.seen) || whole);
     if (scene?.signs.length) signs(scene, cropping);
     if (cropping) handle(box, layer);
     if (cropping) add("figcaption", "", figure).textContent = data.hint;
@@ -163,7 +163,7 @@ export default function (component) {
   }
 
   function handle(box, layer) {
-    const { naturalWidth: width, naturalHeight: height } = image;
+    const [width, height] = size;
     let shade = layer.querySelector(".shade"); // there is none before a box is drawn
     const element = add("div", "box", stage);
     const corner = add("div", "corner", element);

@@ -34,10 +34,8 @@ class Outline:
 
 @dataclass(frozen=True)
 class Outlines:
-    """The signs of a photo of `width` by `height` pixels, and the index of the chosen one, None for none."""
+    """The signs of a photo, and the index of the chosen one, None for none."""
 
-    width: int
-    height: int
     signs: Sequence[Outline]
     chosen: int | None
 
@@ -46,10 +44,12 @@ def show_picture(
     picture: bytes | str,
     description: str,
     *,
-    instead: str,
+    thumbnail: str,
     box: Box | None,
     cropping: bool,
     heatmap: Sequence[Sequence[float]] | None,
+    preview: bytes = b"",
+    size: tuple[int, int] | None = None,
     seen: tuple[float, float, float, float] | None = None,
     outlines: Outlines | None = None,
 ) -> None:
@@ -58,14 +58,18 @@ def show_picture(
     Args:
         picture: the bytes of a file, or its URL.
         description: alternative text for screen readers.
-        instead: a PNG in base64 to show if the browser cannot load the picture, "" for none.
+        thumbnail: a PNG in base64 of what the classifier saw, "" for none. It is shown if neither the picture nor a
+            preview can be, without boxes.
         box: the part that a person has drawn, None for the whole picture.
         cropping: whether a box can be drawn.
         heatmap: rows of values in [0, 1] over what the classifier saw, None to show none.
+        preview: a JPEG of the whole picture to show if the browser cannot load the picture, empty for none.
+        size: (width, height) of the picture in pixels, which boxes refer to; None if the browser has to find out.
         seen: what it saw, in pixels and perhaps beyond the edges, None for the whole picture.
         outlines: the signs to choose from; a click or an arrow key sets the index at `sign_key`. None for none.
     """
-    other = f"data:image/png;base64,{instead}" if instead else ""
+    small = f"data:image/png;base64,{thumbnail}" if thumbnail else ""
+    instead = _address(preview, "image/jpeg") if preview else small
     key = _key(picture)
 
     def take_sign() -> None:
@@ -75,8 +79,10 @@ def show_picture(
     _mount(
         key=key,
         data={
-            "picture": other if isinstance(picture, str) else _address(picture),
-            "instead": other,
+            "picture": instead if isinstance(picture, str) else _address(picture),
+            "instead": instead,
+            "thumbnail": small,
+            "size": size,
             "alt": description,
             "box": list(box) if box else None,
             "cropping": cropping,
@@ -123,15 +129,14 @@ def _digest(picture: bytes | str) -> str:
 def _as_json(outlines: Outlines) -> dict[str, object]:
     signs = [{"box": sign.box, "name": sign.name, "verdict": sign.verdict} for sign in outlines.signs]
     return {
-        "size": [outlines.width, outlines.height],
         "signs": signs,
         "chosen": outlines.chosen,
         "name": text("scene.choose"),
     }
 
 
-def _address(picture: bytes) -> str:
+def _address(picture: bytes, media_type: str = "image/png") -> str:
     """Return the URL of a picture, which Streamlit serves like those of its own elements."""
     if not runtime.exists():  # in tests without a server
-        return data_url(picture)
-    return runtime.get_instance().media_file_mgr.add(picture, "image/png", "viewer").lstrip("/")
+        return data_url(picture, media_type)
+    return runtime.get_instance().media_file_mgr.add(picture, media_type, f"viewer {media_type}").lstrip("/")

@@ -19,7 +19,7 @@ from ui.client import Refused
 from ui.components import viewer
 from ui.connection import card, facts, labels, state
 from ui.contract import Box, Card, Label, Prediction, Scene, State
-from ui.scene import choose_sign, title
+from ui.scene import choose_sign, show_limit, title
 from ui.texts import text
 from ui.trouble import show_refusal
 
@@ -31,21 +31,26 @@ class Shown:
     Attributes:
         prediction: about the part in `box`, None if there is nothing like a sign in the photo.
         box: the part that was drawn by the person or found by the service, None for the whole picture.
-        scene: the signs in the photo; None if the picture is one sign, or if the service does not look for signs.
+        photo: what the service found in the picture; None if it does not look for signs, or rejected the picture.
         truncated: whether the file ends early.
     """
 
     prediction: Prediction | None
     box: Box | None
-    scene: Scene | None = None
+    photo: Scene | None = None
     truncated: bool = False
+
+    @property
+    def scene(self) -> Scene | None:
+        """The signs in the photo; None if the picture is one sign, or if the service does not look for signs."""
+        return None if self.photo is None or self.photo.is_one_sign else self.photo
 
 
 def draw_page() -> None:
     """Draw the page."""
     st.title(text("classify.title"), anchor=False)
-    st.markdown(text("classify.subtitle"))
     service = state()
+    st.markdown(text("classify.subtitle" if "detect" in service.offers else "classify.subtitle_whole"))
     if card(service.version).trained_on == "drawings":
         st.warning(text("classify.drawings"), icon=":material/draw:")
     picture, words = st.columns([5, 7], gap="large")
@@ -59,21 +64,26 @@ def draw_page() -> None:
 
 def _show_choice(choice: Choice, service: State, picture: DeltaGenerator, words: DeltaGenerator) -> None:
     """Show the picture and the answer, each in its column."""
-    can_crop = isinstance(choice.picture, bytes)  # of a URL, the page only has what the classifier saw
+    can_crop = isinstance(choice.picture, bytes)  # a URL would be fetched again, and may have another picture then
     cropping = can_crop and bool(st.session_state.get("cropping"))
     drawn = viewer.chosen_box(choice.picture) if cropping else None
     known = labels(service.version)
     switches = picture.container(horizontal=True)
+    photo = None
     try:
         with words:
-            shown = _ask(choice.picture, drawn, service, known)
+            if "detect" in service.offers:
+                photo = connection.scene(choice.picture, service.version)
+            shown = _ask(choice.picture, drawn, photo, service, known)
+            if photo:
+                show_limit(photo)
     except Refused as error:
         with words:
             show_refusal(error)
         if drawn is not None:  # so that another box can be drawn
             switches.toggle(text("classify.crop"), key="cropping", persist_state="session")
             with picture:
-                _show_picture(choice, Shown(None, drawn), drawn, service, cropping=True, why=False)
+                _show_picture(choice, Shown(None, drawn, photo), drawn, service, cropping=True, why=False)
         return
     with switches:
         why = shown.prediction is not None and st.toggle(text("classify.why"), key="why", persist_state="session")
@@ -93,25 +103,23 @@ def _show_choice(choice: Choice, service: State, picture: DeltaGenerator, words:
         show_similar_signs(shown.prediction, known)
 
 
-def _ask(picture: bytes | str, drawn: Box | None, service: State, known: Sequence[Label]) -> Shown:
+def _ask(picture: bytes | str, drawn: Box | None, photo: Scene | None, service: State, known: Sequence[Label]) -> Shown:
     """Return what to show: the drawn box, or else the chosen sign of the photo, for which this shows a choice.
 
     Raises:
         ServiceError: see `ui.client`.
     """
-    if "detect" not in service.offers:
+    if photo is None:
         found = connection.prediction(picture, drawn, service.version)
         return Shown(found, drawn, None, found.truncated)
-    scene = connection.scene(picture, service.version)
-    photo = None if scene.is_one_sign else scene
     if drawn is not None:
-        return Shown(connection.prediction(picture, drawn, service.version), drawn, photo, scene.truncated)
-    if photo is None:
-        return Shown(scene.objects[0], None, None, scene.truncated)
-    if not scene.objects:
-        return Shown(None, None, photo, scene.truncated)
-    sign = scene.objects[choose_sign(scene, known, viewer.sign_key(picture))]
-    return Shown(sign, sign.box, photo, scene.truncated)
+        return Shown(connection.prediction(picture, drawn, service.version), drawn, photo, photo.truncated)
+    if photo.is_one_sign:
+        return Shown(photo.objects[0], None, photo, photo.truncated)
+    if not photo.objects:
+        return Shown(None, None, photo, photo.truncated)
+    sign = photo.objects[choose_sign(photo, known, viewer.sign_key(picture))]
+    return Shown(sign, sign.box, photo, photo.truncated)
 
 
 def _remember(name: str, shown: Shown) -> None:
@@ -136,7 +144,9 @@ def _show_picture(
     viewer.show_picture(
         choice.picture,
         text("classify.picture", name=choice.name),
-        instead=found.thumbnail if found else "",
+        thumbnail=found.thumbnail if found else "",
+        preview=shown.photo.preview if shown.photo else b"",
+        size=(shown.photo.width, shown.photo.height) if shown.photo else None,
         box=drawn,
         cropping=cropping,
         heatmap=found.heatmap if found and why else None,
@@ -169,13 +179,13 @@ def _outlines(shown: Shown, known: Sequence[Label]) -> viewer.Outlines | None:
         for place, found in enumerate(shown.scene.objects)
     ]
     chosen = next((place for place, found in enumerate(shown.scene.objects) if found is shown.prediction), None)
-    return viewer.Outlines(shown.scene.width, shown.scene.height, signs, chosen)
+    return viewer.Outlines(signs, chosen)
 
 
 def _ask_for_feedback(picture: bytes, shown: Shown, drawn: Box | None, known: Sequence[Label]) -> None:
     """Show a form to correct the answer, and how to report a sign of a photo that was missed."""
     hint = text("feedback.missed") if shown.scene and drawn is None else ""
     if shown.prediction:
-        ask_for_feedback(picture, shown.box, known, hint)
+        ask_for_feedback(picture, shown.box, known, hint, located=shown.box is not None and drawn is None)
     else:
         show_feedback_hint(hint)

@@ -19,6 +19,7 @@ from ui.charts import show_chart
 from ui.choosing import CHOICE, Choice
 from ui.client import ServiceError
 from ui.connection import POLL_S, REFRESHING, client, labels, settings, state
+from ui.contract import State
 from ui.texts import name_of, number, probability, text, word
 from ui.trouble import show_trouble
 
@@ -26,6 +27,27 @@ POINTS: Final = 150  # of a chart: five minutes
 STAGES: Final = ("decode", "infer", "locate", "encode")  # services that do not look for signs lack `locate`
 # Colours of the verdicts, as in style.css.
 COLOURS: Final = {"confident": "#1a7f37", "unsure": "#b35900", "not_recognised": "#8a8a8a"}
+
+
+@dataclass(frozen=True)
+class Route:
+    """A route of the service: the name of its text, its path, and how programs print its `answer`."""
+
+    name: str
+    path: str
+    python: str
+    javascript: str
+
+
+ROUTES: Final = (
+    Route("ask_one", "/predict_traffic_sign", "print(answer.json())", "console.log(await answer.json());"),
+    Route(
+        "ask_every",
+        "/detect/traffic_sign",
+        "for sign in answer.json()['objects']:\n    print(sign['class_name'], sign['verdict'], sign['box'])",
+        "for (const sign of (await answer.json()).objects) console.log(sign.class_name, sign.verdict, sign.box);",
+    ),
+)
 
 
 @dataclass(frozen=True)
@@ -56,7 +78,7 @@ def draw_page() -> None:
     st.subheader(text("service.history"), anchor=False)
     _show_history(service.version)
     st.subheader(text("service.ask"), anchor=False)
-    _show_code(st.session_state.get(CHOICE))
+    _show_code(st.session_state.get(CHOICE), service)
 
 
 @st.fragment(run_every=POLL_S)
@@ -217,10 +239,23 @@ def _show_history(version: str) -> None:
         st.button(text("service.forget"), icon=":material/delete:", on_click=history.forget)
 
 
-def _show_code(choice: Choice | None) -> None:
+def _show_code(choice: Choice | None, service: State) -> None:
     """Show how programs send the current picture; file names are quoted, whatever they contain."""
     base = str(settings().public_url or settings().service_url).rstrip("/")
-    url = f"{base}/predict_traffic_sign"
+    if settings().api_key:
+        st.caption(text("service.key"))
+    tabs = st.tabs(["curl", "Python", "JavaScript"])
+    for route in ROUTES if "detect" in service.offers else ROUTES[:1]:
+        for tab, (code, language) in zip(tabs, _examples(choice, base, route), strict=True):
+            with tab:
+                st.caption(text(f"service.{route.name}"))
+                st.code(code, language=language, wrap_lines=language == "bash")
+    st.markdown(text("service.more", url=f"{base}/docs/"))
+
+
+def _examples(choice: Choice | None, base: str, route: Route) -> list[tuple[str, str]]:
+    """Return a request for an answer about the current picture in each language, with the name of the language."""
+    url = f"{base}{route.path}"
     name = choice.name if choice else "sign.jpg"
     if choice and isinstance(choice.picture, str):
         kind, body = "application/json", dumps({"url": choice.picture})
@@ -232,18 +267,13 @@ def _show_code(choice: Choice | None) -> None:
         curl = f"--data-binary {shlex.quote(f'@{name}')}"
         python = f"body = Path({name!r}).read_bytes()"
         script = f"const body = await readFile({dumps(name)});"
-    if settings().api_key:
-        st.caption(text("service.key"))
-    tabs = st.tabs(["curl", "Python", "JavaScript"])
-    with tabs[0]:
-        st.code(f"curl -H 'Content-Type: {kind}' {curl} {url}", language="bash", wrap_lines=True)
-    with tabs[1]:
-        imports = "from pathlib import Path\n\nimport requests\n\n" if "Path" in python else "import requests\n\n"
-        ask = f"answer = requests.post({url!r}, data=body, headers={{'Content-Type': {kind!r}}}, timeout=10)"
-        st.code(f"{imports}{python}\n{ask}\nprint(answer.json())", language="python")
-    with tabs[2]:
-        imports = "import { readFile } from 'node:fs/promises';\n\n" if "readFile" in script else ""
-        options = f"{{ method: 'POST', headers: {{ 'Content-Type': '{kind}' }}, body }}"
-        ask = f"const answer = await fetch({dumps(url)}, {options});\nconsole.log(await answer.json());"
-        st.code(f"{imports}{script}\n{ask}", language="javascript")
-    st.markdown(text("service.more", url=f"{base}/docs/"))
+    python_imports = "from pathlib import Path\n\nimport requests\n\n" if "Path" in python else "import requests\n\n"
+    python_ask = f"answer = requests.post({url!r}, data=body, headers={{'Content-Type': {kind!r}}}, timeout=60)"
+    script_imports = "import { readFile } from 'node:fs/promises';\n\n" if "readFile" in script else ""
+    options = f"{{ method: 'POST', headers: {{ 'Content-Type': '{kind}' }}, body }}"
+    script_ask = f"const answer = await fetch({dumps(url)}, {options});"
+    return [
+        (f"curl -H 'Content-Type: {kind}' {curl} {url}", "bash"),
+        (f"{python_imports}{python}\n{python_ask}\n{route.python}", "python"),
+        (f"{script_imports}{script}\n{script_ask}\n{route.javascript}", "javascript"),
+    ]
