@@ -51,6 +51,10 @@ DRAFT_FACTOR = 4  # a JPEG is decoded at a reduced scale only if that is still t
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
 AvifImagePlugin.DEFAULT_MAX_THREADS = 1  # the service has threads of its own
 
+# A picture in one block: the C library returns blocks above 32 MB to the system at once, but keeps several of 16 MB,
+# Pillow's default, in the heap of each thread.
+Image.core.set_block_size(512 * 1024**2)  # type: ignore[attr-defined]  # as PILLOW_BLOCK_SIZE does
+
 # Disable Pillow's limit, which only warns; `MAX_PIXELS` is checked on the header, before any pixel is decoded.
 Image.MAX_IMAGE_PIXELS = None
 
@@ -109,25 +113,27 @@ class Picture:
             payload = png.keep_essentials(payload)
         elif payload[4:8] == b"ftyp":
             payload = avif.as_still(payload)
-        self._image = _open(payload)
-        self._low_bytes = _open_low_bytes(payload) if _has_deep_key(self._image) else None
-        self.width, self.height = self._image.size
-        self._is_jpeg = self._image.format in _JPEGS
+        image = _open(payload)
+        self._image: ImageFile.ImageFile | None = image
+        self._low_bytes = _open_low_bytes(payload) if _has_deep_key(image) else None
+        self.width, self.height = image.size
+        self._orientation = read_orientation(image.info)
+        self._is_jpeg = image.format in _JPEGS
         self._is_streamed = layout is not None and layout.is_streamed
         self._is_oversized = self.width * self.height > MAX_PIXELS
         _check_size(self.width, self.height, MAX_REDUCED_PIXELS if self._is_streamed else MAX_PIXELS)
-        if self._image.format == "AVIF":
+        if image.format == "AVIF":
             _check_frames(payload, self.width * self.height)
-        kind = "JPEG" if self._is_jpeg else str(self._image.format)
+        kind = "JPEG" if self._is_jpeg else str(image.format)
         self.extension = f".{kind.lower()}"
 
     def upright_size(self) -> tuple[int, int]:
         """Return (height, width) in pixels with EXIF orientation applied."""
-        sideways = read_orientation(self._image.info) in _QUARTER_TURNS
+        sideways = self._orientation in _QUARTER_TURNS
         return (self.width, self.height) if sideways else (self.height, self.width)
 
     def decode(self, size: tuple[int, int], box: Box | None = None) -> Pixels:
-        """Decode the picture to RGB pixels; see the function `decode`. Call this at most once.
+        """Decode the picture to RGB pixels; see the function `decode`. A picture can be decoded only once.
 
         Raises:
             ImageError: the picture is damaged or truncated.
@@ -135,16 +141,18 @@ class Picture:
         """
         height, width = size
         # Boxes are in pixels of the full resolution, so a reduced scale is good only without one.
-        if box is None and self._image.format == "JPEG" and min(self._image.size) >= DRAFT_FACTOR * max(size):
+        can_be_reduced = box is None and self._undecoded.format == "JPEG"
+        if can_be_reduced and min(self.width, self.height) >= DRAFT_FACTOR * max(size):
             self._reduce(DRAFT_FACTOR * width, DRAFT_FACTOR * height)
         with self._lock_if_large():
             part = self._decode_part(box)
             with _convert_errors():
                 # Resize first: the background then needs only the target size.
-                return np.asarray(_flatten(part.resize((width, height), Image.Resampling.BILINEAR)))
+                part = _flatten(part.resize((width, height), Image.Resampling.BILINEAR))
+        return np.asarray(part)
 
     def decode_photo(self, max_pixels: int) -> "Photo":
-        """Decode the picture once, for looking at several parts of it. Call this at most once, and not after `decode`.
+        """Decode the picture once, for looking at several parts of it. A picture can be decoded only once.
 
         A JPEG is decoded at the smallest of its `SCALES` that leaves at least `max_pixels`.
 
@@ -170,7 +178,7 @@ class Picture:
         """Crop the picture losslessly and return a PNG file that decodes to the same pixels as the box.
 
         The crop is upright and keeps transparency; all metadata is dropped. Of a picture above `MAX_PIXELS`, it is
-        decoded at a reduced scale.
+        decoded at a reduced scale. A picture can be decoded only once.
 
         Args:
             box: the part to keep, in pixels of the upright picture.
@@ -189,6 +197,12 @@ class Picture:
             part.save(buffer, "PNG", compress_level=1)  # the default level takes ten times as long on large crops
         return buffer.getvalue()
 
+    @property
+    def _undecoded(self) -> ImageFile.ImageFile:
+        if self._image is None:
+            raise RuntimeError("a Picture can be decoded only once")
+        return self._image
+
     def _count_pixels(self, scale: int) -> int:
         return (self.width // scale) * (self.height // scale)
 
@@ -196,15 +210,17 @@ class Picture:
         """Decode a JPEG at the smallest of its `SCALES` that leaves this size. Only the first call has an effect."""
         if self._is_oversized:
             width, height = min(width, self.width // 2), min(height, self.height // 2)
-        self._image.draft(None, (width, height))
+        self._undecoded.draft(None, (width, height))
 
     def _lock_if_large(self) -> AbstractContextManager[object]:
         # For a JPEG of several scans, a decoder needs as much memory at a reduced scale as for the whole picture.
-        width, height = self._image.size if self._is_streamed else (self.width, self.height)
+        width, height = self._undecoded.size if self._is_streamed else (self.width, self.height)
         return _large_picture_lock if width * height > LARGE_PIXELS else nullcontext()
 
     def _decode_part(self, box: Box | None, around: tuple[float, float, float, float] | None = None) -> Image.Image:
         """Decode the picture to upright 8-bit samples and crop it to the box, or to that with a margin around it.
+
+        The picture forgets its pixels, so that the caller decides how long they stay in memory.
 
         Raises:
             ImageError: the picture is damaged or truncated.
@@ -212,20 +228,22 @@ class Picture:
         """
         if self._is_oversized:
             self._reduce(self.width, self.height)
-        expected = self._image.size
+        image: Image.Image = self._undecoded
+        low_bytes = self._low_bytes
+        self._image = self._low_bytes = None
+        expected = image.size
         with _convert_errors():
-            self._image.load()
-            if self._image.size != expected:
+            image.load()
+            if image.size != expected:
                 raise ValueError("its header gives another size than its pixels have")
-            if self.truncated and _is_half_empty(self._image):
+            if self.truncated and _is_half_empty(image):
                 raise ValueError("more than half of its rows are missing")
-            turn = _TURNS.get(read_orientation(self._image.info))
-            if self._low_bytes is None:
-                image = _to_8_bits(self._image)
+            if low_bytes is None:
+                image = _to_8_bits(image)
             else:
-                image = _make_transparent(self._image, self._low_bytes, self._image.info["transparency"])
-            if turn is not None:
-                image = image.transpose(turn)
+                image = _make_transparent(image, low_bytes, image.info["transparency"])
+            if self._orientation in _TURNS:
+                image = image.transpose(_TURNS[self._orientation])
         if box is None:
             return image
         height, width = self.upright_size()

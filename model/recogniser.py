@@ -147,7 +147,7 @@ class Recogniser:
 
 
 def decode_photo(picture: Picture) -> Photo:
-    """Decode a picture as finely as the detector looks at it. Call this at most once for a picture.
+    """Decode a picture as finely as the detector looks at it. A picture can be decoded only once.
 
     Raises:
         ImageError: the picture is damaged or truncated.
