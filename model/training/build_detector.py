@@ -32,7 +32,7 @@ from model.training.train_detector import TrainedDetector, detector_key, load_cu
 
 LEAST_SCORE = 0.02  # of the detections in the evaluation, so that the precision is known at nearly full recall
 KEPT = 0.99  # share of the signs that the detector finds whose scores are high enough
-FALSE_ALARMS = 0.5  # per scene, of the detector alone, above the score that is enough where the classifier is unsure
+FALSE_ALARMS = 0.1  # per scene, of the detector alone, above the score that is enough where the classifier is unsure
 
 
 @dataclass(frozen=True)
