@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageChops
 
 from tests.conftest import ROOT, drawing, scene
+from tests.red_detector import SIDE
 
 
 def predict(*arguments: object) -> "subprocess.CompletedProcess[str]":
@@ -54,6 +55,10 @@ def test_missing_classifier_is_one_message(stop: Path, tmp_path: Path) -> None:
     assert result.stderr.startswith(f"error: {tmp_path / 'nowhere'}: there is no classifier")
 
 
+# Where the hand-made detector sees the signs of `street`: left, top, right, bottom in pixels.
+STOP_BOX, NO_ENTRY_BOX = ((left, top, left + SIDE, top + SIDE) for left, top in ((80, 104), (320, 256)))
+
+
 @pytest.fixture
 def street(tmp_path: Path) -> Path:
     scene((1, 500, 20), (14, 60, 100), (17, 300, 250)).save(tmp_path / "street.png")
@@ -66,7 +71,7 @@ def test_most_prominent_sign_of_a_photo_is_printed_with_its_place(
     result = predict("--artifact", red_artifact, street, stop)
     assert result.returncode == 0, result.stderr
     first, second = result.stdout.splitlines()
-    assert first.startswith(f"{street}: Stop at 72,104,144,176 (")
+    assert first.startswith(f"{street}: Stop at {','.join(map(str, STOP_BOX))} (")
     assert second.startswith(f"{stop}: Stop (")
     whole = predict("--artifact", red_artifact, "--no-locate", street)
     assert whole.stdout == predict("--artifact", bare_artifact, street).stdout
@@ -95,10 +100,11 @@ def test_signs_are_drawn_on_copies_of_the_photos(red_artifact: Path, street: Pat
     assert street.read_bytes() == before
     with Image.open(drawn) as after, Image.open(street) as photo:
         changed = ImageChops.difference(after.convert("RGB"), photo.convert("RGB")).convert("L").point(bool)
-        for box in ((72, 104, 144, 176), (312, 248, 384, 320)):
+        for box in (STOP_BOX, NO_ENTRY_BOX):
             edges = changed.crop(box)
-            assert all(edges.getpixel(place) for place in ((0, 40), (71, 40), (40, 0), (40, 71)))
-            assert not edges.getpixel((36, 36))
+            middle, last = SIDE // 2, SIDE - 1
+            assert all(edges.getpixel(place) for place in ((0, middle), (last, middle), (middle, 0), (middle, last)))
+            assert not edges.getpixel((middle, middle))
 
 
 def test_impossible_combinations_are_one_message(
