@@ -16,6 +16,19 @@ def as_still(payload: bytes) -> bytes:
     return payload[:8] + _STILL_BRAND + payload[12:] if payload[8:12] == _SEQUENCE_BRAND else payload
 
 
+def ends_early(payload: bytes) -> bool:
+    """Say whether the last box of a file is longer than what is left of the file."""
+    position = 0
+    while position < len(payload):
+        length = int.from_bytes(payload[position : position + 4])
+        if length == 1:
+            length = int.from_bytes(payload[position + 8 : position + 16])
+        if length < 8:  # up to the end of the file, or damaged
+            return False
+        position += length
+    return position > len(payload)
+
+
 def read_largest_frame(payload: bytes) -> int:
     """Return the pixels of the largest frame of AV1 in the pictures of a file; 0 if there is none.
 

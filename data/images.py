@@ -80,6 +80,7 @@ _STARTS = re.compile(
     re.DOTALL,
 )
 _NOT_A_PICTURE = f"these bytes are not a picture in a known format ({', '.join(FORMATS)})"
+_CUT = "the picture is truncated: the file ends before its pixels do; send the complete file"
 _large_picture_lock = threading.Lock()
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are exclusive
@@ -97,7 +98,8 @@ class Picture:
     Attributes:
         height, width: size in pixels as stored in the file, before EXIF orientation is applied.
         extension: file name extension of the format, such as ".png".
-        truncated: a JPEG that ends early; rows that are missing are decoded as grey.
+        truncated: a JPEG or PNG that ends early; rows that are missing are decoded as one colour. Others that end early
+            are rejected: their decoders give all rows or none.
 
     Raises:
         ImageError: the file is empty, damaged, in an unknown format, too large or too small.
@@ -106,14 +108,16 @@ class Picture:
     def __init__(self, payload: bytes) -> None:
         _check_length(payload)
         layout = _read_layout(payload)
+        self._is_cut = _is_cut(payload)
         self.truncated = layout is not None and not layout.complete
         if layout is not None and self.truncated:
             payload = payload[: layout.end] + jpeg.END  # without it, Pillow refuses the rows that are there
         elif payload.startswith(png.SIGNATURE):
             payload = png.keep_essentials(payload)
+            self.truncated = png.may_lack_rows(payload)
         elif payload[4:8] == b"ftyp":
             payload = avif.as_still(payload)
-        image = _open(payload)
+        image = _open(payload, is_cut=self._is_cut)
         self._image: ImageFile.ImageFile | None = image
         self._low_bytes = _open_low_bytes(payload) if _has_deep_key(image) else None
         self.width, self.height = image.size
@@ -232,15 +236,18 @@ class Picture:
         low_bytes = self._low_bytes
         self._image = self._low_bytes = None
         expected = image.size
-        with _convert_errors():
-            image.load()
+        is_cut_png = self.truncated and not self._is_jpeg
+        with _convert_errors(is_cut=self._is_cut):
+            has_all_rows = _load(image, may_lack_rows=is_cut_png)
             if image.size != expected:
                 raise ValueError("its header gives another size than its pixels have")
-            if self.truncated and _is_half_empty(image):
+            # Rows that are missing in a JPEG are not reported.
+            if (self.truncated if self._is_jpeg else not has_all_rows) and _is_half_empty(image):
                 raise ValueError("more than half of its rows are missing")
             if low_bytes is None:
                 image = _to_8_bits(image)
             else:
+                _load(low_bytes, may_lack_rows=is_cut_png)
                 image = _make_transparent(image, low_bytes, image.info["transparency"])
             if self._orientation in _TURNS:
                 image = image.transpose(_TURNS[self._orientation])
@@ -365,11 +372,13 @@ def has_known_start(payload: bytes) -> bool:
 
 
 @contextmanager
-def _convert_errors() -> Iterator[None]:
+def _convert_errors(*, is_cut: bool = False) -> Iterator[None]:
     """Raise Pillow's errors on damaged files as `ImageError`."""
     try:
         yield
     except _DECODING_ERRORS as error:
+        if is_cut:
+            raise ImageError(_CUT) from error
         raise ImageError(f"the picture is damaged or truncated: {error}") from error
 
 
@@ -409,7 +418,14 @@ def _read_layout(payload: bytes) -> jpeg.Layout | None:
     return layout
 
 
-def _open(payload: bytes) -> ImageFile.ImageFile:
+def _is_cut(payload: bytes) -> bool:
+    """Say whether a WebP, AVIF or HEIC file is shorter than its header says."""
+    if payload[:4] == b"RIFF":
+        return len(payload) < 8 + int.from_bytes(payload[4:8], "little")
+    return payload[4:8] == b"ftyp" and avif.ends_early(payload)
+
+
+def _open(payload: bytes, *, is_cut: bool = False) -> ImageFile.ImageFile:
     """Read the header.
 
     Raises:
@@ -418,10 +434,29 @@ def _open(payload: bytes) -> ImageFile.ImageFile:
     try:
         image = Image.open(io.BytesIO(payload), formats=FORMATS)
     except _DECODING_ERRORS as error:
-        raise ImageError(_NOT_A_PICTURE) from error
+        raise ImageError(_CUT if is_cut and has_known_start(payload) else _NOT_A_PICTURE) from error
     if image.mode == "F":
         raise ImageError("the picture has floating-point samples, which are not supported")
     return image
+
+
+def _load(image: Image.Image, *, may_lack_rows: bool) -> bool:
+    """Decode the pixels; return whether the decoder got all rows.
+
+    Args:
+        image: as opened.
+        may_lack_rows: if the data end early, keep the rows that were decoded; those that are missing are zero.
+    """
+    try:
+        image.load()
+    except (OSError, SyntaxError):
+        # Pillow empties the list of tiles when a decoder stops by itself, also because of damaged data.
+        if not (may_lack_rows and isinstance(image, ImageFile.ImageFile) and image.tile):
+            raise
+        image.tile = []  # the pixels are as they are; Pillow's own option would affect all threads
+        image.load()
+        return False
+    return True
 
 
 def _has_deep_key(image: ImageFile.ImageFile) -> bool:
@@ -484,7 +519,7 @@ def _cut(image: Image.Image, left: int, top: int, right: int, bottom: int) -> Im
 
 
 def _is_half_empty(image: Image.Image) -> bool:
-    """Say whether the lower half of a truncated JPEG has one colour only: rows that are missing are decoded as grey."""
+    """Say whether the lower half of a truncated picture has one colour only, as missing rows are decoded."""
     lower = image.crop((0, image.height // 2, *image.size))
     return all(len(set(channel.getextrema())) == 1 for channel in lower.split())
 

@@ -7,7 +7,7 @@ MAX_CHUNKS = 100_000  # later ones are left out; encoders write at least some ki
 MAX_TEXT_BYTES = 1024 * 1024  # of an unpacked text; Pillow rejects pictures with longer ones
 
 _FRAME = 12  # bytes of a chunk besides its content: length, kind, checksum
-_COLOUR_TYPE = 25  # position in the file
+_COLOUR_TYPE, _INTERLACED = 25, 28  # positions in the file
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 _TEXTS_WITH_ORIENTATION = {b"exif", b"Raw profile type exif", b"XML:com.adobe.xmp"}
 _TRANSPARENT_BYTES = {0: 2, 2: 6, 3: 0}  # least length of tRNS, by colour type
@@ -16,8 +16,8 @@ _TRANSPARENT_BYTES = {0: 2, 2: 6, 3: 0}  # least length of tRNS, by colour type
 def keep_essentials(payload: bytes) -> bytes:
     """Return a PNG file with the chunks of its pixels, preceded by those that may give its orientation.
 
-    Other chunks, those with a wrong checksum, animations and data behind the end are left out. Chunks that a decoder
-    must understand are kept, even with faults.
+    Other chunks, those with a wrong checksum or without an end, animations and data behind the end are left out. Chunks
+    that a decoder must understand are kept, even with faults.
 
     Args:
         payload: a file that starts with `SIGNATURE`; it may be damaged.
@@ -31,8 +31,10 @@ def keep_essentials(payload: bytes) -> bytes:
         end = position + _FRAME + int.from_bytes(payload[position : position + 4])
         chunk, content = view[position:end], view[position + 8 : end - 4]
         is_critical = not kind[:1].islower()
-        if is_critical or end > len(payload):
+        if is_critical:
             pixels.append(chunk)
+        elif end > len(payload):
+            break
         elif kind == b"fcTL" and seen_pixels:
             in_first_frame = False
         elif zlib.crc32(view[position + 4 : end - 4]) == int.from_bytes(view[end - 4 : end]):
@@ -46,6 +48,15 @@ def keep_essentials(payload: bytes) -> bytes:
         if kind == b"IEND" or position >= len(payload):
             break
     return b"".join([*pixels[:2], *metadata.values(), *pixels[2:]])  # the signature and the header come first
+
+
+def may_lack_rows(payload: bytes) -> bool:
+    """Say whether a file ends early and has its rows in order, so that the rows before its end can be shown.
+
+    Args:
+        payload: what `keep_essentials` returned.
+    """
+    return b"IEND" not in payload[-8:] and payload[_INTERLACED : _INTERLACED + 1] == b"\0"
 
 
 def _name_metadata(kind: bytes, content: bytes) -> bytes | None:

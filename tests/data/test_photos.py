@@ -190,6 +190,83 @@ def test_faulty_auxiliary_chunks_of_a_png_are_ignored(name: str, part: bytes, be
     assert np.array_equal(decode(with_chunks(part, before=before), SIZE), PIXELS), name
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "LA", "P", "1"])
+def test_png_whose_last_rows_are_missing_is_decoded(mode: str) -> None:
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 256, (120, 80, 3), np.uint8)).convert(mode)
+    payload = encoded(image)
+    whole = Picture(payload).decode_photo(1_000_000).pixels
+    picture = Picture(payload[: len(payload) * 3 // 4])
+    assert picture.truncated
+    photo = picture.decode_photo(1_000_000)
+    assert photo.truncated
+    assert np.array_equal(photo.pixels[:80], whole[:80])
+    assert (photo.pixels[-20:] == photo.pixels[-1, -1]).all()
+
+
+def test_16_bit_png_whose_last_rows_are_missing_is_decoded() -> None:
+    samples = np.random.default_rng(0).integers(0, 65536, (120, 80, 3), np.uint16)
+    key = chunk(b"tRNS", struct.pack(">HHH", *samples[5, 5]))
+    for payload in (png16(samples, 2), png16(samples, 2, key), png16(samples[..., 0], 0)):
+        whole = Picture(payload).decode_photo(1_000_000).pixels
+        photo = Picture(payload[: len(payload) * 3 // 4]).decode_photo(1_000_000)
+        assert np.array_equal(photo.pixels[:80], whole[:80])
+
+
+@pytest.mark.parametrize("left_out", [1, 8, 12, 13, 16, 17, 21, 23, 24])
+def test_png_that_ends_in_its_last_chunks_is_decoded(left_out: int) -> None:
+    """The last 12 bytes are the end chunk; before it are two of pixels, the last one short."""
+    data = zlib.compress(np.insert(np.asarray(SIGN).reshape(128, -1), 0, 0, axis=1).tobytes())
+    header = PNG[: PNG.index(b"IDAT") - 4]
+    payload = header + chunk(b"IDAT", data) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    assert np.array_equal(decode(payload, SIZE), PIXELS)
+    picture = Picture(payload[:-left_out])
+    assert picture.truncated == (left_out >= 8)
+    assert np.array_equal(picture.decode(SIZE), PIXELS)
+
+
+def test_png_that_ends_in_a_text_behind_its_pixels_is_decoded() -> None:
+    payload = with_chunks(chunk(b"tEXt", b"Comment\0" + 100 * b"a"), before=b"IEND")
+    assert np.array_equal(decode(payload[:-40], SIZE), PIXELS)
+
+
+def test_png_with_a_plain_lower_half_and_without_an_end_is_decoded() -> None:
+    plain = encoded(Image.new("RGB", (128, 128), (0, 0, 200)))
+    assert np.array_equal(decode(plain[:-12], SIZE), decode(plain, SIZE))
+
+
+def test_png_without_most_of_its_rows_is_rejected() -> None:
+    payload = encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (120, 80, 3), np.uint8)))
+    for share in (0.01, 0.2, 0.48):
+        with pytest.raises(ImageError, match=r"more than half of its rows are missing|not a picture"):
+            decode(payload[: int(len(payload) * share)], SIZE)
+
+
+def test_damaged_png_is_rejected_even_if_it_also_ends_early() -> None:
+    payload = bytearray(encoded(Image.fromarray(np.random.default_rng(0).integers(0, 256, (120, 80, 3), np.uint8))))
+    position = payload.index(b"IDAT") + 4
+    payload[position : position + 2] = b"\xff\xff"  # no header of a compressed stream
+    with pytest.raises(ImageError, match="broken data stream"):
+        decode(bytes(payload[: len(payload) * 3 // 4]), SIZE)
+
+
+def test_interlaced_png_that_ends_early_is_rejected() -> None:
+    """Its last rows are spread over the picture."""
+    grey = np.random.default_rng(0).integers(0, 256, 64 * 64 * 2, np.uint8).tobytes()
+    header = struct.pack(">IIBBBBB", 64, 64, 8, 0, 0, 0, 1)
+    payload = PNG[:8] + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(grey))
+    with pytest.raises(ImageError, match="truncated"):
+        decode(payload[: len(payload) * 3 // 8], SIZE)
+
+
+@pytest.mark.parametrize("kind", ["WEBP", "AVIF", "HEIF"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 0.99])
+def test_other_formats_that_end_early_are_rejected_with_the_reason(kind: str, share: float) -> None:
+    payload = encoded(SIGN, kind)
+    with pytest.raises(ImageError, match="the file ends before its pixels do; send the complete file"):
+        decode(payload[: int(len(payload) * share)], SIZE)
+
+
 def test_png_with_data_behind_its_end_or_without_an_end_is_decoded() -> None:
     assert np.array_equal(decode(PNG + b"\0\0\0\1anything", SIZE), PIXELS)
     assert np.array_equal(decode(PNG[:-12], SIZE), PIXELS)
