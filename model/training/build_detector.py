@@ -21,7 +21,7 @@ from model.artifact import Card, add_detector, read_models
 from model.classifier import Classifier
 from model.detector import MAX_PIXELS, Detector
 from model.errors import TrainingError
-from model.evaluation.detection import Found, describe, match
+from model.evaluation.detection import Found, describe
 from model.evaluation.scenes import find_in_scenes
 from model.progress import training_folder
 from model.recogniser import Recogniser
@@ -31,7 +31,7 @@ from model.training.reporter import Reporter
 from model.training.train_detector import TrainedDetector, detector_key, load_cutouts, train_detector
 
 LEAST_SCORE = 0.02  # of the detections in the evaluation, so that the precision is known at nearly full recall
-KEPT = 0.99  # share of the signs that the detector finds whose scores are high enough
+MIN_SCORE = 0.5  # of objects that the classifier is confident of: as likely an object as not
 FALSE_ALARMS = 0.1  # per scene, of the detector alone, above the score that is enough where the classifier is unsure
 
 
@@ -120,11 +120,8 @@ def _check_reference(reference: Mapping[str, Any], settings: DetectorTraining, s
 
 def _choose_min_scores(scenes: Sequence[Found]) -> dict[str, float]:
     """Return the card's smallest scores of accepted objects, from what a detector alone found in held-out scenes."""
-    metrics = describe(scenes, class_count=1)
-    scores = np.concatenate([found.scores[match(found, by_class=False) >= 0] for found in scenes])
-    low = float(np.quantile(scores, 1 - KEPT)) if len(scores) else 1.0
-    high = float(metrics["at_false_alarms_per_scene"][str(FALSE_ALARMS)]["threshold"])
-    return {"min_score": round(low, 5), "min_unsure_score": round(max(low, high), 5)}
+    rates = describe(scenes, class_count=1)["at_false_alarms_per_scene"]
+    return {"min_score": MIN_SCORE, "min_unsure_score": max(MIN_SCORE, float(rates[str(FALSE_ALARMS)]["threshold"]))}
 
 
 def _settings_to_json(settings: DetectorTraining) -> dict[str, Any]:
