@@ -34,7 +34,7 @@ STOP = encoded(drawing(size=48))
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 REFUSED = "the new classifier cannot be used"
 GROWTH_MB = 40  # that Pillow, threads and the allocator may keep after 10,000 damaged pictures
-PANORAMAS_MB = 700  # that a worker may need for several pictures of 64 megapixels; 520 to 570 were measured
+PANORAMAS_MB = 700  # that a worker may need for several pictures of 64 megapixels; up to 570 was measured
 RAW = {"Content-Type": "application/octet-stream"}
 JUMPING_CLOCK = """
 import pathlib, time
