@@ -265,6 +265,6 @@ def test_html_in_names_and_exif_is_not_interpreted(page: Page) -> None:
     shows_sign(page, "Stop")
     page.get_by_role("link", name="Service").click()
     expect(page.get_by_role("heading", name="The service behind this page")).to_be_visible()
-    expect(page.get_by_text("--data-binary '@<img src=x")).to_be_visible()
+    expect(page.get_by_text("--data-binary '@<img src=x")).to_have_count(2)  # examples to predict and to detect
     assert page.locator("img[src='x']").count() == 0
     assert alerts == []
