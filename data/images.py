@@ -125,7 +125,8 @@ class Picture:
         self._is_jpeg = image.format in _JPEGS
         self._is_streamed = layout is not None and layout.is_streamed
         self._is_oversized = self.width * self.height > MAX_PIXELS
-        if self._is_jpeg and not self._is_streamed and MAX_PIXELS < self.width * self.height <= MAX_REDUCED_PIXELS:
+        is_progressive = self._is_jpeg and not self._is_streamed
+        if is_progressive and self._is_oversized and self.width * self.height <= MAX_REDUCED_PIXELS:
             raise ImageError(
                 f"the picture has {self.width:,} × {self.height:,} pixels, but a progressive JPEG may have at most "
                 f"{MAX_PIXELS:,}; save it as a baseline JPEG or send a smaller one"

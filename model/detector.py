@@ -104,9 +104,11 @@ class Detector:
         part = photo.resize((CLOSE_SIDE, CLOSE_SIDE), _as_box(np.concatenate([corner, corner + extent])))
         found, scores = find_peaks(self._run("part", part), ABSENT)
         found = found * (extent / CLOSE_SIDE) + np.tile(corner, 2)
-        scores = np.where(overlap_with(box, found) >= MIN_SHARED, scores, 0.0)
-        best = int(scores.argmax()) if len(scores) else 0
-        return (found[best], float(scores[best])) if scores[best : best + 1].any() else (box, ABSENT)
+        same = intersection_over_union(box[None], found)[0] >= MIN_SHARED
+        if not same.any():
+            return box, ABSENT
+        best = scores[same].argmax()
+        return found[same][best], float(scores[same][best])
 
     def _run(self, purpose: str, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Return the network's answer for a picture whose sides are multiples of 32; (rows, columns, 5), float32.
@@ -142,9 +144,8 @@ def find_peaks(
     peak = places[row, column].astype(np.float64)
     center = np.stack([column, row], axis=1) + 0.5 + peak[:, 1:3]
     half = TYPICAL * np.exp(np.clip(peak[:, 3:5], -4.0, 4.0)) / 2
-    return np.concatenate([center - half, center + half], axis=1) * STRIDE, 1 / (
-        1 + np.exp(-np.clip(peak[:, 0], -30, 30))
-    )
+    scores = 1 / (1 + np.exp(-np.clip(peak[:, 0], -30, 30)))
+    return np.concatenate([center - half, center + half], axis=1) * STRIDE, scores
 
 
 def suppress(boxes: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
@@ -166,10 +167,12 @@ def suppress(boxes: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) ->
     return np.array(kept, np.int64)
 
 
-def overlap_with(box: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return the intersection over union of a box, shape (4,), with others, shape (n, 4); shape (n,)."""
-    common = _common(box, others)
-    overlap: npt.NDArray[np.float64] = common / (_area(box[None])[0] + _area(others) - common)
+def intersection_over_union(one: npt.NDArray[np.floating], other: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return the intersection over union of every pair of boxes, shape (n, 4) and (m, 4); shape (n, m)."""
+    low, high = np.maximum(one[:, None, :2], other[None, :, :2]), np.minimum(one[:, None, 2:], other[None, :, 2:])
+    common = np.maximum(high - low, 0).prod(axis=2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (one, other)]
+    overlap: npt.NDArray[np.float64] = common / np.maximum(areas[0][:, None] + areas[1][None] - common, 1e-9)
     return overlap
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from model.detector import intersection_over_union
+
 Floats = npt.NDArray[np.floating]
 Flags = npt.NDArray[np.bool_]
 Indices = npt.NDArray[np.int64]
@@ -56,15 +58,6 @@ def match(found: Found, *, by_class: bool) -> Indices:
             matched[row] = candidates.argmax()
             free[matched[row]] = False
     return matched
-
-
-def intersection_over_union(one: Floats, other: Floats) -> Floats:
-    """Return the intersection over union of each box of one set, (n, 4), with each of another, (m, 4); shape (n, m)."""
-    low = np.maximum(one[:, None, :2], other[None, :, :2])
-    high = np.minimum(one[:, None, 2:], other[None, :, 2:])
-    common = np.maximum(high - low, 0).prod(axis=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (one, other)]
-    return np.asarray(common / np.maximum(areas[0][:, None] + areas[1][None] - common, 1e-9))
 
 
 def average_precision(scores: Floats, correct: Flags, signs: int) -> float:

@@ -7,7 +7,7 @@ import pytest
 
 from data.images import Picture
 from data.tasks.traffic_sign.drawing.street import COUNTRY, TOWN, Post
-from model.evaluation.detection import intersection_over_union
+from model.detector import intersection_over_union
 from model.recogniser import Recogniser, decode_photo
 from tests.conftest import SHIPPED
 

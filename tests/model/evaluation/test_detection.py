@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from model.evaluation.detection import Found, average_precision, describe, intersection_over_union, match
+from model.detector import intersection_over_union
+from model.evaluation.detection import Found, average_precision, describe, match
 
 
 def found(
