@@ -39,6 +39,7 @@ FORMATS = tuple(dict.fromkeys(MEDIA_TYPES.values()))
 MULTI_JPEG = "MPO"  # Pillow's name for a JPEG followed by further JPEGs, as many phones write it
 MAX_BYTES = 20 * 1024 * 1024  # a 50-megapixel JPEG from a phone takes about 15 MB
 MAX_PIXELS = 64_000_000  # 192 MB as RGB; common phone sensors have up to 50 million
+MAX_WEBP_PIXELS = 32_000_000  # its decoder needs 15 bytes for each, five times as many as others
 MAX_REDUCED_PIXELS = 200_000_000  # of a JPEG that can be decoded at a reduced scale row by row, as large phones take
 LARGE_PIXELS = 10_000_000  # 40 MB as RGBA; larger pictures are decoded one at a time
 MIN_SIDE = 8  # pixels; smaller signs cannot be told apart (GTSRB's smallest image is 25 wide)
@@ -131,7 +132,8 @@ class Picture:
                 f"the picture has {self.width:,} × {self.height:,} pixels, but a progressive JPEG may have at most "
                 f"{MAX_PIXELS:,}; save it as a baseline JPEG or send a smaller one"
             )
-        _check_size(self.width, self.height, MAX_REDUCED_PIXELS if self._is_streamed else MAX_PIXELS)
+        max_pixels = MAX_WEBP_PIXELS if image.format == "WEBP" else MAX_PIXELS
+        _check_size(self.width, self.height, MAX_REDUCED_PIXELS if self._is_streamed else max_pixels)
         if image.format == "AVIF":
             _check_frames(payload, self.width * self.height)
         kind = "JPEG" if self._is_jpeg else str(image.format)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from data.errors import BoxError, ImageError
-from data.images import FORMATS, MAX_BYTES, MAX_PIXELS, Photo, Picture, decode, encode, read_size
+from data.images import FORMATS, MAX_BYTES, MAX_PIXELS, MAX_WEBP_PIXELS, Photo, Picture, decode, encode, read_size
 from tests.conftest import awkward_pictures, drawing, encoded
 
 SIZE = (48, 48)
@@ -294,11 +294,13 @@ def test_size_of_an_invalid_picture_is_rejected(payload: bytes) -> None:
         read_size(payload)
 
 
-def test_huge_picture_is_rejected_by_its_header() -> None:
+@pytest.mark.parametrize(
+    ("kind", "size", "limit"), [("PNG", (9000, 8000), MAX_PIXELS), ("WEBP", (7000, 5000), MAX_WEBP_PIXELS)]
+)
+def test_huge_picture_is_rejected_by_its_header(kind: str, size: tuple[int, int], limit: int) -> None:
     """A decompression bomb, 200 MB of pixels in 200 KB, must be rejected without decoding it."""
-    bomb = encoded(Image.new("1", (9000, 8000)))
-    assert MAX_PIXELS < 9000 * 8000
-    with pytest.raises(ImageError, match="9,000 × 8,000"):
+    bomb = encoded(Image.new("L", size), kind)
+    with pytest.raises(ImageError, match=f"{size[0]:,} × {size[1]:,} pixels; the limit is {limit:,}"):
         decode(bomb, SIZE)
 
 
