@@ -9,9 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from data.errors import SourceError
 from data.scenes import SceneSource
 from data.source import Source
@@ -19,10 +16,10 @@ from data.task import SceneSet, Task
 from data.training_settings import DetectorTraining
 from model.artifact import Card, add_detector, read_models
 from model.classifier import Classifier
-from model.detector import MAX_PIXELS, Detector
+from model.detector import Detector
 from model.errors import TrainingError
 from model.evaluation.detection import Found, describe
-from model.evaluation.scenes import find_in_scenes
+from model.evaluation.scenes import detect_in_scenes, find_in_scenes
 from model.progress import training_folder
 from model.recogniser import Recogniser
 from model.training.build import describe_versions
@@ -30,7 +27,6 @@ from model.training.export import to_litert
 from model.training.reporter import Reporter
 from model.training.train_detector import TrainedDetector, detector_key, load_cutouts, train_detector
 
-LEAST_SCORE = 0.02  # of the detections in the evaluation, so that the precision is known at nearly full recall
 MIN_SCORE = 0.5  # of objects that the classifier is confident of: as likely an object as not
 FALSE_ALARMS = 0.1  # per scene, of the detector alone, above the score that is enough where the classifier is unsure
 
@@ -93,7 +89,7 @@ def build_detector(
     if len(trained.held_out):
         reporter.stage("evaluate", f"evaluating the detector on {len(trained.held_out):,} held-out scenes")
         detector, models = Detector(inference), read_models(folder)
-        part |= _choose_min_scores(_detect_in_scenes(detector, source, trained.held_out))
+        part |= _choose_min_scores(detect_in_scenes(detector, source, trained.held_out))
         classifier = Classifier(dataclasses.replace(models.card, detector=part), models.classifier)
         found = find_in_scenes(Recogniser(classifier, detector), source, trained.held_out)
         part |= {"metrics": describe(found, len(recipe.task.labels))}
@@ -171,25 +167,3 @@ def _describe_scenes(
         if settings.folds
         else "all for training",
     }
-
-
-def _detect_in_scenes(detector: Detector, source: SceneSource, rows: npt.NDArray[np.int64]) -> list[Found]:
-    """Return what a detector finds in some scenes; every sign counts as class 0.
-
-    Raises:
-        SourceError: a scene cannot be read or decoded.
-    """
-    scenes = []
-    for row in rows:
-        scene = source.scenes[row]
-        detections = detector.detect(source.decode_photo(row, MAX_PIXELS), LEAST_SCORE)
-        scenes.append(
-            Found(
-                boxes=np.array([each.box for each in detections], float).reshape(-1, 4),
-                scores=np.array([each.score for each in detections], float),
-                class_index=np.zeros(len(detections), np.int64),
-                true_boxes=np.array(scene.boxes, float).reshape(-1, 4),
-                true_class_index=np.zeros(len(scene.boxes), np.int64),
-            )
-        )
-    return scenes
