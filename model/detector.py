@@ -76,7 +76,7 @@ class Detector:
             odds = math.sqrt(scores[row] / (1 - scores[row]) * closely / (1 - closely))
             scores[row] = odds / (1 + odds)
         good = scores >= min_score
-        boxes, scores = np.clip(boxes[good], 0, np.tile([photo.width, photo.height], 2)), scores[good]
+        boxes, scores = _clip(boxes[good], photo), scores[good]
         return [Detection(_as_box(boxes[row]), float(scores[row])) for row in suppress(boxes, scores)]
 
     def _look(self, photo: Photo) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -87,14 +87,15 @@ class Detector:
         while True:
             height, width = max(1, round(rows / divisor)), max(1, round(columns / divisor))
             pixels = photo.pixels if divisor == 1 else photo.resize((height, width))
-            found, certainty = find_peaks(self._run("photo", _pad(pixels)), MIN_FIRST_SCORE)
+            purpose = "photo" if divisor == 1 else "reduced photo"
+            found, certainty = find_peaks(self._run(purpose, _pad(pixels)), MIN_FIRST_SCORE)
             boxes.append(found * np.tile([photo.width / width, photo.height / height], 2))
             scores.append(certainty)
             if min(height, width) <= LARGEST:
                 break
             divisor *= ZOOM_STEP
         every, score = np.concatenate(boxes), np.concatenate(scores)
-        kept = suppress(np.clip(every, 0, np.tile([photo.width, photo.height], 2)), score)[:MAX_DETECTIONS]
+        kept = suppress(_clip(every, photo), score)[:MAX_DETECTIONS]
         return every[kept], score[kept]
 
     def _look_closely(self, photo: Photo, box: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], float]:
@@ -114,7 +115,8 @@ class Detector:
         """Return the network's answer for a picture whose sides are multiples of 32; (rows, columns, 5), float32.
 
         Args:
-            purpose: has an interpreter of its own, so that it keeps its memory if its pictures are all of one size.
+            purpose: has an interpreter of its own, which keeps its memory while its pictures are of one size. A new
+                size takes half as long again.
             pixels: the picture, shape (height, width, 3), uint8 in [0, 255].
         """
         if not hasattr(self._local, purpose):
@@ -186,6 +188,10 @@ def _common(box: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> np
 def _area(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     area: npt.NDArray[np.float64] = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1)
     return area
+
+
+def _clip(boxes: npt.NDArray[np.float64], photo: Photo) -> npt.NDArray[np.float64]:
+    return np.clip(boxes, 0, np.tile([photo.width, photo.height], 2))
 
 
 def _as_box(sides: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:
