@@ -77,8 +77,9 @@ compare: $(VENV)/train.installed ## Compare NETWORKS="NAME …" with SEEDS="0 1 
 bench-training: $(VENV)/train.installed ## Benchmark the data augmentation as a share of a training step
 	$(BIN)/python -m bench.augmentation
 
-bench: .venv-bench/installed wrk ## Benchmark the service against plain inference, its predecessor and other servers
+bench: .venv-bench/installed wrk ## Benchmark the service against plain inference, its predecessor and other servers; then photos
 	.venv-bench/bin/python -m bench.serve $(if $(DATA),--data $(DATA))
+	.venv-bench/bin/python -m bench.photos
 
 bench-short: install wrk ## Run a short benchmark: the service, plain inference and plain Flask
 	$(BIN)/python -m bench.serve --short --rounds 1 --seconds 1

@@ -123,6 +123,7 @@ def _at_rate(
         hits.append(hit)
         sizes.append(np.sqrt((found.true_boxes[:, 2:] - found.true_boxes[:, :2]).prod(axis=1)))
     every, size = np.concatenate(hits), np.concatenate(sizes)
+    truth = np.concatenate([found.true_class_index for found in scenes])
     return {
         "threshold": round(threshold, 5),
         "found_and_named": int(every.sum()),
@@ -133,5 +134,8 @@ def _at_rate(
             f"{low}-{high}": [int(every[inside].sum()), int(inside.sum())]
             for low, high in SIZES
             if (inside := (size >= low) & (size < high)).any()
+        },
+        "recall_by_class": {
+            str(index): [int(every[truth == index].sum()), int(np.sum(truth == index))] for index in np.unique(truth)
         },
     }

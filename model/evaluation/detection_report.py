@@ -31,7 +31,7 @@ def render_mistakes(
     scenes: Sequence[Found],
     figures: Mapping[str, Any],
 ) -> str:
-    """Return the page: the figures, the signs that were missed, and the false alarms and wrong names.
+    """Return the page: the figures, the signs that were missed, false alarms, wrong names, and recall by class.
 
     Args:
         card: describes the detector.
@@ -43,7 +43,8 @@ def render_mistakes(
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     threshold = figures["at_false_alarms_per_scene"][RATE]["threshold"]
     sure = [_above(found, threshold) for found in scenes]
-    mistakes = list(_mistakes(sure, {label.index: label.name for label in card.labels}))
+    names = {label.index: label.name for label in card.labels}
+    mistakes = list(_mistakes(sure, names))
     kinds = {
         "Missed signs": [each for each in mistakes if each["kind"] == "missed"],
         "False alarms": [each for each in mistakes if each["kind"] == "false"],
@@ -67,7 +68,11 @@ def render_mistakes(
     }
     counts = {title: len(found) for title, found in kinds.items()}
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(card=card, figures=figures, shown=shown, counts=counts, rate=RATE)
+    classes = [
+        (names[int(index)], signs, hits, figures["ap50_by_class"][index])
+        for index, (hits, signs) in figures["at_false_alarms_per_scene"][RATE]["recall_by_class"].items()
+    ]
+    return template.render(card=card, figures=figures, shown=shown, counts=counts, rate=RATE, classes=classes)
 
 
 def _above(found: Found, threshold: float) -> Found:

@@ -64,3 +64,4 @@ def test_figures_of_some_scenes() -> None:
     assert loose["threshold"] == 0
     assert strict["recall_from_20_px"] == 0.5
     assert strict["recall_by_size"] == {"16-24": [0, 1], "24-32": [1, 2]}
+    assert strict["recall_by_class"] == {"3": [1, 2], "5": [0, 1]}
