@@ -25,6 +25,7 @@ MIN_FIRST_SCORE: Final = 0.3  # of the first look; what has less is not looked a
 CLOSE_SIDE: Final = 96  # pixels; the network's input in a close look
 CLOSE_SIGN: Final = 64  # pixels; side of the supposed sign in it
 MIN_SHARED: Final = 0.2  # intersection over union with the supposed sign of what a close look takes for it
+AROUND: Final = np.indices((3, 3)).reshape(2, 9)  # rows and columns of a place and its neighbours, from the first one
 ABSENT: Final = 0.005  # score of a close look that finds nothing
 
 
@@ -139,9 +140,13 @@ def find_peaks(
         Boxes in pixels of the network's input, shape (n, 4), and their scores, shape (n,).
     """
     logit = places[..., 0]
-    padded = np.pad(logit, 1, constant_values=-np.inf)
-    around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).max(axis=(2, 3))
-    row, column = np.nonzero((logit >= around) & (logit > np.log(min_score / (1 - min_score))))
+    row, column = np.nonzero(logit > math.log(min_score / (1 - min_score)))
+    padded = np.full((logit.shape[0] + 2, logit.shape[1] + 2), -np.inf)
+    padded[1:-1, 1:-1] = logit
+    # Compare only the few places above the score with their neighbours; a filter over the whole map takes longer.
+    around = padded[row[:, None] + AROUND[0], column[:, None] + AROUND[1]].max(axis=1)
+    is_peak = logit[row, column] >= around
+    row, column = row[is_peak], column[is_peak]
     peak = places[row, column].astype(np.float64)
     center = np.stack([column, row], axis=1) + 0.5 + peak[:, 1:3]
     half = TYPICAL * np.exp(np.clip(peak[:, 3:5], -4.0, 4.0)) / 2
