@@ -22,7 +22,7 @@ def build_detector(settings: DetectorTraining) -> keras.Model:
     """
     two, four, eight, sixteen, thirty_two = settings.widths
     pixels = keras.Input((None, None, 3), dtype="uint8", name="pixels")
-    x = layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(pixels)
+    x = layers.Rescaling(1 / 255, name="scale")(pixels)
     x = _convolution(x, two, 3, 2, "stem2")
     x = _convolution(x, four, 3, 2, "stem4")
     features = []
