@@ -31,6 +31,11 @@ class Training:
         outliers: number of outliers as a fraction of the training examples; 0 for none.
         seed: seed of the split, the initial weights, the order of the examples and the distortions.
         drawings: drawn examples per class, for tasks that can draw their own data set.
+        frozen_epochs: first epochs, in which a network of keras.applications keeps its initial weights and only the
+            last layer learns, at `frozen_learning_rate`; 0 for none.
+        frozen_learning_rate: peak value in these epochs.
+        learns_from: name of the network's first layer that learns in the other epochs; "" for all layers.
+        prototypes: largest number of prototypes of a class, to which a picture must be similar to be recognised.
     """
 
     network: str
@@ -53,6 +58,10 @@ class Training:
     outliers: float
     seed: int
     drawings: int
+    frozen_epochs: int = 0
+    frozen_learning_rate: float = 0.0
+    learns_from: str = ""
+    prototypes: int = 1
 
 
 @dataclass(frozen=True)
@@ -128,6 +137,8 @@ class Distortions:
         shadow_probability: how often a shadow covers half of the picture.
         erase: smallest and largest side of a patch that is replaced by a random colour.
         erase_probability: how often a patch is erased.
+        mirror_probability: how often the picture is mirrored left to right; 0 where that changes a class.
+        flip_probability: how often it is turned upside down in a mirror; 0 where that changes a class.
         jpeg: lowest and highest JPEG quality.
         jpeg_probability: how often a picture is compressed.
     """
@@ -153,5 +164,7 @@ class Distortions:
     shadow_probability: float = 0.20
     erase: tuple[float, float] = (0.15, 0.45)
     erase_probability: float = 0.30
+    mirror_probability: float = 0.0
+    flip_probability: float = 0.0
     jpeg: tuple[float, float] = (12.0, 80.0)
     jpeg_probability: float = 0.30

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
 from data.images import decode
+from data.pictures import Pictures
 from model.artifact import INFERENCE_FILE, Card, read_artifact
 from model.calibrate import energy_score
 from model.errors import ArtifactError
@@ -72,7 +73,7 @@ class Classifier:
         size = self.card.input_size
         return [self.classify(decode(payload, size), explain=explain) for payload in payloads]
 
-    def run(self, pixels: npt.NDArray[np.uint8]) -> Scores:
+    def run(self, pixels: npt.NDArray[np.uint8] | Pictures) -> Scores:
         """Run the network on decoded pictures.
 
         Args:

@@ -96,7 +96,9 @@ def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, re
     trained = train(task, settings, prepared, checkpoint, reporter.train)
     reporter.stage("export", "converting to LiteRT with 8-bit weights")
     training_examples = prepared.subset(trained.training_rows)
-    inference = to_litert(serving_network(trained.network, training_examples.pixels, training_examples.class_index))
+    inference = to_litert(
+        serving_network(trained.network, training_examples.pixels, training_examples.class_index, settings.prototypes)
+    )
     card = _build_card(recipe, settings, examples, prepared, trained, inference)
     if not recipe.reference:
         held_out = prepared.subset(trained.validation_rows)
@@ -126,7 +128,7 @@ def _with_feedback(
     reporter.say(f"adding {len(labelled):,} labelled pictures and {len(outliers):,} outliers from feedback")
     return dataclasses.replace(
         examples,
-        pixels=np.concatenate([examples.pixels, labelled.pixels]),
+        pixels=examples.pixels.join([labelled.pixels[:]]),
         boxes=np.concatenate(
             [examples.boxes, np.tile(np.array([task.data.default_box], np.float32), (len(labelled), 1))]
         ),
@@ -172,15 +174,16 @@ def _calibrate_and_evaluate(card: Card, task: Task, inference: bytes, network: k
     classifier = Classifier(card, inference)
     truth = held_out.class_index
     scores = classifier.run(held_out.pixels)
-    corrupted, rows = corrupt_mildly(held_out.pixels)
-    with_corrupted = np.concatenate([np.arange(len(truth)), rows])
-    logits = np.concatenate([scores.logits, classifier.run(corrupted).logits])
+    corrupted = [(classifier.run(pixels).logits, rows) for pixels, rows in corrupt_mildly(held_out.pixels)]
+    logits = np.concatenate([scores.logits, *(each for each, _ in corrupted)])
+    with_corrupted = np.concatenate([np.arange(len(truth)), *(rows for _, rows in corrupted)])
     temperature = choose_temperature(logits, truth[with_corrupted])
     card = dataclasses.replace(
         card, calibration=choose_calibration(temperature, scores.logits, scores.similarity, truth)
     )
     figures = evaluate(Classifier(card, inference), task, held_out, make_outlier_sets(task, held_out))
-    float_predicted = network.predict(held_out.pixels, batch_size=256, verbose=0).argmax(axis=1)
+    chunks = held_out.pixels.chunks()
+    float_predicted = np.concatenate([network.predict_on_batch(chunk).argmax(axis=1) for chunk in chunks])
     cross_fitted = _cross_fitted_probability(logits, truth[with_corrupted], held_out.groups[with_corrupted])[
         : len(truth)
     ]

@@ -44,7 +44,7 @@ def test_class_folders_become_an_artifact_without_traffic_sign_facts(
     assert len(examples) == 4
     others = dataclasses.replace(everything, fingerprint="another", grouped=False)
     assert len(select_held_out(card, others)) == 16
-    figures = evaluate(classifier, shapes, examples, {"mirrored": mirror(examples.pixels)})
+    figures = evaluate(classifier, shapes, examples, {"mirrored": mirror(examples.pixels[:])})
     page = render_report(card, figures, examples)
     assert "triangular" in page
     assert np.isfinite(figures["accuracy"]["accuracy"])
