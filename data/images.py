@@ -323,6 +323,17 @@ class Photo:
         inside = left - start[0], top - start[1], right - start[0], bottom - start[1]
         return np.asarray(_flatten(part.resize(target, Image.Resampling.BILINEAR, inside)))
 
+    def reduce(self, factor: int) -> Pixels:
+        """Return the picture reduced by a whole number, faster than `resize`; each pixel is the mean of a square.
+
+        Args:
+            factor: decoded pixels per pixel of the result along each side; at least 1. Sides are rounded up.
+
+        Returns:
+            shape (height, width, 3), uint8 in [0, 255].
+        """
+        return self.pixels if factor == 1 else np.asarray(_flatten(self._image.reduce(factor)))
+
     def preview(self, max_side: int) -> bytes:
         """Return the whole picture as a JPEG file without metadata, reduced to this longer side in pixels if larger."""
         factor = min(1.0, max_side / max(self._image.size))

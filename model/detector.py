@@ -82,18 +82,17 @@ class Detector:
     def _look(self, photo: Photo) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
         """Return the boxes and scores of at most `MAX_DETECTIONS` places of a photo where a sign may be."""
         rows, columns = photo.pixels.shape[:2]
+        scale = np.tile([photo.width / columns, photo.height / rows], 2)
         boxes, scores = [], []
-        divisor = 1
+        factor = 1
         while True:
-            height, width = max(1, round(rows / divisor)), max(1, round(columns / divisor))
-            pixels = photo.pixels if divisor == 1 else photo.resize((height, width))
-            purpose = "photo" if divisor == 1 else "reduced photo"
-            found, certainty = find_peaks(self._run(purpose, _pad(pixels)), MIN_FIRST_SCORE)
-            boxes.append(found * np.tile([photo.width / width, photo.height / height], 2))
+            purpose = "photo" if factor == 1 else "reduced photo"
+            found, certainty = find_peaks(self._run(purpose, _pad(photo.reduce(factor))), MIN_FIRST_SCORE)
+            boxes.append(found * factor * scale)
             scores.append(certainty)
-            if min(height, width) <= LARGEST:
+            if min(rows, columns) <= LARGEST * factor:
                 break
-            divisor *= ZOOM_STEP
+            factor *= ZOOM_STEP
         every, score = np.concatenate(boxes), np.concatenate(scores)
         kept = suppress(_clip(every, photo), score)[:MAX_DETECTIONS]
         return every[kept], score[kept]

@@ -441,3 +441,13 @@ def test_damaged_files_of_telephones_are_decoded_or_rejected(
         damaged[position : position + len(content)] = content
     with suppress(ImageError):
         assert Picture(bytes(damaged[: len(damaged) - cut])).decode_photo(10_000).resize(SIZE).shape == (*SIZE, 3)
+
+
+def test_reduced_photo_is_the_mean_of_squares() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (10, 17, 3), np.uint8)
+    photo = Picture(encoded(Image.fromarray(pixels))).decode_photo(1000)
+    assert np.array_equal(photo.reduce(1), pixels)
+    reduced = photo.reduce(3)
+    assert reduced.shape == (4, 6, 3)
+    squares = pixels[:9, :15].reshape(3, 3, 5, 3, 3).mean(axis=(1, 3))
+    assert np.abs(reduced[:3, :5] - squares).max() <= 1

@@ -21,7 +21,7 @@ def scenes(tmp_path: Path) -> Path:
     lines = []
     for number, left in enumerate((40, 90, 60, 120, 40)):
         noise = np.random.default_rng(number).normal(0, 6, (256, 320, 3))
-        image = Image.fromarray(np.clip([120, 130, 140] + noise, 0, 255).astype(np.uint8))
+        image = Image.fromarray(np.clip(np.array([120, 130, 140]) + noise, 0, 255).astype(np.uint8))
         image.paste(drawing(STOP, 64, number), (left, 60))
         image.save(folder / f"{number:05d}.ppm")
         label = 200 if number == 4 else left
