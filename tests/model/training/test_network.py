@@ -35,7 +35,7 @@ def settings(task: Task, **changes: object) -> Training:
     return dataclasses.replace(task.training["quick"], **changes)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("network", ["residual", "plain", "MobileNetV2:0.35", "EfficientNetV2B0"])
+@pytest.mark.parametrize("network", ["residual", "plain", "MobileNetV2:0.35", "EfficientNetV2B0", "EfficientNetLite0"])
 def test_network_maps_pixels_to_one_logit_per_class(pictures: npt.NDArray[np.uint8], task: Task, network: str) -> None:
     logits = build_network((48, 48), 43, settings(task, network=network)).predict(pictures[:3], verbose=0)
     assert logits.shape == (3, 43)
