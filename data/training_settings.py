@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+IMAGENET = "imagenet"  # weights that keras.applications downloads
 RESIDUAL, PLAIN = "residual", "plain"  # our own networks; other names come from keras.applications
 
 
@@ -11,7 +12,7 @@ class Training:
 
     Attributes:
         network: `RESIDUAL`, `PLAIN` or the name of a network in keras.applications; see `model.training.backbones`.
-        weights: initial weights: "" for random ones, "imagenet", or the path of an HDF5 file.
+        weights: initial weights: "" for random ones, `IMAGENET`, or a path that `model.training.backbones` can load.
         widths: channels of the stem and of each stage; used by the residual network only.
         teacher: folder of an artifact to distil from, or "" for none.
         distillation: weight of the teacher in the loss, in [0, 1].

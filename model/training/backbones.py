@@ -10,10 +10,11 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from data.training_settings import IMAGENET
+from model.artifact import NETWORK_FILE
 from model.errors import TrainingError
 from model.training.efficientnet_lite import efficientnet_lite0
 
-IMAGENET = "imagenet"
 MIN_SIDE = {"InceptionV3": 75, "Xception": 71}  # px, smallest input; 32 for the others
 EFFICIENTNET_LITE0 = "EfficientNetLite0"  # the only one that is not in keras.applications
 SCALES = {  # expected input, according to the documentation of keras.applications; our own scales pixels itself
@@ -120,15 +121,21 @@ def _build(kind: str, options: dict[str, float], pixels: Any, weights: str) -> k
 
 
 def load_weights(network: keras.Model, path: Path) -> None:
-    """Load the weights of a network by layer name from an HDF5 file or an `.npz` file.
+    """Load the weights of a network by layer name from a file or an artifact.
 
-    How an HDF5 file nests its groups is ignored. The arrays of an `.npz` file are named `<layer>/<weight>`.
+    Args:
+        network: the network.
+        path: an HDF5 file, whose nesting of groups is ignored; an `.npz` file, whose arrays are named
+            `<layer>/<weight>`; a `.keras` file; or the folder of an artifact.
 
     Raises:
         TrainingError: the file cannot be read, or a weight is missing, ambiguous or of another shape.
     """
+    if path.is_dir():
+        path = path / NETWORK_FILE
+    read = {".npz": _read_npz, ".keras": _read_keras}.get(path.suffix, _read_hdf5)
     try:
-        found = _read_npz(path) if path.suffix == ".npz" else _read_hdf5(path)
+        found = read(path)
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise TrainingError(f"{path}: cannot be read: {error}") from error
     for layer in network.layers:
@@ -149,6 +156,15 @@ def load_weights(network: keras.Model, path: Path) -> None:
 def _read_npz(path: Path) -> dict[str, list[Any]]:
     with np.load(path, allow_pickle=False) as file:
         return {name: [file[name]] for name in file.files}
+
+
+def _read_keras(path: Path) -> dict[str, list[Any]]:
+    saved = keras.models.load_model(path, compile=False)
+    return {
+        f"{layer.name}/{weight.name}": [keras.ops.convert_to_numpy(weight)]
+        for layer in saved.layers
+        for weight in layer.weights
+    }
 
 
 def _read_hdf5(path: Path) -> dict[str, list[Any]]:

@@ -17,7 +17,7 @@ from data.prepare import Prepared
 from data.split import sample_evenly, split_by_group
 from data.task import Task
 from data.training_settings import Training
-from model.artifact import read_artifact
+from model.artifact import NETWORK_FILE, read_artifact
 from model.training.augment import Augment
 from model.training.batches import Batches
 from model.training.checkpoint import count_epochs
@@ -211,9 +211,10 @@ def describe_settings(settings: Training) -> dict[str, Any]:
     table = dataclasses.asdict(settings)
     if settings.teacher:
         table["teacher"] = read_artifact(Path(settings.teacher))[0].version
-    if Path(settings.weights).is_file():
-        digest = hashlib.sha256(Path(settings.weights).read_bytes()).hexdigest()
-        table["weights"] = f"{Path(settings.weights).name} {digest[:16]}"
+    if settings.weights and Path(settings.weights).exists():
+        path = Path(settings.weights)
+        digest = hashlib.sha256((path / NETWORK_FILE if path.is_dir() else path).read_bytes()).hexdigest()
+        table["weights"] = f"{path.name} {digest[:16]}"
     return table
 
 
