@@ -150,8 +150,8 @@ def _find_weights(weights: str, store: Path) -> str:
         return weights
     if not (store / path).exists():
         raise ModelError(
-            f"there are no initial weights {weights}; put them into {store}, or use those of a classifier with the same "
-            "backbone: --weights model/artifacts/TASK"
+            f"there are no initial weights {weights}; put them into {store}, or use those of a classifier with the "
+            "same backbone: --weights model/artifacts/TASK"
         )
     return str(store / path)
 
