@@ -19,6 +19,7 @@ from data.feedback import feedback_folder
 from data.scenes import find_scenes, open_scenes
 from data.source import DRAWN, STORE, Source, find_source, open_feedback, open_source
 from data.task import DEFAULT_TASK, Task, load_task
+from data.training_settings import IMAGENET
 from model.artifact import ARTIFACTS, CARD_FILE, Card, read_artifact
 from model.command import integer_at_least, run
 from model.errors import ModelError
@@ -53,6 +54,8 @@ def main(arguments: list[str]) -> int:
             or options.preset
             or options.all_of
             or options.teacher
+            or options.weights
+            or options.outliers
             or options.with_feedback
         )
         if chosen or options.seed is not None:
@@ -87,6 +90,21 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         type=integer_at_least(0),
         help="seed of the split, the initial weights and the distortions (default: the preset's)",
     )
+    parser.add_argument(
+        "--weights",
+        metavar="PATH",
+        help="initial weights of the preset's backbone: an HDF5, .npz or .keras file, or the folder of a classifier "
+        "with the same backbone",
+    )
+    parser.add_argument(
+        "--outliers",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="PATH",
+        help="folders or archives of pictures that show none of the classes, to learn to reject such pictures; a fifth "
+        "of them is held out",
+    )
     parser.add_argument("--teacher", metavar="ARTIFACT", help="classifier to distil from, in addition to the labels")
     parser.add_argument("--with-feedback", action="store_true", help="also train on feedback from users")
     parser.add_argument("--artifact", type=Path, help="folder for the classifier (default: model/artifacts/TASK)")
@@ -108,16 +126,34 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
         settings = replace(settings, seed=seed)
     if options.teacher:
         settings = replace(settings, teacher=options.teacher)
+    settings = replace(settings, weights=_find_weights(options.weights or settings.weights, options.store))
     with _training(task, options) as reporter:
         from model.training.build import Recipe, build_artifact
 
         source = _source(task, settings.drawings, options, reporter)
         feedback = open_feedback(feedback_folder(options.store, task.name), task) if options.with_feedback else None
-        recipe = Recipe(task, preset, settings, _command(options), reference, feedback)
+        recipe = Recipe(task, preset, settings, _command(options), reference, feedback, tuple(options.outliers))
         card = build_artifact(recipe, source, options.store, folder, reporter)
         if options.data != DRAWN:
             card = _build_detector(task, preset, reference, source, options, folder, reporter) or card
     return card
+
+
+def _find_weights(weights: str, store: Path) -> str:
+    """Return initial weights as they are, or the path of a file in the store if they are not found otherwise.
+
+    Raises:
+        ModelError: they are a path that does not exist.
+    """
+    path = Path(weights)
+    if weights in ("", IMAGENET) or path.exists():
+        return weights
+    if not (store / path).exists():
+        raise ModelError(
+            f"there are no initial weights {weights}; put them into {store}, or use those of a classifier with the "
+            "same backbone: --weights model/artifacts/TASK"
+        )
+    return str(store / path)
 
 
 def _train_detector(task: Task, options: argparse.Namespace, folder: Path) -> Card:
@@ -222,6 +258,10 @@ def _command(options: argparse.Namespace) -> str:
         words += ["--all-of", "MEASURED"]
     if options.seed is not None:
         words += ["--seed", str(options.seed)]
+    if options.weights:
+        words += ["--weights", "WEIGHTS"]
+    if options.outliers:
+        words += ["--outliers", "OUTLIERS"]
     if options.teacher:
         words += ["--teacher", "TEACHER"]
     if options.with_feedback:

@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from data.task import DEFAULT_TASK, load_task
-from model.training.train import choose_precision, compile_model
+from model.training.phases import plan_phases
+from model.training.train import build_model, choose_precision, compile_phase
 
 ROUNDS = 12
 WARM_UP = 2
@@ -23,7 +24,8 @@ def main(arguments: list[str]) -> int:
     """Print the share with its quartiles and the time of a step; return the exit status."""
     task = load_task(DEFAULT_TASK)
     settings = task.preset(arguments[0] if arguments else "cpu")
-    model, augment = compile_model(task, settings, choose_precision(), steps=100)
+    model, augment = build_model(task, settings, choose_precision())
+    compile_phase(model, settings, plan_phases(settings)[-1], steps=100, has_teacher=False)
     class_index = np.arange(settings.batch_size) % len(task.labels)
     pixels = np.random.default_rng(0).integers(0, 256, (len(class_index), *task.input_size, 3), np.uint8)
     boxes = np.tile(np.array([task.data.default_box], np.float32), (len(pixels), 1))

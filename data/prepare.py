@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +14,11 @@ import numpy.typing as npt
 from data.errors import BoxError, ImageError, SourceError
 from data.example import Example, full_box
 from data.images import DECODER_VERSION, Boxes, Indices, Pixels, decode
+from data.pictures import Pictures
 from data.source import Source
 from data.task import Task
 
+BATCH = 256  # pictures decoded at a time
 Item = TypeVar("Item")
 # Takes items and their number; yields the same items while it shows a progress bar.
 ShowProgress = Callable[[Iterable[Item], int], Iterable[Item]]
@@ -27,7 +29,7 @@ class Prepared:
     """Decoded examples.
 
     Attributes:
-        pixels: shape (n, height, width, 3), uint8 in [0, 255].
+        pixels: n pictures, on disk.
         boxes: left, top, right, bottom of each region of interest as fractions of the picture; shape (n, 4), float32.
         class_index: shape (n,), int64.
         groups: shape (n,), str.
@@ -36,7 +38,7 @@ class Prepared:
             are none.
     """
 
-    pixels: Pixels
+    pixels: Pictures
     boxes: Boxes
     class_index: Indices
     groups: npt.NDArray[np.str_]
@@ -52,7 +54,7 @@ class Prepared:
         """Return the examples at these indices, shape (m,). Outliers are kept unchanged."""
         return replace(
             self,
-            pixels=self.pixels[rows],
+            pixels=self.pixels.select(rows),
             boxes=self.boxes[rows],
             class_index=self.class_index[rows],
             groups=self.groups[rows],
@@ -91,7 +93,7 @@ def prepare(
     kept = np.flatnonzero(~np.isin(groups, sorted(task.data.excluded_groups)))
     boxes = [(0, 0, 1, 1) if roi else _fractions(example) for example in source.examples]
     return Prepared(
-        pixels=pixels[kept],
+        pixels=Pictures(pixels).select(kept),
         boxes=np.array(boxes, np.float32)[kept],
         class_index=np.array([example.class_index for example in source.examples], dtype=np.int64)[kept],
         groups=groups[kept],
@@ -115,24 +117,27 @@ def _fill_cache(
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
     try:
-        pixels = np.empty((len(source.examples), *size, 3), np.uint8)
-        with ThreadPoolExecutor() as pool:  # Pillow releases the GIL while it decodes and resizes
-            for row, decoded in enumerate(
-                show_progress(pool.map(decode_example, source.examples), len(source.examples))
-            ):
-                pixels[row] = decoded
-        _save(temporary / "pixels.npy", pixels)
+        count = len(source.examples)
+        with (
+            (temporary / "pixels.npy").open("wb") as file,  # picture by picture, since all may not fit into memory
+            ThreadPoolExecutor() as pool,  # Pillow releases the GIL while it decodes and resizes
+        ):
+            header = {"descr": "|u1", "fortran_order": False, "shape": (count, *size, 3)}
+            np.lib.format.write_array_header_1_0(file, header)
+            for decoded in show_progress(_map(pool, decode_example, source.examples), count):
+                file.write(np.ascontiguousarray(decoded).data)
         temporary.rename(folder)
     except BaseException:
         shutil.rmtree(temporary)
         raise
 
 
-def _save(path: Path, pixels: Pixels) -> None:
-    """Write a .npy file. Unlike `numpy.save`, this reports why a write failed, such as a full disk."""
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(pixels))
-        file.write(pixels.data)
+def _map(
+    pool: ThreadPoolExecutor, decode_example: Callable[[Example], Pixels], examples: Sequence[Example]
+) -> Iterator[Pixels]:
+    """Like `pool.map`, but a batch at a time: that of the pool keeps every result until it is asked for."""
+    for start in range(0, len(examples), BATCH):
+        yield from pool.map(decode_example, examples[start : start + BATCH])
 
 
 def _fractions(example: Example) -> tuple[float, float, float, float]:

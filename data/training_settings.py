@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+IMAGENET = "imagenet"  # weights that keras.applications downloads
 RESIDUAL, PLAIN = "residual", "plain"  # our own networks; other names come from keras.applications
 
 
@@ -11,7 +12,7 @@ class Training:
 
     Attributes:
         network: `RESIDUAL`, `PLAIN` or the name of a network in keras.applications; see `model.training.backbones`.
-        weights: initial weights: "" for random ones, "imagenet", or the path of an HDF5 file.
+        weights: initial weights: "" for random ones, `IMAGENET`, or a path that `model.training.backbones` can load.
         widths: channels of the stem and of each stage; used by the residual network only.
         teacher: folder of an artifact to distil from, or "" for none.
         distillation: weight of the teacher in the loss, in [0, 1].
@@ -31,6 +32,11 @@ class Training:
         outliers: number of outliers as a fraction of the training examples; 0 for none.
         seed: seed of the split, the initial weights, the order of the examples and the distortions.
         drawings: drawn examples per class, for tasks that can draw their own data set.
+        frozen_epochs: first epochs, in which a network of keras.applications keeps its initial weights and only the
+            last layer learns, at `frozen_learning_rate`; 0 for none.
+        frozen_learning_rate: peak value in these epochs.
+        learns_from: name of the network's first layer that learns in the other epochs; "" for all layers.
+        prototypes: largest number of prototypes of a class, to which a picture must be similar to be recognised.
     """
 
     network: str
@@ -53,6 +59,10 @@ class Training:
     outliers: float
     seed: int
     drawings: int
+    frozen_epochs: int = 0
+    frozen_learning_rate: float = 0.0
+    learns_from: str = ""
+    prototypes: int = 1
 
 
 @dataclass(frozen=True)
@@ -128,6 +138,8 @@ class Distortions:
         shadow_probability: how often a shadow covers half of the picture.
         erase: smallest and largest side of a patch that is replaced by a random colour.
         erase_probability: how often a patch is erased.
+        mirror_probability: how often the picture is mirrored left to right; 0 where that changes a class.
+        flip_probability: how often it is turned upside down in a mirror; 0 where that changes a class.
         jpeg: lowest and highest JPEG quality.
         jpeg_probability: how often a picture is compressed.
     """
@@ -153,5 +165,7 @@ class Distortions:
     shadow_probability: float = 0.20
     erase: tuple[float, float] = (0.15, 0.45)
     erase_probability: float = 0.30
+    mirror_probability: float = 0.0
+    flip_probability: float = 0.0
     jpeg: tuple[float, float] = (12.0, 80.0)
     jpeg_probability: float = 0.30

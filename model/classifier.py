@@ -1,7 +1,9 @@
 """Inference with LiteRT, from encoded pictures to predictions; every program that classifies uses this module."""
 
+import os
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,13 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
 from data.images import decode
+from data.pictures import Pictures
 from model.artifact import INFERENCE_FILE, Card, read_artifact
 from model.calibrate import energy_score
 from model.errors import ArtifactError
 from model.prediction import Prediction
+
+PARALLEL = 64  # pictures; for fewer, starting threads is not worth it
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,8 @@ class Classifier:
         size = self.card.input_size
         return [self.classify(decode(payload, size), explain=explain) for payload in payloads]
 
-    def run(self, pixels: npt.NDArray[np.uint8]) -> Scores:
-        """Run the network on decoded pictures.
+    def run(self, pixels: npt.NDArray[np.uint8] | Pictures) -> Scores:
+        """Run the network on decoded pictures, on all cores.
 
         Args:
             pixels: shape (n, height, width, 3), uint8 in [0, 255], with the card's input size.
@@ -83,9 +88,19 @@ class Classifier:
         """
         logits = np.empty((len(pixels), len(self.card.labels)), np.float32)
         similarity = np.empty(len(pixels), np.float32)
-        for row, picture in enumerate(pixels):
-            outputs = self._invoke(picture)
-            logits[row], similarity[row] = outputs["logits"][0], outputs["similarity"][0]
+
+        def run_some(rows: npt.NDArray[np.int64]) -> None:
+            for row in rows:
+                outputs = self._invoke(pixels[row])
+                logits[row], similarity[row] = outputs["logits"][0], outputs["similarity"][0]
+
+        threads = (os.cpu_count() or 1) if len(pixels) >= PARALLEL else 1
+        parts = np.array_split(np.arange(len(pixels)), threads)
+        if threads == 1:
+            run_some(parts[0])
+        else:
+            with ThreadPoolExecutor(threads) as pool:  # LiteRT releases the GIL
+                list(pool.map(run_some, parts))
         return Scores(logits, similarity)
 
     def classify(self, picture: npt.NDArray[np.uint8], *, explain: bool = False) -> Prediction:

@@ -5,7 +5,7 @@ noise, pixelation, fog and rain are not among the training distortions of `model
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import numpy as np
@@ -13,7 +13,8 @@ import numpy.typing as npt
 from PIL import Image
 from scipy.signal import fftconvolve
 
-from data.images import Pixels, decode
+from data.images import Indices, Pixels, decode
+from data.pictures import Pictures
 
 Values = npt.NDArray[np.floating]  # in [0, 1]
 
@@ -38,24 +39,22 @@ def corrupt(pixels: Pixels, name: str, severity: int, seed: int = 0) -> Pixels:
     return np.asarray(np.clip(changed, 0, 1) * 255).round().astype(np.uint8)
 
 
-def corrupt_mildly(pixels: Pixels, seed: int = 0, each: int = 500) -> tuple[Pixels, npt.NDArray[np.int64]]:
+def corrupt_mildly(pixels: Pictures, seed: int = 0, each: int = 500) -> Iterator[tuple[Pixels, Indices]]:
     """Apply every corruption with severity 1 or 2 to random examples.
 
     Args:
-        pixels: shape (n, height, width, 3), uint8 in [0, 255].
+        pixels: n examples.
         seed: makes the result reproducible.
         each: number of examples per corruption; all if there are fewer.
 
-    Returns:
-        Corrupted pixels, shape (m, height, width, 3), uint8, and the row of `pixels` that each comes from, shape (m,).
+    Yields:
+        For each corruption, corrupted pixels, shape (m, height, width, 3), uint8, and the index of the example that
+        each comes from, shape (m,).
     """
     rng = np.random.default_rng(seed)
-    rows = [rng.permutation(len(pixels))[:each] for _ in CORRUPTIONS]
-    changed = [
-        corrupt(pixels[some], name, 1 + number % 2, seed)
-        for number, (name, some) in enumerate(zip(CORRUPTIONS, rows, strict=True))
-    ]
-    return np.concatenate(changed), np.concatenate(rows)
+    for number, name in enumerate(CORRUPTIONS):
+        rows = rng.permutation(len(pixels))[:each]
+        yield corrupt(pixels[rows], name, 1 + number % 2, seed), rows
 
 
 def _gaussian_noise(x: Values, deviation: float, rng: np.random.Generator) -> Values:

@@ -103,7 +103,7 @@ def make_outlier_sets(task: Task, prepared: Prepared) -> dict[str, Pixels]:
     if extension := task.load_extension():
         count = min(DRAWN, len(prepared))
         sets |= extension.test_outliers(
-            task.input_size, prepared.pixels, prepared.boxes, prepared.class_index, count, SEED
+            task.input_size, prepared.pixels[:], prepared.boxes, prepared.class_index, count, SEED
         )
     return {kind: pixels for kind, pixels in sets.items() if len(pixels)}
 

@@ -16,12 +16,15 @@ import numpy.typing as npt
 
 from data.source import STORE
 from data.task import Task
-from data.training_settings import RESIDUAL
+from data.training_settings import RESIDUAL, Training
 from model.artifact import CARD_FILE, Card, read_artifact
 from model.errors import ArtifactError, TrainingError
 
 COMPARISON = STORE / "comparison"
 RANDOM = "random"
+NEWER_SETTINGS = {  # defaults of the settings that the first cards lack
+    field.name: field.default for field in dataclasses.fields(Training) if field.default is not dataclasses.MISSING
+}
 OWN_SETTINGS = ("network", "weights", "widths", "seed")  # settings that may differ within a comparison
 
 Shares = npt.NDArray[np.float64]
@@ -194,7 +197,11 @@ def read_comparison(folder: Path) -> list[Entry]:
 def differing_settings(
     one: Mapping[str, Any], other: Mapping[str, Any], free: Sequence[str] = OWN_SETTINGS
 ) -> list[str]:
-    """Return the names of the settings in which two trainings differ, except those in `free`."""
+    """Return the names of the settings in which two trainings differ, except those in `free`.
+
+    A setting that a card lacks is newer than the card; it then had the value that is now its default.
+    """
+    one, other = {**NEWER_SETTINGS, **one}, {**NEWER_SETTINGS, **other}
     names = sorted({*one, *other} - set(free))
     return [name for name in names if json.dumps(one.get(name)) != json.dumps(other.get(name))]
 

@@ -2,7 +2,7 @@
 
 A single projective warp covers all geometry, so that each picture is interpolated only once. Blur and loss of
 resolution are one matrix multiplication per axis; so is JPEG's cosine transform, which includes the colour conversion.
-Pictures are never flipped, because that would change the class of some.
+Pictures are mirrored only where the task says so, because that changes the class of some objects.
 """
 
 from typing import Any
@@ -88,6 +88,8 @@ class Augment(keras.layers.Layer):
         aspect = ops.exp(self._spread(count, r.aspect))
         half_width = (right - left) / 2 * scale * aspect
         half_height = (bottom - top) / 2 * scale / aspect
+        half_width = half_width * (1.0 - 2.0 * self._chosen(count, r.mirror_probability))
+        half_height = half_height * (1.0 - 2.0 * self._chosen(count, r.flip_probability))
         center_x = (left + right) / 2 + self._spread(count, r.shift) * (right - left)
         center_y = (top + bottom) / 2 + self._spread(count, r.shift) * (bottom - top)
         turn = random.truncated_normal((count, 1), stddev=np.radians(r.rotation_deg), seed=self.seeds)

@@ -5,6 +5,7 @@ import hashlib
 import importlib
 import platform
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data.example import NO_CLASS
-from data.images import DECODER_VERSION
+from data.images import DECODER_VERSION, Pixels
 from data.prepare import Prepared, prepare
 from data.source import DRAWN, FEEDBACK, Source, describe_gaps
 from data.task import Task
@@ -26,7 +27,7 @@ from model.calibrate import UNCALIBRATED, choose_calibration, choose_temperature
 from model.classifier import Classifier
 from model.errors import TrainingError
 from model.evaluation.corruptions import corrupt_mildly
-from model.evaluation.evaluate import evaluate, make_outlier_sets
+from model.evaluation.evaluate import decode_pictures, evaluate, make_outlier_sets
 from model.evaluation.leaderboard import differing_settings
 from model.evaluation.metrics import expected_calibration_error
 from model.progress import training_folder
@@ -35,6 +36,8 @@ from model.training.inference_graph import serving_network
 from model.training.network import multiply_adds
 from model.training.reporter import Reporter
 from model.training.train import Trained, checkpoint_key, describe_settings, train
+
+HELD_OUT_OUTLIERS = 5  # of this many given outliers, the first one is held out
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Recipe:
         reference: card of a classifier with the same recipe that was evaluated on held-out examples. If given, the new
             classifier is trained on all examples and copies the calibration and metrics of the reference.
         feedback: additional training examples from users; never held out.
+        outliers: folders or archives of pictures that show none of the classes; a fifth of them is held out.
     """
 
     task: Task
@@ -57,6 +61,7 @@ class Recipe:
     command: str
     reference: Card | None = None
     feedback: Source | None = None
+    outliers: tuple[Path, ...] = ()
 
 
 def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, reporter: Reporter) -> Card:
@@ -90,18 +95,23 @@ def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, re
     if recipe.feedback:
         feedback = prepare(recipe.feedback, task, store / "cache", reporter.bar)
         prepared = _with_feedback(task, examples, feedback, settings, reporter)
+    outliers = {path.stem: decode_pictures(path, task.input_size) for path in recipe.outliers}
+    learned = _with_outliers(prepared, outliers, settings) if outliers else prepared
     groups = len(np.unique(examples.groups))
     reporter.stage("train", f"training on {groups:,} {task.data.group}s, preset {recipe.preset}")
-    checkpoint = training_folder(store, task.name) / "checkpoints" / checkpoint_key(task, settings, prepared)
-    trained = train(task, settings, prepared, checkpoint, reporter.train)
+    checkpoint = training_folder(store, task.name) / "checkpoints" / checkpoint_key(task, settings, learned)
+    trained = train(task, settings, learned, checkpoint, reporter.train)
     reporter.stage("export", "converting to LiteRT with 8-bit weights")
     training_examples = prepared.subset(trained.training_rows)
-    inference = to_litert(serving_network(trained.network, training_examples.pixels, training_examples.class_index))
+    inference = to_litert(
+        serving_network(trained.network, training_examples.pixels, training_examples.class_index, settings.prototypes)
+    )
     card = _build_card(recipe, settings, examples, prepared, trained, inference)
     if not recipe.reference:
         held_out = prepared.subset(trained.validation_rows)
         reporter.stage("evaluate", f"evaluating on {len(held_out):,} pictures of held-out {task.data.group}s")
-        card = _calibrate_and_evaluate(card, task, inference, trained.network, held_out)
+        unseen = {name: pixels[::HELD_OUT_OUTLIERS] for name, pixels in outliers.items()}
+        card = _calibrate_and_evaluate(card, task, inference, trained.network, held_out, unseen)
     card = write_artifact(folder, card, inference, trained.network.save)
     shutil.rmtree(checkpoint)
     return card
@@ -126,7 +136,7 @@ def _with_feedback(
     reporter.say(f"adding {len(labelled):,} labelled pictures and {len(outliers):,} outliers from feedback")
     return dataclasses.replace(
         examples,
-        pixels=np.concatenate([examples.pixels, labelled.pixels]),
+        pixels=examples.pixels.join([labelled.pixels[:]]),
         boxes=np.concatenate(
             [examples.boxes, np.tile(np.array([task.data.default_box], np.float32), (len(labelled), 1))]
         ),
@@ -134,6 +144,25 @@ def _with_feedback(
         groups=np.concatenate([examples.groups, np.char.add(f"{FEEDBACK}/", labelled.groups)]),
         fingerprint=f"{examples.fingerprint} {feedback.fingerprint}",
         outliers=outliers,
+    )
+
+
+def _with_outliers(prepared: Prepared, outliers: Mapping[str, Pixels], settings: Training) -> Prepared:
+    """Add given outliers to those from feedback, except those held out.
+
+    Raises:
+        TrainingError: the preset trains without outliers.
+    """
+    if not settings.outliers:
+        raise TrainingError("this preset trains without outliers; set outliers in the task file, or omit --outliers")
+    added = list(outliers.values())
+    if settings.validation:
+        added = [pixels[np.arange(len(pixels)) % HELD_OUT_OUTLIERS > 0] for pixels in added]
+    digests = sorted(_digest(pixels).hex()[:16] for pixels in added)
+    return dataclasses.replace(
+        prepared,
+        outliers=np.concatenate([*([] if prepared.outliers is None else [prepared.outliers]), *added]),
+        fingerprint=" ".join([prepared.fingerprint, *digests]),
     )
 
 
@@ -167,20 +196,28 @@ def _check_reference(recipe: Recipe, reference: Card, prepared: Prepared) -> Non
         raise TrainingError(f"classifier {reference.version} cannot be the reference: it held nothing out")
 
 
-def _calibrate_and_evaluate(card: Card, task: Task, inference: bytes, network: keras.Model, held_out: Prepared) -> Card:
-    """Return the card with calibration and metrics of the LiteRT model on the held-out examples."""
+def _calibrate_and_evaluate(
+    card: Card,
+    task: Task,
+    inference: bytes,
+    network: keras.Model,
+    held_out: Prepared,
+    outliers: Mapping[str, Pixels],
+) -> Card:
+    """Return the card with calibration and metrics of the LiteRT model on the held-out examples and outliers."""
     classifier = Classifier(card, inference)
     truth = held_out.class_index
     scores = classifier.run(held_out.pixels)
-    corrupted, rows = corrupt_mildly(held_out.pixels)
-    with_corrupted = np.concatenate([np.arange(len(truth)), rows])
-    logits = np.concatenate([scores.logits, classifier.run(corrupted).logits])
+    corrupted = [(classifier.run(pixels).logits, rows) for pixels, rows in corrupt_mildly(held_out.pixels)]
+    logits = np.concatenate([scores.logits, *(each for each, _ in corrupted)])
+    with_corrupted = np.concatenate([np.arange(len(truth)), *(rows for _, rows in corrupted)])
     temperature = choose_temperature(logits, truth[with_corrupted])
     card = dataclasses.replace(
         card, calibration=choose_calibration(temperature, scores.logits, scores.similarity, truth)
     )
-    figures = evaluate(Classifier(card, inference), task, held_out, make_outlier_sets(task, held_out))
-    float_predicted = network.predict(held_out.pixels, batch_size=256, verbose=0).argmax(axis=1)
+    figures = evaluate(Classifier(card, inference), task, held_out, {**make_outlier_sets(task, held_out), **outliers})
+    chunks = held_out.pixels.chunks()
+    float_predicted = np.concatenate([network.predict_on_batch(chunk).argmax(axis=1) for chunk in chunks])
     cross_fitted = _cross_fitted_probability(logits, truth[with_corrupted], held_out.groups[with_corrupted])[
         : len(truth)
     ]
@@ -258,6 +295,7 @@ def _describe_data(
         if settings.validation
         else "all for training",
         **(_describe_feedback(recipe.feedback, added, prepared) if recipe.feedback else {}),
+        **({"outliers": [path.stem for path in recipe.outliers]} if recipe.outliers else {}),
     }
 
 

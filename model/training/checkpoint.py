@@ -66,6 +66,11 @@ def load_checkpoint(folder: Path, model: keras.Model) -> dict[str, Any] | None:
     return state
 
 
+def count_epochs(folder: Path) -> int:
+    """Return the number of finished epochs in the last checkpoint, 0 if there is none."""
+    return max((int(path.name.removeprefix("epoch-")) for path in _epochs(folder)), default=0)
+
+
 def _epochs(folder: Path) -> list[Path]:
     return sorted(folder.glob("epoch-*"))
 

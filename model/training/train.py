@@ -17,12 +17,15 @@ from data.prepare import Prepared
 from data.split import sample_evenly, split_by_group
 from data.task import Task
 from data.training_settings import Training
-from model.artifact import read_artifact
+from model.artifact import NETWORK_FILE, read_artifact
 from model.training.augment import Augment
+from model.training.batches import Batches
+from model.training.checkpoint import count_epochs
 from model.training.distil import distillation_loss, load_teacher, student_accuracy
 from model.training.monitor import Monitor, ProgressCallback
 from model.training.network import NETWORK, build_network
 from model.training.optimizer import build_optimizer
+from model.training.phases import Phase, choose_layers, plan_phases
 from model.training.training_set import TrainingSet
 
 AVERAGED = 0.15  # largest time constant of the moving average of the weights, as a share of all steps
@@ -72,6 +75,7 @@ def train(
         OSError: the checkpoint cannot be written.
     """
     precision = choose_precision()
+    phases = plan_phases(settings)
     keras.utils.set_random_seed(settings.seed)
     training_rows, validation_rows = split_rows(prepared, settings)
     training = TrainingSet.of_examples(task, prepared, training_rows, settings.class_balance)
@@ -79,34 +83,35 @@ def train(
     held_out = None
     if len(validation_rows):
         validation = TrainingSet.of_examples(task, prepared, validation_rows, power=0.0)
-        held_out = validation.inputs, validation.targets
-    steps = -(-len(training.targets) // settings.batch_size)
+        held_out = Batches(validation, settings.batch_size)
+    batches = Batches(training, settings.batch_size, settings.seed)
     teacher = None
     if settings.teacher:
         groups = np.unique(prepared.groups[validation_rows]).tolist()
         teacher = load_teacher(settings.teacher, task, prepared.origin, groups)
-    model, augment = compile_model(task, settings, precision, steps, teacher)
+    model, augment = build_model(task, settings, precision, teacher)
 
-    def weaken(epoch: int) -> None:
+    def begin(epoch: int) -> None:
+        batches.begin(epoch)
         augment.strength.assign(0.5 if epoch >= settings.weaker_from * settings.epochs else 1.0)
 
-    monitor = Monitor(checkpoint, settings.epochs, steps, on_progress, weaken)
-    finished = monitor.resume(model)
-    model.fit(
-        training.inputs,
-        training.targets,
-        sample_weight=training.weights,
-        batch_size=settings.batch_size,
-        epochs=settings.epochs,
-        validation_data=held_out,
-        validation_batch_size=settings.batch_size,
-        initial_epoch=finished,
-        callbacks=[monitor],
-        verbose=0,
-    )
-    estimate_batch_statistics(model, _statistics_batches(training.inputs, settings.batch_size, settings.seed))
+    monitor = Monitor(checkpoint, settings.epochs, len(batches), on_progress, begin)
+    finished = count_epochs(checkpoint)
+    for phase in phases:
+        if finished <= phase.end:  # else a later phase has begun, and its checkpoint contains this one
+            compile_phase(model, settings, phase, len(batches), teacher is not None)
+            model.fit(
+                batches,
+                epochs=phase.end,
+                validation_data=held_out,
+                initial_epoch=monitor.resume(model) if phase.begin < finished else phase.begin,
+                callbacks=[monitor],
+                verbose=0,
+                shuffle=False,
+            )
+    estimate_batch_statistics(model, _statistics_batches(training, settings.batch_size, settings.seed))
     keras.mixed_precision.set_dtype_policy("float32")
-    network = _network(task, settings)
+    network = _network(task, dataclasses.replace(settings, weights=""))
     network.set_weights(model.get_layer(NETWORK).get_weights())
     return Trained(network, training_rows, validation_rows, precision, monitor.duration_s)
 
@@ -143,21 +148,21 @@ def _network(task: Task, settings: Training) -> keras.Model:
     return build_network(task.input_size, len(task.labels), settings)
 
 
-def compile_model(
-    task: Task, settings: Training, precision: str, steps: int, teacher: keras.Model | None = None
+def build_model(
+    task: Task, settings: Training, precision: str, teacher: keras.Model | None = None
 ) -> tuple[keras.Model, Augment]:
-    """Build and compile the training model: augmentation, network, loss and optimizer.
+    """Build the training model: augmentation and network.
 
     Args:
         task: the task.
         settings: the settings of the training.
         precision: the Keras dtype policy; set globally.
-        steps: number of steps per epoch, for the learning-rate schedule.
         teacher: a network for distillation.
 
     Returns:
-        The compiled model and its augmentation layer. The model maps pixels and boxes to logits (batch, classes); with
-        a teacher, to the concatenated logits of student and teacher, (batch, 2 · classes).
+        The model, to be compiled by `compile_phase`, and its augmentation layer. The model maps pixels and boxes to
+        logits (batch, classes); with a teacher, to the concatenated logits of student and teacher, (batch,
+        2 · classes).
     """
     keras.mixed_precision.set_dtype_policy(precision)
     pixels = keras.Input((*task.input_size, 3), dtype="uint8", name="pixels")
@@ -165,21 +170,35 @@ def compile_model(
     augment = Augment(task.distortions, seed=settings.seed, name="augment")
     seen = augment(pixels, boxes)
     outputs = _network(task, settings)(seen)
+    if teacher:
+        outputs = keras.ops.concatenate([outputs, teacher(seen)], axis=1)
+    return keras.Model([pixels, boxes], outputs), augment
+
+
+def compile_phase(model: keras.Model, settings: Training, phase: Phase, steps: int, has_teacher: bool) -> None:
+    """Give a training model the loss, the optimizer and the layers that learn in a phase.
+
+    Args:
+        model: made by `build_model`.
+        settings: the settings of the training.
+        phase: the phase.
+        steps: number of steps per epoch, for the learning-rate schedule.
+        has_teacher: whether the model also returns the logits of a teacher.
+    """
+    choose_layers(model.get_layer(NETWORK), settings, phase)
     loss = keras.losses.CategoricalCrossentropy(
         from_logits=True,
         label_smoothing=settings.label_smoothing,
-        reduction=None if teacher else "sum_over_batch_size",
+        reduction=None if has_teacher else "sum_over_batch_size",
     )
     accuracy = keras.metrics.CategoricalAccuracy(name="accuracy")
-    if teacher:
-        outputs = keras.ops.concatenate([outputs, teacher(seen)], axis=1)
+    if has_teacher:
         loss, accuracy = distillation_loss(loss, settings.distillation), student_accuracy()
-    model = keras.Model([pixels, boxes], outputs)
+    schedule = dataclasses.replace(settings, epochs=phase.end - phase.begin, learning_rate=phase.learning_rate)
     # In a short training the average must not include the initial weights.
-    longest = 1 - 1 / max(1.0, AVERAGED * settings.epochs * steps)
-    optimizer = build_optimizer(settings, steps, min(settings.ema_momentum, longest))
+    longest = 1 - 1 / max(1.0, AVERAGED * schedule.epochs * steps)
+    optimizer = build_optimizer(schedule, steps, min(settings.ema_momentum, longest))
     model.compile(optimizer, loss, metrics=[accuracy], jit_compile=keras.backend.backend() == "jax")
-    return model, augment
 
 
 def describe_settings(settings: Training) -> dict[str, Any]:
@@ -192,9 +211,10 @@ def describe_settings(settings: Training) -> dict[str, Any]:
     table = dataclasses.asdict(settings)
     if settings.teacher:
         table["teacher"] = read_artifact(Path(settings.teacher))[0].version
-    if Path(settings.weights).is_file():
-        digest = hashlib.sha256(Path(settings.weights).read_bytes()).hexdigest()
-        table["weights"] = f"{Path(settings.weights).name} {digest[:16]}"
+    if settings.weights and Path(settings.weights).exists():
+        path = Path(settings.weights)
+        digest = hashlib.sha256((path / NETWORK_FILE if path.is_dir() else path).read_bytes()).hexdigest()
+        table["weights"] = f"{path.name} {digest[:16]}"
     return table
 
 
@@ -223,11 +243,17 @@ def checkpoint_key(task: Task, settings: Training, prepared: Prepared) -> str:
 def estimate_batch_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
     """Re-estimate the statistics of batch normalisation for averaged weights (Izmailov et al. 2018).
 
+    Layers that do not learn keep theirs.
+
     Args:
         model: the model with the averaged weights.
         batches: inputs of the model.
     """
-    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    layers = [
+        layer
+        for layer in model._flatten_layers()
+        if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable
+    ]
     momenta = [layer.momentum for layer in layers]
     for number, batch in enumerate(batches):
         for layer in layers:
@@ -237,9 +263,10 @@ def estimate_batch_statistics(model: keras.Model, batches: Iterable[Any]) -> Non
         layer.momentum = momentum
 
 
-def _statistics_batches(inputs: dict[str, npt.NDArray[Any]], batch_size: int, seed: int) -> Iterator[list[Any]]:
+def _statistics_batches(training: TrainingSet, batch_size: int, seed: int) -> Iterator[list[Any]]:
     """Yield random batches for `estimate_batch_statistics`."""
     rng = np.random.default_rng(seed)
-    for _ in range(min(STATISTICS_BATCHES, -(-len(inputs["pixels"]) // batch_size))):
-        rows = rng.integers(0, len(inputs["pixels"]), batch_size)
-        yield [inputs["pixels"][rows], inputs["boxes"][rows]]
+    count = len(training.targets)
+    for _ in range(min(STATISTICS_BATCHES, -(-count // batch_size))):
+        inputs = training.inputs(rng.integers(0, count, batch_size))
+        yield [inputs["pixels"], inputs["boxes"]]

@@ -388,7 +388,7 @@ def test_preparation_is_cached_until_the_data_changes(kaggle: Path, tmp_path: Pa
     folder, cache = copy_folder(kaggle, tmp_path), tmp_path / "cache"
     first = prepare(open_source(folder, task), task, cache)
     again = prepare(open_source(zip_folder(folder, tmp_path / "archive.zip"), task), task, cache)
-    assert np.array_equal(first.pixels, again.pixels)
+    assert np.array_equal(first.pixels[:], again.pixels[:])
     assert len(list(cache.iterdir())) == 1
     shutil.copy(folder / "Train/3/00003_00000_00000.png", folder / "Train/3/00003_00001_00000.png")
     prepare(open_source(folder, task), task, cache)
@@ -409,13 +409,13 @@ def test_roi_is_cropped_before_resizing_and_cached_separately(
     assert not (whole.boxes == (0, 0, 1, 1)).all()
     assert len(list(tmp_path.iterdir())) == 2
     assert not cropped.grouped
-    assert np.array_equal(prepare(source, task, tmp_path).pixels, whole.pixels)
+    assert np.array_equal(prepare(source, task, tmp_path).pixels[:], whole.pixels[:])
 
 
 def test_roi_has_no_effect_without_boxes(tmp_path: Path, task: Task) -> None:
     source = open_labelled(write_class_folders(tmp_path / "pictures"), task)
     whole, cropped = (prepare(source, task, tmp_path / "cache", roi=roi) for roi in (False, True))
-    assert np.array_equal(whole.pixels, cropped.pixels)
+    assert np.array_equal(whole.pixels[:], cropped.pixels[:])
     assert np.array_equal(whole.boxes, cropped.boxes)
 
 

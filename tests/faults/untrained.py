@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data.pictures import Pictures
 from data.task import load_task
 from model.artifact import read_artifact, write_artifact
 from model.training.export import to_litert
@@ -24,7 +25,7 @@ def main(folder: Path, widths: tuple[int, ...]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (len(class_index), *task.input_size, 3), np.uint8)
     network = build_network(task.input_size, len(class_index), settings)
     card = dataclasses.replace(read_artifact(SHIPPED)[0], version="-".join(map(str, widths)))
-    write_artifact(folder, card, to_litert(serving_network(network, pixels, class_index)), network.save)
+    write_artifact(folder, card, to_litert(serving_network(network, Pictures(pixels), class_index)), network.save)
 
 
 if __name__ == "__main__":

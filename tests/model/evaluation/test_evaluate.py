@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data.pictures import Pictures
 from data.prepare import Prepared
 from data.task import Task
 from data.tasks.traffic_sign.drawing.render import write_drawn
@@ -94,7 +95,7 @@ def test_training_examples_are_never_evaluated(task: Task) -> None:
     card = dataclasses.replace(card, data={**card.data, "groups_held_out": ["00014/00001", "00017/00002"]})
     groups = np.array(["00014/00000", "00014/00001", "00017/00002", "00018/00000"])
     prepared = Prepared(
-        *(np.zeros((4, 8, 8, 3), np.uint8), np.zeros((4, 4), np.float32), np.arange(4), groups),
+        *(Pictures(np.zeros((4, 8, 8, 3), np.uint8)), np.zeros((4, 4), np.float32), np.arange(4), groups),
         origin=task.data.name,
         fingerprint="of another part",
         grouped=True,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from data.images import encode
+from data.pictures import Pictures
 from data.prepare import Prepared
 from data.task import Task
 from data.tasks.traffic_sign.outliers import draw_signs
@@ -40,7 +41,7 @@ def right(classifier: Classifier) -> Prepared:
     pixels = draw_signs((48, 48), np.arange(43), seed=3)
     answers = classifier.run(pixels).predicted
     groups = np.array([f"drawn/{row // 2}" for row in range(43)])
-    return Prepared(pixels, np.zeros((43, 4), np.float32), answers, groups, "drawn", "0" * 64, grouped=True)
+    return Prepared(Pictures(pixels), np.zeros((43, 4), np.float32), answers, groups, "drawn", "0" * 64, grouped=True)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from data.pictures import Pictures
 from data.task import Task
 from data.training_settings import Distortions, Training
 from model.errors import TrainingError
@@ -34,7 +35,7 @@ def settings(task: Task, **changes: object) -> Training:
     return dataclasses.replace(task.training["quick"], **changes)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("network", ["residual", "plain", "MobileNetV2:0.35", "EfficientNetV2B0"])
+@pytest.mark.parametrize("network", ["residual", "plain", "MobileNetV2:0.35", "EfficientNetV2B0", "EfficientNetLite0"])
 def test_network_maps_pixels_to_one_logit_per_class(pictures: npt.NDArray[np.uint8], task: Task, network: str) -> None:
     logits = build_network((48, 48), 43, settings(task, network=network)).predict(pictures[:3], verbose=0)
     assert logits.shape == (3, 43)
@@ -75,11 +76,11 @@ def test_serving_network_has_the_same_logits_and_high_similarity_for_training_ex
 ) -> None:
     network = build_network((48, 48), 2, settings(task))
     classes = (np.arange(64) % 2).astype(np.int64)
-    answers = serving_network(network, pictures, classes).predict(pictures, verbose=0)
+    answers = serving_network(network, Pictures(pictures), classes).predict(pictures, verbose=0)
     assert np.allclose(answers["logits"], network.predict(pictures, verbose=0), atol=1e-5)
     assert np.allclose(answers["class_maps"].mean(axis=(1, 2)), answers["logits"], atol=1e-5)
     assert answers["similarity"].shape == (64,)
-    alone = serving_network(network, pictures, np.arange(64)).predict(pictures, verbose=0)
+    alone = serving_network(network, Pictures(pictures), np.arange(64)).predict(pictures, verbose=0)
     assert np.allclose(alone["similarity"], 1, atol=1e-3)  # every picture is the prototype of its own class
     assert answers["similarity"].mean() < 0.9
 
