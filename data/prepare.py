@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from data.errors import BoxError, ImageError, SourceError
 from data.example import Example, full_box
+from data.files import unreadable
 from data.images import DECODER_VERSION, Boxes, Indices, Pixels, decode
 from data.source import Source
 from data.task import Task
@@ -78,8 +79,8 @@ def prepare(
             of the result then cover the whole pictures.
 
     Raises:
-        SourceError: a file cannot be read, is not a picture, or (with `roi`) does not contain its box; the message
-            names the file, and nothing is cached.
+        SourceError: files cannot be read, are not pictures, or (with `roi`) do not contain their boxes; the message
+            names all of them, and nothing is cached.
     """
     height, width = task.input_size
     name = f"{source.fingerprint[:16]}-{height}x{width}-decoder{DECODER_VERSION}"
@@ -104,13 +105,18 @@ def prepare(
 def _fill_cache(
     source: Source, size: tuple[int, int], roi: bool, folder: Path, show_progress: ShowProgress[Pixels]
 ) -> None:
+    problems: dict[str, str] = {}  # by path
+
     def decode_example(example: Example) -> Pixels:
         try:
             # Omit a box that covers the whole picture: without a box, large JPEGs decode faster.
             box = example.box if roi and example.box != full_box(example.size) else None
             return decode(source.read(example), size, box)
         except (ImageError, BoxError) as error:
-            raise SourceError(f"{source.name_of(example)}: {error}") from error
+            problems[example.path] = f"{source.name_of(example)}: {error}"
+        except SourceError as error:
+            problems[example.path] = str(error)
+        return np.empty((*size, 3), np.uint8)
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix="."))
@@ -121,6 +127,8 @@ def _fill_cache(
                 show_progress(pool.map(decode_example, source.examples), len(source.examples))
             ):
                 pixels[row] = decoded
+        if problems:
+            raise unreadable([reason for _, reason in sorted(problems.items())])
         _save(temporary / "pixels.npy", pixels)
         temporary.rename(folder)
     except BaseException:
