@@ -78,7 +78,7 @@ def read_class_folders(
         raise _unknown_classes(files, task, strange, next(path for path, index in chosen if index is None))
     if strange:
         count = sum(class_index is None for _, class_index in chosen)
-        notes.append(f"{count:,} pictures were left out, because their folders are no classes: {_list_names(strange)}")
+        notes.append(f"pictures left out, because their folders are no classes: {count:,} in {_list_names(strange)}")
     examples = []
     problems = []
     for path, class_index in sorted(chosen):
@@ -99,7 +99,7 @@ def read_class_folders(
         raise unreadable(problems)
     if problems:
         lines = "".join(f"\n  {problem}" for problem in problems)
-        notes.append(f"{len(problems):,} pictures were left out, because they cannot be read:{lines}")
+        notes.append(f"pictures left out, because they cannot be read: {len(problems):,}{lines}")
     return ClassFolders(tuple(examples if test_part else _group(examples, task)), tuple(notes))
 
 

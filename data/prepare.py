@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from data.duplicates import VERSION, DuplicateReport, Links, find_links, merge_groups
 from data.errors import BoxError, ImageError, SourceError
 from data.example import Example, full_box
 from data.files import unreadable
@@ -35,6 +36,7 @@ class Prepared:
         origin, fingerprint, grouped: see `data.source.Source`.
         outliers: pictures that show none of the classes, shape (m, height, width, 3), uint8 in [0, 255]; None if there
             are none.
+        duplicates: pictures that are there twice, whose groups are merged; None if they were not looked for.
     """
 
     pixels: Pixels
@@ -45,6 +47,7 @@ class Prepared:
     fingerprint: str
     grouped: bool
     outliers: Pixels | None = None
+    duplicates: DuplicateReport | None = None
 
     def __len__(self) -> int:
         return len(self.class_index)
@@ -69,6 +72,8 @@ def prepare(
 ) -> Prepared:
     """Decode a source, or load it from the cache, without the groups that the task excludes.
 
+    If the task says so, pictures that are there twice are looked for, and get one group.
+
     Args:
         source: examples to decode.
         task: gives the input size and the excluded groups.
@@ -88,17 +93,24 @@ def prepare(
     if not folder.is_dir():
         _fill_cache(source, task.input_size, roi, folder, show_progress)
     pixels: Pixels = np.load(folder / "pixels.npy", mmap_mode="r")
-    groups = np.array([example.group for example in source.examples])
+    paths = [example.path for example in source.examples]
+    names = [example.group for example in source.examples]
+    classes = np.array([example.class_index for example in source.examples], dtype=np.int64)
+    duplicates = None
+    if task.data.duplicates:
+        names, duplicates = merge_groups(_load_links(folder, pixels, names), names, classes, paths)
+    groups = np.array(names)
     kept = np.flatnonzero(~np.isin(groups, sorted(task.data.excluded_groups)))
     boxes = [(0, 0, 1, 1) if roi else _fractions(example) for example in source.examples]
     return Prepared(
         pixels=pixels[kept],
         boxes=np.array(boxes, np.float32)[kept],
-        class_index=np.array([example.class_index for example in source.examples], dtype=np.int64)[kept],
+        class_index=classes[kept],
         groups=groups[kept],
         origin=source.origin,
         fingerprint=source.fingerprint,
         grouped=source.grouped,
+        duplicates=duplicates,
     )
 
 
@@ -136,11 +148,22 @@ def _fill_cache(
         raise
 
 
-def _save(path: Path, pixels: Pixels) -> None:
+def _load_links(folder: Path, pixels: Pixels, groups: list[str]) -> Links:
+    """Return the links between pictures that are there twice, from the cache if it has them."""
+    path = folder / f"duplicates{VERSION}.npy"
+    if not path.exists():
+        temporary = path.with_suffix(".new")
+        _save(temporary, find_links(pixels, groups))
+        temporary.rename(path)
+    links: Links = np.load(path)
+    return links
+
+
+def _save(path: Path, array: npt.NDArray[Any]) -> None:
     """Write a .npy file. Unlike `numpy.save`, this reports why a write failed, such as a full disk."""
     with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(pixels))
-        file.write(pixels.data)
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.data)
 
 
 def _fractions(example: Example) -> tuple[float, float, float, float]:

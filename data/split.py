@@ -69,9 +69,10 @@ def require_two_groups(task: Task, class_index: Indices, groups: npt.NDArray[np.
     problems = []
     for label in task.labels:
         members = groups[class_index == label.index]
-        if len(np.unique(members)) < 2:
-            size = "1 picture" if len(members) == 1 else f"{len(members):,} pictures"
-            problems.append(f"class {label.name!r} has {size} of {len(np.unique(members))} {task.data.group}")
+        if len(members) < 2:
+            problems.append(f"class {label.name!r} has {len(members) or 'no'} picture{'' if len(members) else 's'}")
+        elif len(np.unique(members)) < 2:
+            problems.append(f"all {len(members):,} pictures of class {label.name!r} are of one {task.data.group}")
     if problems:
         raise SplitError(
             f"{'; '.join(problems)}. Each class needs pictures of at least two different {task.data.group}s, one for "
