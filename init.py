@@ -75,6 +75,9 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     source.add_argument("--data", metavar="PATH", help=f"folder or archive, or '{DRAWN}' for drawn pictures")
     source.add_argument("--download", action="store_true", help="download the data set into the store first")
     parser.add_argument("--retrain", action="store_true", help="train even if the classifier exists, and replace it")
+    parser.add_argument(
+        "--skip-unreadable", action="store_true", help="train without the pictures that cannot be read (class folders)"
+    )
     recipe = parser.add_mutually_exclusive_group()
     recipe.add_argument("--preset", help="preset of the task file (default: cpu; with drawn pictures: drawn)")
     parser.add_argument("--scenes", type=Path, metavar="PATH", help="folder or archive of scenes, for the detector")
@@ -228,11 +231,11 @@ def _source(task: Task, drawings: int, options: argparse.Namespace, reporter: "R
         extension.write_examples(options.store / DRAWN, drawings, DRAWN_SEED)
         return open_source(options.store / DRAWN, task)
     if options.data:
-        return open_source(Path(options.data), task)
+        return open_source(Path(options.data), task, skip_unreadable=options.skip_unreadable)
     if options.download:
         reporter.stage("download", f"downloading {task.data.name} to {options.store}")
         _download(task, options)
-    return find_source(task, options.store)
+    return find_source(task, options.store, skip_unreadable=options.skip_unreadable)
 
 
 def _download(task: Task, options: argparse.Namespace) -> None:
@@ -252,6 +255,8 @@ def _command(options: argparse.Namespace) -> str:
         words += ["--detector"]
     if options.download:
         words += ["--download"]
+    if options.skip_unreadable:
+        words += ["--skip-unreadable"]
     if options.preset:
         words += ["--preset", options.preset]
     if options.all_of:

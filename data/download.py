@@ -22,7 +22,10 @@ def download(task: Task, store: Path, *, progress: bool = True) -> list[Path]:
     """
     archives = (*task.data.archives, *(task.scenes.archives if task.scenes else ()))
     if not archives:
-        raise SourceError(f"the task {task.name} has nothing to download; use --data PATH")
+        where = f": get {task.data.name} from {task.data.page} and" if task.data.page else ";"
+        raise SourceError(
+            f"the task {task.name} has no file that can be downloaded without an account{where} use --data PATH"
+        )
     import pooch  # imported here because serving must not depend on it
     import requests
 

@@ -2,7 +2,7 @@
 
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -127,3 +127,13 @@ def read_pictures(location: Path) -> Iterator[tuple[str, bytes]]:
         raise SourceError(f"{location}: there are no pictures ({', '.join(sorted(_SUFFIXES))})")
     for name in names:
         yield f"{location}/{name}", read_file(files, str(name))
+
+
+def unreadable(problems: Sequence[str]) -> SourceError:
+    """Return an error that names all pictures that cannot be read, with the reason of each."""
+    if len(problems) == 1:
+        advice = "repair or remove this picture, or train without it with `init.py --skip-unreadable`"
+        return SourceError(f"{problems[0]}; {advice}")
+    lines = "".join(f"\n  {problem}" for problem in problems)
+    advice = "Repair or remove them, or train without them with `init.py --skip-unreadable`"
+    return SourceError(f"{len(problems):,} pictures cannot be read:{lines}\n{advice}")

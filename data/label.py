@@ -1,5 +1,6 @@
 """Labels of classes, and the facts that a task declares about them."""
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,3 +58,12 @@ class Label:
         if not all(isinstance(value, str) for value in facts.values()):
             raise TypeError(f"facts must be strings, not {facts}")
         return cls(**{**table, "confused_with": tuple(table["confused_with"]), "facts": facts})
+
+
+def fold_name(name: str) -> str:
+    """Return the part of a name that counts when a folder is compared with a label: its letters and digits.
+
+    Case, spaces, underscores, hyphens and other signs do not count, nor does whether an umlaut is stored as one or as
+    two characters.
+    """
+    return "".join(character for character in unicodedata.normalize("NFKC", name).casefold() if character.isalnum())

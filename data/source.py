@@ -35,14 +35,15 @@ class Source:
         origin: `DRAWN` for drawings, the name of the folder or archive for labelled class folders, otherwise the data
             set's name in the task file.
         examples: sorted by path.
-        grouped: whether groups identify pictures of a training set, so that held-out ones are recognised; in class
-            folders each picture is a group of its own either way.
+        grouped: whether groups identify pictures of a training set, so that held-out ones are recognised.
+        notes: what was left out, one sentence each.
     """
 
     files: Files
     origin: str
     examples: tuple[Example, ...]
     grouped: bool = True
+    notes: tuple[str, ...] = ()
 
     def read(self, example: Example) -> bytes:
         """Return the bytes of an example's file.
@@ -70,21 +71,26 @@ class Source:
         return digest.hexdigest()
 
 
-def open_source(location: Path, task: Task) -> Source:
+def open_source(location: Path, task: Task, *, skip_unreadable: bool = False) -> Source:
     """Open the training set in a folder, in an archive, or in an archive inside the folder.
+
+    Args:
+        location: the folder or archive.
+        task: determines the layout and the classes.
+        skip_unreadable: whether to leave out pictures in class folders that cannot be read; they are in the notes.
 
     Raises:
         SourceError: the location does not exist, has no training set in the task's layout, contains an unreadable file,
             or lacks examples of a class.
     """
-    source = _find_training(location, task)
+    source = _find_training(location, task, skip_unreadable)
     if source is None:
         raise SourceError(f"{location}: no data set in a known layout ({_EXPECTED[task.data.layout]})")
     return _require_all_classes(source, task)
 
 
 def open_labelled(location: Path, task: Task) -> Source:
-    """Open labelled pictures for an evaluation: a test set, else a training set, else class folders.
+    """Open labelled pictures for an evaluation: a test set or part, else a training set, else class folders.
 
     They may be in a folder, in an archive, or in archives inside the folder. Classes may lack examples.
 
@@ -96,7 +102,7 @@ def open_labelled(location: Path, task: Task) -> Source:
     source = None
     if task.data.layout == "gtsrb":
         source = _read_test(files, task) or _find_training(location, task)
-    source = source or _read_class_folders(files, task)
+    source = source or _read_class_folders(files, task, test_part=True) or _read_class_folders(files, task)
     if source is None:
         raise SourceError(
             f"{location}: no labelled pictures in a known layout (neither a table Test.csv, GT-final_test.csv, "
@@ -117,7 +123,7 @@ def open_feedback(location: Path, task: Task) -> Source:
     return source
 
 
-def find_source(task: Task, store: Path = STORE) -> Source:
+def find_source(task: Task, store: Path = STORE, *, skip_unreadable: bool = False) -> Source:
     """Find the task's data set in the store. Drawings are never picked automatically.
 
     Class folders are looked for only in `<store>/<task>`, `<store>/<task>.zip` and downloaded archives, since nothing
@@ -134,11 +140,12 @@ def find_source(task: Task, store: Path = STORE) -> Source:
         if (store / "Train.csv").is_file():
             candidates.insert(0, store)
     for candidate in candidates:
-        source = _read_training(open_files(candidate), task)
+        source = _read_training(open_files(candidate), task, skip_unreadable)
         if source is not None and source.origin != DRAWN:
             return _require_all_classes(source, task)
     name = f" --task {task.name}" if task.name != DEFAULT_TASK else ""
-    ways = [f"  python init.py{name} --data PATH    uses your own folder or archive"]
+    where = f"; {task.data.name} is at {task.data.page}" if task.data.page else ""
+    ways = [f"  python init.py{name} --data PATH    uses your own folder or archive{where}"]
     if task.data.archives:
         ways.insert(0, f"  python init.py{name} --download     downloads {task.data.name}")
     if task.load_extension():
@@ -155,14 +162,17 @@ def _may_contain_data(path: Path) -> bool:
 
 
 def describe_gaps(source: Source, task: Task) -> list[str]:
-    """Describe how a source differs from the complete data set, one sentence per difference."""
+    """Describe how a source differs from the complete data set, and what was left out, one sentence each."""
     found, expected = len(source.examples), task.data.examples
     if source.origin == DRAWN or not expected or found == expected:
-        return []
-    return [f"{source.files.location} has {found:,} training images; the complete data set has {expected:,}"]
+        return [*source.notes]
+    return [
+        *source.notes,
+        f"{source.files.location} has {found:,} training images; the complete data set has {expected:,}",
+    ]
 
 
-def _find_training(location: Path, task: Task) -> Source | None:
+def _find_training(location: Path, task: Task, skip_unreadable: bool = False) -> Source | None:
     """Return the training set in a folder, an archive, or an archive inside the folder; None if there is none.
 
     Photos take precedence over drawings.
@@ -170,18 +180,18 @@ def _find_training(location: Path, task: Task) -> Source | None:
     archives = sorted(location.glob("*.zip")) if location.is_dir() else []
     drawn = None
     for candidate in [location, *archives]:
-        source = _read_training(open_files(candidate), task)
+        source = _read_training(open_files(candidate), task, skip_unreadable)
         if source is not None and source.origin != DRAWN:
             return source
         drawn = drawn or source
     return drawn
 
 
-def _read_training(files: Files, task: Task) -> Source | None:
+def _read_training(files: Files, task: Task, skip_unreadable: bool = False) -> Source | None:
     """Return the training set in a folder or archive; None if nothing there has the task's layout."""
     if task.data.layout == "folders":
-        examples = read_class_folders(files, task)
-        return Source(files, task.data.name, tuple(examples)) if examples else None
+        read = read_class_folders(files, task, skip_unreadable=skip_unreadable)
+        return Source(files, task.data.name, read.examples, notes=read.notes) if read.examples else None
     tables = read_training_tables(files, task)
     if tables is None:
         return None
@@ -194,10 +204,13 @@ def _read_test(files: Files, task: Task) -> Source | None:
     return None if examples is None else Source(files, task.data.name, tuple(examples), grouped=False)
 
 
-def _read_class_folders(files: Files, task: Task, no_class_folder: str | None = None) -> Source | None:
-    """Return labelled pictures whose groups are not known; None if there are none."""
-    examples = read_class_folders(files, task, no_class_folder)
-    return Source(files, files.location.resolve().name, tuple(examples), grouped=False) if examples else None
+def _read_class_folders(
+    files: Files, task: Task, *, test_part: bool = False, no_class_folder: str | None = None
+) -> Source | None:
+    """Return labelled pictures that may be of another data set; None if there are none."""
+    read = read_class_folders(files, task, test_part=test_part, no_class_folder=no_class_folder)
+    name = files.location.resolve().name
+    return Source(files, name, read.examples, grouped=False, notes=read.notes) if read.examples else None
 
 
 def _require_all_classes(source: Source, task: Task) -> Source:
@@ -209,5 +222,6 @@ def _require_all_classes(source: Source, task: Task) -> Source:
     found = {example.class_index for example in source.examples}
     missing = [f"{label.index} ({label.name})" for label in task.labels if label.index not in found]
     if missing:
-        raise SourceError(f"{source.files.location}: no examples of class {', '.join(missing)}")
+        advice = "; put pictures of it into a folder with its name" if task.data.layout == "folders" else ""
+        raise SourceError(f"{source.files.location}: no examples of class {', '.join(missing)}{advice}")
     return source

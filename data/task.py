@@ -2,20 +2,22 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from data.errors import TaskError
 from data.extension import TaskExtension, load_extension
-from data.label import GERMAN, Fact, Label
+from data.grouping import NUMBER, Grouping
+from data.label import GERMAN, Fact, Label, fold_name
 from data.training_settings import DetectorTraining, Distortions, Training
 
 TASKS = Path(__file__).with_name("tasks")
 TASK_FILE = "task.toml"
 DEFAULT_TASK = "traffic_sign"  # used by the commands and the service
 Layout = Literal["gtsrb", "folders"]
+Part = Literal["train", "valid", "test"]  # folders above the class folders; see `data.class_folders`
 
 # Keys of a prediction, which facts must not use.
 _RESERVED = {
@@ -50,6 +52,14 @@ class DataSet:
             [0, 0.5).
         excluded_groups: groups that are never used for training.
         archives: files that `init.py --download` fetches; may be empty.
+        duplicates: whether training looks for pictures that are there twice, and keeps them on one side of a split;
+            see `data.duplicates`. The default is true for class folders, whose groups are seldom known, and false for
+            tables.
+        page: web page on which people find the data set; empty if there is none.
+        grouping: how file names in class folders tell the groups; None if each picture is its own group.
+        training_parts: the parts of a data set with train, valid and test folders that are used for training.
+        ignore_other_folders: whether pictures in folders that are not named after a class are left out; otherwise they
+            are an error.
     """
 
     name: str
@@ -61,6 +71,11 @@ class DataSet:
     margin: float
     excluded_groups: frozenset[str]
     archives: tuple[Download, ...]
+    duplicates: bool
+    page: str = ""
+    grouping: Grouping | None = None
+    training_parts: tuple[Part, ...] = ("train", "valid")
+    ignore_other_folders: bool = False
 
     @property
     def default_box(self) -> tuple[float, float, float, float]:
@@ -106,7 +121,7 @@ class Task:
 
     Attributes:
         name: name of the task's folder in `data/tasks`.
-        title: name shown to users.
+        title, title_de: name shown to users, in English and German; the German one is the English one if not given.
         input_size: (height, width) of the network's input in pixels.
         data: the data set with its examples.
         outliers: classes whose examples can be turned into outliers.
@@ -114,12 +129,14 @@ class Task:
         distortions: limits of the distortions in training.
         facts: the facts that labels may have, in display order.
         labels: the classes, in the order of the network's output.
+        folders: other names of each class's folder, besides the label's name and index.
         scenes: the scenes for the detector; None if the task has no detector.
         detector: training settings of the detector by preset; empty if the task has none.
     """
 
     name: str
     title: str
+    title_de: str
     input_size: tuple[int, int]
     data: DataSet
     outliers: Outliers
@@ -127,6 +144,7 @@ class Task:
     distortions: Distortions
     facts: tuple[Fact, ...]
     labels: tuple[Label, ...]
+    folders: tuple[tuple[str, ...], ...]
     scenes: SceneSet | None = None
     detector: Mapping[str, DetectorTraining] = field(default_factory=dict)
 
@@ -191,8 +209,11 @@ def _create_task(table: dict[str, Any]) -> Task:
     data = table.pop("data")
     archives = tuple(Download(**archive) for archive in data.pop("archives", ()))
     excluded = frozenset(data.pop("excluded_groups", ()))
+    grouping = Grouping(**data.pop("grouping")) if "grouping" in data else None
+    data.setdefault("duplicates", data["layout"] == "folders")
     facts = tuple(Fact(**fact) for fact in table.pop("facts", ()))
-    labels = tuple(Label.from_table(label) for label in table.pop("labels"))
+    labels = table.pop("labels")
+    folders = tuple(tuple(label.pop("folders", ())) for label in labels)
     training = {name: Training(**_with_tuples(each)) for name, each in _split_presets(table.pop("training")).items()}
     scenes, detector = table.pop("scenes", None), table.pop("detector", {})
     if scenes:
@@ -200,14 +221,16 @@ def _create_task(table: dict[str, Any]) -> Task:
             **{**scenes, "archives": tuple(Download(**archive) for archive in scenes.get("archives", ()))}
         )
     height, width = table.pop("input_size")
+    table.setdefault("title_de", table["title"])
     return Task(
         input_size=(height, width),
-        data=DataSet(**data, excluded_groups=excluded, archives=archives),
+        data=DataSet(**_with_tuples(data), excluded_groups=excluded, archives=archives, grouping=grouping),
         outliers=Outliers(**_with_tuples(table.pop("outliers", {"mirrored": [], "turned": []}))),
         distortions=Distortions(**_with_tuples(table.pop("distortions", {}))),
         training=training,
         facts=facts,
-        labels=labels,
+        labels=tuple(Label.from_table(label) for label in labels),
+        folders=folders,
         scenes=scenes,
         detector={name: DetectorTraining(**_with_tuples(each)) for name, each in _split_presets(detector).items()},
         **table,
@@ -224,6 +247,18 @@ def _with_tuples(table: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in table.items()}
 
 
+def _check_grouping(grouping: Grouping, require: Callable[[bool, str], None]) -> None:
+    try:
+        pattern = re.compile(grouping.pattern)
+    except re.error as error:
+        require(False, f"grouping: the pattern is not a regular expression: {error}")
+    require(pattern.groups > 0, "grouping: the pattern needs at least one group (in parentheses)")
+    require(
+        (NUMBER in pattern.groupindex) == (grouping.gap > 0),
+        f"grouping: a gap above 0 and a group (?P<{NUMBER}>…) in the pattern need each other",
+    )
+
+
 def _check(task: Task, path: Path) -> None:
     def require(condition: bool, rule: str) -> None:
         if not condition:
@@ -236,7 +271,18 @@ def _check(task: Task, path: Path) -> None:
         f"labels must be in the order of their indices, 0 to {count - 1}",
     )
     require(len({label.name for label in task.labels}) == count, "two labels have the same name")
+    names = [
+        fold_name(name) for label, more in zip(task.labels, task.folders, strict=True) for name in {label.name, *more}
+    ]
+    require(all(names), "the name of a label or folder needs a letter or digit")
+    require(len(set(names)) == len(names), "two folders differ only in case or punctuation")
     require(task.data.layout in get_args(Layout), f"layout must be one of {get_args(Layout)}, not {task.data.layout!r}")
+    require(
+        set(task.data.training_parts) <= {"train", "valid"} and bool(task.data.training_parts),
+        f'training_parts must be "train", "valid" or both, not {list(task.data.training_parts)}',
+    )
+    if task.data.grouping:
+        _check_grouping(task.data.grouping, require)
     require(0 <= task.data.margin < 0.5, f"margin must be at least 0 and less than 0.5, not {task.data.margin}")
     require(
         not task.outliers.turned or task.input_size[0] == task.input_size[1],

@@ -20,6 +20,7 @@ from data.example import NO_CLASS
 from data.images import DECODER_VERSION, Pixels
 from data.prepare import Prepared, prepare
 from data.source import DRAWN, FEEDBACK, Source, describe_gaps
+from data.split import require_two_groups
 from data.task import Task
 from data.training_settings import Training
 from model.artifact import FORMAT_VERSION, Card, write_artifact
@@ -88,9 +89,13 @@ def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, re
         reporter.say(f"note: {gap}")
     reporter.stage("prepare", f"decoding {len(source.examples):,} pictures from {source.files.location}")
     examples = prepare(source, task, store / "cache", reporter.bar)
+    if examples.duplicates:
+        reporter.say("\n".join(examples.duplicates.lines(task.data.group)))
     if recipe.reference:
         _check_reference(recipe, recipe.reference, examples)
         settings = dataclasses.replace(settings, validation=0.0)
+    if settings.validation:
+        require_two_groups(task, examples.class_index, examples.groups)
     prepared = examples
     if recipe.feedback:
         feedback = prepare(recipe.feedback, task, store / "cache", reporter.bar)
@@ -288,6 +293,7 @@ def _describe_data(
         "group": task.data.group,
         "groups": len(np.unique(examples.groups)),
         "excluded": sorted(task.data.excluded_groups),
+        **({"duplicates": examples.duplicates.to_json()} if examples.duplicates else {}),
         "images_trained_on": len(trained.training_rows) - added,
         "images_held_out": len(trained.validation_rows),
         "groups_held_out": np.unique(examples.groups[trained.validation_rows]).tolist(),

@@ -234,7 +234,7 @@ def checkpoint_key(task: Task, settings: Training, prepared: Prepared) -> str:
         dataclasses.asdict(task.distortions),
         dataclasses.asdict(task.outliers),
         extension.version if extension else [],
-        [task.input_size, len(task.labels), sorted(task.data.excluded_groups), task.data.margin],
+        [task.input_size, len(task.labels), sorted(task.data.excluded_groups), task.data.margin, task.data.duplicates],
         [prepared.fingerprint, DECODER_VERSION, choose_precision(), keras.backend.backend(), keras.__version__],
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

@@ -253,7 +253,7 @@ def test_class_folders_are_read(tmp_path: Path, task: Task) -> None:
     assert contents_of_test_set(archive) == contents_of_test_set(source)
 
 
-@pytest.mark.parametrize("name", ["stop", "43", "-1", "²", "9" * 200])
+@pytest.mark.parametrize("name", ["stopp", "43", "-1", "²", "9" * 200])
 def test_error_names_the_folder_that_is_not_a_class(tmp_path: Path, task: Task, name: str) -> None:
     write_class_folders(tmp_path)
     (tmp_path / name).mkdir()

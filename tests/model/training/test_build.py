@@ -14,9 +14,9 @@ from data.source import open_source
 from data.task import Task
 from model.artifact import NETWORK_FILE, read_artifact
 from model.classifier import Classifier
+from model.errors import TrainingError
 from model.evaluation.evaluate import evaluate, select_held_out
 from model.evaluation.report import render_report
-from model.errors import TrainingError
 from model.training.build import Recipe, build_artifact
 from model.training.reporter import Reporter
 from tests.conftest import drawing, encoded
