@@ -129,7 +129,7 @@ def test_two_files_for_one_picture_are_rejected(service: str) -> None:
     for second in ("image", "photo"):
         files = [("image", ("a.png", STOP)), (second, ("b.png", STOP))]
         response = requests.post(f"{service}/predict_traffic_sign", files=files, timeout=30)
-        assert_problem(response, 400, "bad_request", "/predict_traffic_sign/batch")
+        assert_problem(response, 400, "bad_request", "/predict/{task}/batch")
 
 
 @pytest.mark.parametrize("route", ["", "/batch", "/feedback"])
