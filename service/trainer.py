@@ -88,4 +88,7 @@ def supervise(commands: Iterable[Sequence[str]]) -> int:
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit("usage: python -m service.trainer TASK…")
-    sys.exit(supervise(training_commands(read_settings(), sys.argv[1:])))
+    try:
+        sys.exit(supervise(training_commands(read_settings(), sys.argv[1:])))
+    except OSError as error:  # the store is not writable
+        sys.exit(f"error: {error}")

@@ -327,6 +327,7 @@ def test_service_without_classifier_reports_progress_and_serves_when_it_appears(
             busy = requests.get(f"{url}/readyz", timeout=60)
         assert busy.json()["progress"] == {"stage": "train", "epoch": 3, "epochs": 30, "remaining_s": 60.0}
         assert busy.json()["contract"] == CONTRACT["info"]["version"]
+        assert busy.json()["tasks"]["traffic_sign"]["progress"] == busy.json()["progress"]
         assert busy.headers["Retry-After"] == "5"
         assert "epoch 4 of 30" in busy.json()["detail"]
         (training / "progress.json").write_text("{")
