@@ -20,7 +20,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-training test-browser test-faults check audit format train train-quick model-card compare bench bench-short bench-page bench-photos bench-training wrk samples screenshots notebooks test-system lock chromium install
+.PHONY: help run test test-training test-browser test-faults check audit format train train-quick model-card compare bench bench-short bench-page bench-photos bench-tasks bench-training wrk samples screenshots notebooks test-system lock chromium install
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -86,6 +86,9 @@ bench-short: install wrk ## Run a short benchmark: the service, plain inference 
 
 bench-photos: $(VENV)/train.installed ## Benchmark whole photos: decoding, and finding the signs in them
 	$(BIN)/python -m bench.photos
+
+bench-tasks: install ## Benchmark the start and the memory of the service with one task and with five
+	$(BIN)/python -m bench.tasks
 
 # axe-core checks the accessibility of pages; without npm its tests are skipped.
 $(AXE):

@@ -45,7 +45,8 @@ def main(arguments: list[str]) -> int:
             card = _train(task, options, folder)
             print("\n".join([_summary(card), *([_detector_summary(card)] if card.detector else [])]))
             if options.artifact:
-                print(f"Serve it with: SERVICE_ARTIFACT={folder} make run")
+                named = "" if task.name == DEFAULT_TASK else f"SERVICE_TASKS={task.name} "
+                print(f"Serve it with: {named}SERVICE_ARTIFACT={folder} make run")
             return 0
         card, _ = read_artifact(folder)
         chosen = (

@@ -15,6 +15,8 @@ from typing import Final
 import psutil
 import requests
 
+from data.task import DEFAULT_TASK
+
 ROOT: Final = Path(__file__).parents[1]
 ROUTE: Final = "/predict_traffic_sign"
 START_S: Final = 120.0
@@ -106,6 +108,7 @@ def started(
     """
     command = [word.format(port=port, workers=workers) for word in system.arguments]
     ours = {"SERVICE_PORT": str(port), "SERVICE_WORKERS": str(workers), "SERVICE_LOG_FORMAT": "text"}
+    ours["SERVICE_TASKS"] = DEFAULT_TASK  # the others serve one classifier, too
     if inference_threads:
         ours["SERVICE_INFERENCE_THREADS"] = str(inference_threads)
     environment = {**os.environ, **ours, "BENCH_PORT": str(port), "TF_CPP_MIN_LOG_LEVEL": "3"}

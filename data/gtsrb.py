@@ -30,6 +30,16 @@ _OFFICIAL_FILE = re.compile(r"(?P<track>\d{5})_\d{5}\.\w+")
 _OFFICIAL_TABLE = re.compile(r"GT-(?P<class>\d{5})\.csv")
 
 
+def has_training_tables(files: Files) -> bool:
+    """Say whether there are tables of a training set, without reading them.
+
+    Raises:
+        SourceError: the archive cannot be read.
+    """
+    names = list_names(files)
+    return bool(_find_tables(names, "Train.csv")) or any(_OFFICIAL_TABLE.fullmatch(name.name) for name in names)
+
+
 def read_training_tables(files: Files, task: Task) -> tuple[list[Example], bool] | None:
     """Return the examples of a training set, sorted by path, and whether they are drawings; None if it has no tables.
 

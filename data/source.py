@@ -12,7 +12,7 @@ from data.class_folders import read_class_folders
 from data.errors import SourceError
 from data.example import Example
 from data.files import Files, FolderWithArchives, open_files, read_file
-from data.gtsrb import read_test_tables, read_training_tables
+from data.gtsrb import has_training_tables, read_test_tables, read_training_tables
 from data.task import DEFAULT_TASK, Task
 
 STORE = Path(__file__).with_name("store")
@@ -132,14 +132,7 @@ def find_source(task: Task, store: Path = STORE, *, skip_unreadable: bool = Fals
     Raises:
         SourceError: there is no data set; the message lists ways to get one.
     """
-    if task.data.layout == "folders":
-        names = [PurePosixPath(archive.url).name for archive in task.data.archives]
-        candidates = [store / name for name in (task.name, f"{task.name}.zip", *names) if (store / name).exists()]
-    else:
-        candidates = sorted(path for path in store.iterdir() if _may_contain_data(path)) if store.is_dir() else []
-        if (store / "Train.csv").is_file():
-            candidates.insert(0, store)
-    for candidate in candidates:
+    for candidate in _candidates(task, store):
         source = _read_training(open_files(candidate), task, skip_unreadable)
         if source is not None and source.origin != DRAWN:
             return _require_all_classes(source, task)
@@ -155,6 +148,25 @@ def find_source(task: Task, store: Path = STORE, *, skip_unreadable: bool = Fals
         + "\n".join(ways)
         + "\nTo train although there is a classifier, add --retrain; the result replaces it"
     )
+
+
+def has_data(task: Task, store: Path = STORE) -> bool:
+    """Say whether `find_source` would find a data set, complete or not, without reading tables or pictures.
+
+    Raises:
+        SourceError: an archive cannot be read.
+    """
+    candidates = _candidates(task, store)
+    return any(task.data.layout == "folders" or has_training_tables(open_files(path)) for path in candidates)
+
+
+def _candidates(task: Task, store: Path) -> list[Path]:
+    """Return the folders and archives in the store that may be the task's data set."""
+    if task.data.layout == "folders":
+        names = [PurePosixPath(archive.url).name for archive in task.data.archives]
+        return [store / name for name in (task.name, f"{task.name}.zip", *names) if (store / name).exists()]
+    candidates = sorted(path for path in store.iterdir() if _may_contain_data(path)) if store.is_dir() else []
+    return [store, *candidates] if (store / "Train.csv").is_file() else candidates
 
 
 def _may_contain_data(path: Path) -> bool:

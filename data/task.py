@@ -1,5 +1,6 @@
 """Tasks: labels, input size, data set and training settings, read from task files."""
 
+import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from data.label import GERMAN, Fact, Label, fold_name
 from data.training_settings import DetectorTraining, Distortions, Training
 
 TASKS = Path(__file__).with_name("tasks")
+MORE_TASKS = "TASKS"  # environment variable with a folder of further tasks
 TASK_FILE = "task.toml"
 DEFAULT_TASK = "traffic_sign"  # used by the commands and the service
 Layout = Literal["gtsrb", "folders"]
@@ -168,22 +170,45 @@ class Task:
 
 
 def list_tasks() -> list[str]:
-    """Return the names of all tasks, sorted."""
-    return sorted(path.parent.name for path in TASKS.glob(f"*/{TASK_FILE}"))
+    """Return the names of all tasks, sorted: those in `data/tasks` and in the folder that the variable `TASKS` names.
+
+    Raises:
+        TaskError: that folder does not exist, or has a task with the name of one in `data/tasks`.
+    """
+    return sorted(_find_tasks())
 
 
 def load_task(name: str) -> Task:
-    """Read and check `data/tasks/<name>/task.toml`.
+    """Read and check the file `task.toml` of a task, in the folder that is named after it.
 
     Raises:
         TaskError: the task does not exist or its file is invalid.
     """
-    if name not in list_tasks():
-        raise TaskError(f"there is no task {name!r}; known: {', '.join(list_tasks())}")
-    task = read_task(TASKS / name / TASK_FILE)
+    paths = _find_tasks()
+    if name not in paths:
+        raise TaskError(f"there is no task {name!r}; known: {', '.join(sorted(paths))}")
+    task = read_task(paths[name])
     if task.name != name:
-        raise TaskError(f"{TASKS / name / TASK_FILE}: name must be that of its folder, {name!r}, not {task.name!r}")
+        raise TaskError(f"{paths[name]}: name must be that of its folder, {name!r}, not {task.name!r}")
     return task
+
+
+def _find_tasks() -> dict[str, Path]:
+    """Map the name of each task to its file."""
+    included = _tasks_in(TASKS)
+    if not os.environ.get(MORE_TASKS):
+        return included
+    folder = Path(os.environ[MORE_TASKS])
+    if not folder.is_dir():
+        raise TaskError(f"{MORE_TASKS}: {folder} is not a folder; it must have a folder for each further task")
+    further = _tasks_in(folder)
+    if both := sorted(included.keys() & further.keys()):
+        raise TaskError(f"{folder}: {', '.join(both)} is already the name of a task in {TASKS}; choose another name")
+    return {**included, **further}
+
+
+def _tasks_in(folder: Path) -> dict[str, Path]:
+    return {path.parent.name: path for path in folder.glob(f"*/{TASK_FILE}")}
 
 
 def read_task(path: Path) -> Task:

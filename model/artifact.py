@@ -127,6 +127,16 @@ def read_models(folder: Path) -> Models:
     return _verified(folder, table)
 
 
+def require_task(folder: Path, card: Card, task_name: str) -> None:
+    """Check that the card of the artifact in a folder is for a task.
+
+    Raises:
+        ArtifactError: it is for another one.
+    """
+    if card.task != task_name:
+        raise ArtifactError(f"{folder}: this classifier is for the task {card.task!r}, not {task_name!r}")
+
+
 def update_labels(folder: Path) -> Card:
     """Replace the labels and facts in an artifact's card by those of its task file, converting older formats.
 

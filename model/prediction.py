@@ -79,6 +79,7 @@ class Prediction:
             **{fact.key: label.facts[fact.key] for fact in card.facts if fact.in_answer},
             "probability": self.probability,
             "verdict": self.verdict,
+            "facts": label.facts,
             "alternatives": [
                 {"class_index": other.index, "class_name": other.name, "probability": probability}
                 for other, probability in self.top(top_k)

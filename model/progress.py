@@ -4,7 +4,7 @@ import fcntl
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Literal, NotRequired, TypedDict
@@ -12,7 +12,7 @@ from typing import IO, Any, Literal, NotRequired, TypedDict
 from model.errors import BusyError
 
 Stage = Literal["download", "prepare", "train", "evaluate", "export", "done", "failed"]
-STATE_FILE, LOCK_FILE = "progress.json", "lock"
+STATE_FILE, LOCK_FILE, WAITING_FILE = "progress.json", "lock", "waiting"
 LOCK_WAIT_S = 1.0
 
 
@@ -86,20 +86,49 @@ def training_lock(folder: Path) -> Iterator[None]:
     Raises:
         BusyError: another process holds the lock.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("w") as file:
-        deadline = time.monotonic() + LOCK_WAIT_S
-        while not _try_lock(file, fcntl.LOCK_EX):
-            if time.monotonic() > deadline:
-                raise BusyError(f"another process is training in {folder}; wait until it has finished")
-            time.sleep(0.05)  # `is_training` holds the lock briefly
+    with _locked(folder, LOCK_FILE):
+        yield
+
+
+@contextmanager
+def waiting_to_train(folder: Path) -> Iterator[None]:
+    """Mark that a training in this folder is going to start; the kernel removes the mark if the process dies."""
+    with ExitStack() as stack:
+        with suppress(BusyError):  # another process has made the mark
+            stack.enter_context(_locked(folder, WAITING_FILE))
         yield
 
 
 def is_training(folder: Path) -> bool:
     """Return whether a process is training in this folder right now."""
+    return _is_locked(folder / LOCK_FILE)
+
+
+def is_waiting(folder: Path) -> bool:
+    """Return whether a training in this folder is going to start, or has started."""
+    return _is_locked(folder / WAITING_FILE)
+
+
+@contextmanager
+def _locked(folder: Path, name: str) -> Iterator[None]:
+    """Hold an exclusive lock on a file, which is created.
+
+    Raises:
+        BusyError: another process holds the lock.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / name).open("w") as file:
+        deadline = time.monotonic() + LOCK_WAIT_S
+        while not _try_lock(file, fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                raise BusyError(f"another process is training in {folder}; wait until it has finished")
+            time.sleep(0.05)  # `_is_locked` holds the lock briefly
+        yield
+
+
+def _is_locked(path: Path) -> bool:
     try:
-        with (folder / LOCK_FILE).open() as file:
+        with path.open() as file:
             return not _try_lock(file, fcntl.LOCK_SH)  # shared, so that concurrent checks do not block each other
     except FileNotFoundError:
         return False

@@ -5,7 +5,6 @@ import logging
 import math
 import time
 from collections.abc import Collection
-from typing import Final
 
 from limits import RateLimitItem, parse
 from limits.aio.storage import Storage
@@ -14,21 +13,10 @@ from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
 
 from service.headers import KEY
+from service.paths import is_guarded
 from service.problems import Problem
 
 _log = logging.getLogger(__name__)
-
-PREDICT: Final = "/predict_traffic_sign"
-BATCH: Final = f"{PREDICT}/batch"
-DETECT: Final = "/detect_traffic_sign"
-# Health, card and metrics are open. A prefix guards too much rather than too little: paths below it, other tasks, and
-# misspellings, which get 404.
-_GUARDED: Final = (PREDICT, "/detect")
-
-
-def is_guarded(path: str) -> bool:
-    """Whether a request for this path needs a key and a slot, and counts against the rate limit."""
-    return path.startswith(_GUARDED)
 
 
 class Access:

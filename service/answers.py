@@ -45,8 +45,8 @@ class Options:
         Raises:
             Problem: a value is invalid.
         """
-        top_k = query.get("top_k", str(DEFAULT_TOP_K))
         count = len(card.labels)
+        top_k = query.get("top_k", str(min(DEFAULT_TOP_K, count)))
         if not (len(top_k) <= 9 and top_k.isascii() and top_k.isdigit() and 1 <= int(top_k) <= count):
             raise Problem("bad_request", f"top_k must be an integer from 1 to {count}, not {top_k!r}.")
         return cls(

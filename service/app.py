@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -14,11 +15,11 @@ from flask_swagger_ui import get_swaggerui_blueprint
 from werkzeug.wrappers import Response as BaseResponse
 
 from data.images import Picture
+from data.task import DEFAULT_TASK
 from model.artifact import Card
 from model.errors import ArtifactError
 from model.recogniser import Recogniser
 from service import problems
-from service.access import BATCH, DETECT, PREDICT
 from service.answers import Options, open_picture
 from service.catalogue import Catalogue, Served
 from service.components import Components, components, store
@@ -27,6 +28,7 @@ from service.inference import InferenceQueue
 from service.inquiry import Inquiry
 from service.inventory import DEFAULT_COUNT, read_count
 from service.metrics import Metrics
+from service.paths import FIRST, OLD_BATCH, OLD_DETECT, OLD_FEEDBACK, OLD_PREDICT
 from service.payloads import MAX_BATCH_PIXELS, MAX_BODY_BYTES, read_picture, read_pictures
 from service.problems import Problem
 from service.settings import Settings, usable_cores
@@ -56,7 +58,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # the order of the contract
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
     contract = yaml.safe_load(OPENAPI_FILE.read_text(encoding="utf-8"))
-    metrics = metrics or Metrics(settings.artifacts)
+    metrics = metrics or Metrics(settings.served)
     catalogue = Catalogue.of(settings, contract["info"]["version"], metrics)
     for served in catalogue.values():
         _load(served)
@@ -81,35 +83,34 @@ def _load(served: Served) -> None:
         served.readiness.load()
     except ArtifactError as error:
         # The master checked it at startup, so it was damaged since; other workers may still have the good one.
-        _log.error("the classifier cannot be used: %s", error)
+        _log.error("%s: the classifier cannot be used: %s", served.task.name, error)
 
 
-@routes.post(PREDICT)
-def predict_traffic_sign() -> Response:
-    """Classify the picture in the request, or the most prominent sign in it."""
-    return _answer_picture(_default_task())
+@routes.post(FIRST)
+def predict_first() -> Response:
+    """Do what `predict` does, for the first task."""
+    return _answer_picture(components().catalogue.first)
 
 
-@routes.post(DETECT)
-def detect_traffic_sign() -> Response:
-    """Find every sign in the picture in the request."""
-    return _answer_picture(_default_task(), every=True)
+@routes.post(OLD_PREDICT)
+@routes.post("/predict/<task>")
+def predict(task: str = DEFAULT_TASK) -> Response:
+    """Classify the picture in the request, or the most prominent object in it."""
+    return _answer_picture(_find(task))
 
 
+@routes.post(OLD_DETECT)
 @routes.post("/detect/<task>")
-def detect(task: str) -> Response:
-    """Find every object of a task in the picture in the request."""
-    try:
-        served = components().catalogue[task]
-    except KeyError as error:
-        raise Problem("not_found", f"This service has no task {task!r}.") from error
-    return _answer_picture(served, every=True)
+def detect(task: str = DEFAULT_TASK) -> Response:
+    """Find every object in the picture in the request."""
+    return _answer_picture(_find(task), every=True)
 
 
-@routes.post(BATCH)
-def predict_batch() -> Response:
+@routes.post(OLD_BATCH)
+@routes.post("/predict/<task>/batch")
+def predict_batch(task: str = DEFAULT_TASK) -> Response:
     """Classify every picture of a form; a picture that fails does not affect the others."""
-    served = _default_task()
+    served = _find(task)
     recogniser = served.readiness.recogniser()
     options = Options.of(request.args, recogniser.card)
     if options.box is not None:
@@ -140,43 +141,58 @@ def predict_batch() -> Response:
     return _timed({"results": results}, everything)
 
 
-@routes.post("/predict_traffic_sign/feedback")
-def feedback() -> tuple[Response, int]:
+@routes.post(OLD_FEEDBACK)
+@routes.post("/predict/<task>/feedback")
+def feedback(task: str = DEFAULT_TASK) -> tuple[Response, int]:
     """Keep the picture in the request for later training, as an example of a class or of none."""
-    settings = components().settings
+    served, settings = _find(task), components().settings
     if not settings.feedback:
         raise Problem("not_implemented", OFF)
     check_origin(request.headers.get("Origin"), request.host, settings.origins)
-    card = _card()
+    card = served.readiness.recogniser().card
     class_index = read_class_index(request.args, card)
     box, margin = read_part(request.args, card)
     stored = keep_picture(read_picture(by_url=False), box, margin, class_index, card, settings.store_folder)
     return jsonify({"class_index": class_index, "stored": stored}), 201
 
 
+@routes.get("/tasks")
+def tasks() -> Response:
+    """Return the tasks that are served, the first one first."""
+    return jsonify({"tasks": [_describe(served) for served in components().catalogue.values()]})
+
+
 @routes.get("/model")
-def model() -> Response:
+@routes.get("/model/<task>")
+def model(task: str = DEFAULT_TASK) -> Response:
     """Return the card of the classifier."""
-    return jsonify(_card().to_json())
+    return jsonify(_card(task).to_json())
 
 
 @routes.get("/model/labels")
-def labels() -> Response:
+@routes.get("/model/<task>/labels")
+def labels(task: str = DEFAULT_TASK) -> Response:
     """Return the labels in the order of their indices."""
-    return jsonify(_card().to_json()["labels"])
+    return jsonify(_card(task).to_json()["labels"])
 
 
 @routes.get("/data")
-def data() -> Response:
-    """Return figures of the data set; the problem `no_data` if there is none."""
-    return jsonify(_default_task().inventory.summary())
+@routes.get("/data/<task>")
+def data(task: str = DEFAULT_TASK) -> Response:
+    """Return figures of the data set; the problem `no_data` if there is none.
+
+    A number is not a task, but a class of the default task: the route from before there were several tasks.
+    """
+    if task.isdecimal() and task.isascii():
+        return data_pictures(DEFAULT_TASK, int(task))
+    return jsonify(_find(task).inventory.summary())
 
 
-@routes.get("/data/<int:class_index>")
-def data_pictures(class_index: int) -> Response:
+@routes.get("/data/<task>/<int:class_index>")
+def data_pictures(task: str, class_index: int) -> Response:
     """Return some pictures of a class of the data set."""
-    count = read_count(request.args.get("count", str(DEFAULT_COUNT)))
-    return jsonify({"class_index": class_index, "pictures": _default_task().inventory.pictures(class_index, count)})
+    served, count = _find(task), read_count(request.args.get("count", str(DEFAULT_COUNT)))
+    return jsonify({"class_index": class_index, "pictures": served.inventory.pictures(class_index, count)})
 
 
 @routes.get("/healthz")
@@ -187,14 +203,26 @@ def healthz() -> dict[str, str]:
 
 @routes.get("/readyz")
 def readyz() -> dict[str, Any]:
-    """Report that predictions are possible, and the enabled features; the problem `not_ready` otherwise."""
-    card, parts = _card(), components()
+    """Report that a task can be predicted, and the state of each; the problem `not_ready` if none can.
+
+    The other members are those of the first task that is ready, and of the first one if none is.
+    """
+    parts = components()
+    catalogue = parts.catalogue
+    problems = {name: served.readiness.problem() for name, served in catalogue.items()}
+    states = {name: _state(catalogue[name], problem) for name, problem in problems.items()}
+    unready = [problem for problem in problems.values() if problem]
+    if len(unready) == len(problems):
+        raise replace(unready[0], members={**unready[0].members, "tasks": states})
+    ready = next(served for name, served in catalogue.items() if not problems[name])
+    card = ready.readiness.recogniser().card
     return {
         "status": "ready",
         "task": card.task,
         "version": card.version,
         "contract": parts.contract["info"]["version"],
-        "offers": sorted([*parts.settings.offers, *_offers_of(_default_task())]),
+        "offers": sorted([*parts.settings.offers, *_detects(ready)]),
+        "tasks": states,
     }
 
 
@@ -218,17 +246,41 @@ def openapi() -> Response:
     return jsonify(components().contract)
 
 
-def _default_task() -> Served:
-    """Return the task of the routes that do not name one."""
-    return components().catalogue.default
+def _find(task: str) -> Served:
+    return components().catalogue.find(task)
 
 
-def _card() -> Card:
-    return _default_task().readiness.recogniser().card
+def _card(task: str) -> Card:
+    return _find(task).readiness.recogniser().card
 
 
-def _offers_of(served: Served) -> list[str]:
-    """Return the features that depend on the artifact."""
+def _state(served: Served, problem: Problem | None) -> dict[str, Any]:
+    """Return the state of a task in JSON types, given why it has no classifier, or None if it has one."""
+    if problem is None:
+        return {"state": "ready", "version": served.readiness.recogniser().card.version}
+    members = problem.members
+    progress = {"progress": members["progress"]} if "progress" in members else {}
+    return {"state": members["state"], "version": None, "detail": problem.detail, **progress}
+
+
+def _describe(served: Served) -> dict[str, Any]:
+    """Return a task, its state and its features in JSON types."""
+    task, problem = served.task, served.readiness.problem()
+    title_de = getattr(task, "title_de", None)
+    has_data = ["data"] if served.inventory.is_there() else []
+    detects = [] if problem else _detects(served)
+    return {
+        "name": task.name,
+        "title": task.title,
+        **({"title_de": title_de} if title_de else {}),
+        "classes": len(task.labels if problem else served.readiness.recogniser().card.labels),
+        **_state(served, problem),
+        "offers": sorted([*components().settings.offers, *detects, *has_data]),
+    }
+
+
+def _detects(served: Served) -> list[str]:
+    """Return the feature that a task with a detector has."""
     return [] if served.readiness.recogniser().detector is None else ["detect"]
 
 

@@ -24,7 +24,7 @@ from werkzeug.datastructures import MultiDict
 from data.images import Picture
 from model.artifact import Card
 from service import bridge
-from service.access import BATCH, DETECT, PREDICT, Access, is_guarded
+from service.access import Access
 from service.answers import Options, open_picture
 from service.catalogue import Served
 from service.components import components
@@ -34,12 +34,15 @@ from service.headers import KEY, REQUEST_ID, Fields, cors_headers, name_request,
 from service.inference import WarmRecogniser
 from service.inquiry import Body, Inquiry
 from service.logs import log_request
+from service.paths import is_guarded, routes_of
 from service.payloads import BATCH_TOO_LARGE, JSON, MAX_BATCH_BYTES, MAX_BODY_BYTES, RAW_TYPES, url_in
 from service.problems import BUG, MEDIA_TYPE, TOO_LARGE, Problem
 from service.stages import HEADER
 
 DOCS: Final = "/docs/"  # whose pages have addresses relative to it
 DATA: Final = "/data"  # and the paths below it
+TASKS: Final = "/tasks"
+BATCH: Final = "/batch"  # the end of paths
 BODY_S: Final = 30.0  # to receive a whole body
 MAX_OTHER_BYTES: Final = 64 * 1024  # of a body on routes that need none
 MAX_DISCARDED: Final = 256 * 1024**2  # bodies that are too large are read up to here, so that the client sees the error
@@ -118,6 +121,13 @@ class Reply:
         return cls(problem.status, [(b"content-type", MEDIA_TYPE.encode()), *fields], problem.encoded())
 
 
+class Target(NamedTuple):
+    """What a path asks about one picture: of which task, and whether every object in it is wanted."""
+
+    served: Served
+    every: bool
+
+
 class Service:
     """An ASGI application around the Flask application.
 
@@ -131,11 +141,14 @@ class Service:
         settings = parts.settings
         self._app, self._fetcher = app, fetcher or (Fetcher() if settings.allow_urls else None)
         self._metrics, self._log_requests, self._origins = parts.metrics, settings.log_requests, settings.origins
-        self._task: Served = parts.catalogue.default
+        self._targets = {
+            path: Target(parts.catalogue[route.task], route.action == "detect")
+            for path, route in routes_of(list(parts.catalogue)).items()
+            if route.action in ("predict", "detect")
+        }
         self._access = Access(settings.keys, settings.rate_limit, settings.rate_limit_storage)
         self._gate = Gate(settings.queue, parts.metrics)
         self._inference = parts.inference
-        self._detect_paths = (DETECT, f"/detect/{self._task.task}")
         self._decoders = ThreadPoolExecutor(settings.threads, "decode")
         self._predictions = ThreadPoolExecutor(settings.threads, "predict")
         self._fetches = ThreadPoolExecutor(MAX_FETCHES, "fetch")
@@ -166,7 +179,7 @@ class Service:
 
     def count(self, path: str, status: int) -> None:
         """Count an answer."""
-        self._metrics.count_request(DETECT if path in self._detect_paths else path, status)
+        self._metrics.count_request(path, status)
 
     def busy(self) -> bool:
         """Say whether requests are waiting."""
@@ -188,11 +201,12 @@ class Service:
             _check_coding(request)
             if not request.is_guarded:
                 return await self._ask_flask(self._threads_for(request.path), request, body)
-            picture = await self._find_picture(request, body, held)
+            target = self._targets.get(request.path)
+            picture = target and await self._find_picture(target, request, body, held)
             with self._gate.slot():
-                if picture is None:
+                if target is None or picture is None:
                     return await self._ask_flask(self._predictions, request, body)
-                return await self._predict(request, picture)
+                return await self._predict(target, request, picture)
 
     def _is_preflight(self, request: Request) -> bool:
         """Say whether a browser asks what a page of another origin may do."""
@@ -242,43 +256,44 @@ class Service:
             raise Problem("too_large", reason)
         return b"".join(chunks)
 
-    async def _find_picture(self, request: Request, body: bytes, held: Held) -> bytes | None:
+    async def _find_picture(self, target: Target, request: Request, body: bytes, held: Held) -> bytes | None:
         """Return the picture if it was sent raw or can be fetched by its URL; None if Flask must find it.
 
         Raises:
             Problem: it is not fetched, or fetching it failed.
         """
-        if request.method != "POST" or request.path not in (PREDICT, *self._detect_paths):
+        if request.method != "POST":
             return None
         kind = request.content_type
         if kind in _RAW_TYPES:
             return body
         if self._fetcher is None or kind != _JSON_TYPE or (url := url_in(body)) is None:
             return None
-        fetched = await self._fetch(self._fetcher, url, request)
+        fetched = await self._fetch(self._fetcher, url, target, request)
         held.add(len(fetched), len(fetched))
         return fetched
 
-    async def _fetch(self, fetcher: Fetcher, url: str, request: Request) -> bytes:
+    async def _fetch(self, fetcher: Fetcher, url: str, target: Target, request: Request) -> bytes:
         """Return the picture at a URL; slow hosts do not block other requests.
 
         Raises:
             Problem: it is not fetched, or fetching it failed.
         """
-        self._inquiry(request, await self._warm_recogniser())  # nothing is fetched for an invalid request
+        warm = await self._warm_recogniser(target.served)
+        _inquiry(target, request, warm)  # nothing is fetched for an invalid request
         with self._gate.fetching():
             return await asyncio.get_running_loop().run_in_executor(self._fetches, fetcher.fetch, url)
 
-    async def _predict(self, request: Request, payload: bytes) -> Reply:
+    async def _predict(self, target: Target, request: Request, payload: bytes) -> Reply:
         """Answer a picture as the Flask route does.
 
         Raises:
             Problem: it cannot be read, a parameter is invalid, or there is no classifier.
         """
-        warm = await self._warm_recogniser()
-        inquiry = self._inquiry(request, warm)
+        warm = await self._warm_recogniser(target.served)
+        inquiry = _inquiry(target, request, warm)
         body = await self._answer(inquiry, payload, slow=warm.is_slow)
-        self._task.metrics.count_answer(inquiry.predictions, inquiry.stages)
+        target.served.metrics.count_answer(inquiry.predictions, inquiry.stages)
         return Reply(200, [_JSON, (_TIMING, inquiry.stages.header().encode())], orjson.dumps(body))
 
     async def _answer(self, inquiry: Inquiry, payload: bytes, *, slow: bool) -> Body:
@@ -301,28 +316,21 @@ class Service:
             body = await self._inference.search(inquiry.search)
         return body
 
-    def _inquiry(self, request: Request, warm: WarmRecogniser) -> Inquiry:
-        """Return what a request asks about its picture.
-
-        Raises:
-            Problem: a parameter is invalid, or there is no detector that it needs.
-        """
-        options = _options(request, warm.recogniser.card)
-        return Inquiry(warm.recogniser, options, every=request.path != PREDICT)
-
-    async def _warm_recogniser(self) -> WarmRecogniser:
-        """Return the recogniser in use; the first one is loaded in a thread.
+    async def _warm_recogniser(self, served: Served) -> WarmRecogniser:
+        """Return the recogniser of a task that is in use; the first one is loaded in a thread.
 
         Raises:
             Problem: there is none yet.
         """
-        readiness = self._task.readiness
+        readiness = served.readiness
         if warm := readiness.in_use():
             return warm
         return await asyncio.get_running_loop().run_in_executor(self._decoders, readiness.warm_recogniser)
 
     def _threads_for(self, path: str) -> ThreadPoolExecutor:
         """Return the threads for a route that takes no slot."""
+        if path == TASKS:  # which looks for data sets in the store; health checks should not wait for that either
+            return self._decoders
         return self._inventories if path == DATA or path.startswith(f"{DATA}/") else self._others
 
     async def _ask_flask(self, threads: ThreadPoolExecutor, request: Request, body: bytes) -> Reply:
@@ -376,7 +384,7 @@ def _body_limit(path: str) -> tuple[int, str]:
     """Return how many bytes a body may have, and the message for larger ones."""
     if not is_guarded(path):
         return MAX_OTHER_BYTES, f"The body of this request may have at most {MAX_OTHER_BYTES:,} bytes."
-    return (MAX_BATCH_BYTES, BATCH_TOO_LARGE) if path == BATCH else (MAX_BODY_BYTES, TOO_LARGE)
+    return (MAX_BATCH_BYTES, BATCH_TOO_LARGE) if path.endswith(BATCH) else (MAX_BODY_BYTES, TOO_LARGE)
 
 
 def _open_small(payload: bytes) -> Picture | None:
@@ -389,6 +397,15 @@ def _open_small(payload: bytes) -> Picture | None:
         return None
     picture = open_picture(payload)
     return picture if picture.height * picture.width <= INLINE_PIXELS else None
+
+
+def _inquiry(target: Target, request: Request, warm: WarmRecogniser) -> Inquiry:
+    """Return what a request asks about its picture.
+
+    Raises:
+        Problem: a parameter is invalid, or there is no detector that it needs.
+    """
+    return Inquiry(warm.recogniser, _options(request, warm.recogniser.card), every=target.every)
 
 
 def _options(request: Request, card: Card) -> Options:

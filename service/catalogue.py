@@ -2,36 +2,35 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from data.task import Task
 from model.progress import training_folder
 from service.inventory import Inventory
 from service.metrics import Metrics, TaskMetrics
+from service.problems import Problem
 from service.readiness import Readiness
-from service.settings import Settings
+from service.settings import Settings, TaskSettings
 
 
 @dataclass(frozen=True)
 class Served:
-    """A task with the folder of its classifier, and the objects that answer requests about it."""
+    """A task that is served, and the objects that answer requests about it."""
 
-    task: str
-    artifact: Path
+    task: Task
     readiness: Readiness
     inventory: Inventory
     metrics: TaskMetrics
 
 
 class Catalogue(Mapping[str, Served]):
-    """Maps the name of a task to the objects that serve it. There is one task.
+    """Maps the names of tasks to the objects that serve them.
 
     Args:
-        served: at least one task; the first is the default.
+        served: at least one task, each once.
     """
 
     def __init__(self, served: Iterable[Served]) -> None:
-        self._served = {each.task: each for each in served}
-        self._default = next(iter(self._served.values()))
+        self._served = {each.task.name: each for each in served}
 
     @classmethod
     def of(cls, settings: Settings, contract: str, metrics: Metrics) -> "Catalogue":
@@ -42,17 +41,27 @@ class Catalogue(Mapping[str, Served]):
             contract: version of the HTTP contract.
             metrics: counts for all tasks.
         """
-        return cls(
-            _create_served(settings, task, folder, contract, metrics) for task, folder in settings.artifacts.items()
-        )
+        return cls(_create_served(each, settings, contract, metrics) for each in settings.served.values())
 
     @property
-    def default(self) -> Served:
-        """The task of the routes that do not name one."""
-        return self._default
+    def first(self) -> Served:
+        """The task of the routes that name none."""
+        return next(iter(self._served.values()))
 
-    def __getitem__(self, task: str) -> Served:
-        return self._served[task]
+    def find(self, name: str) -> Served:
+        """Return a task.
+
+        Raises:
+            Problem: it is not served.
+        """
+        try:
+            return self._served[name]
+        except KeyError:
+            detail = f"This service has no task {name!r}; it has {', '.join(self._served)}."
+            raise Problem("not_found", detail) from None
+
+    def __getitem__(self, name: str) -> Served:
+        return self._served[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._served)
@@ -61,7 +70,8 @@ class Catalogue(Mapping[str, Served]):
         return len(self._served)
 
 
-def _create_served(settings: Settings, task: str, artifact: Path, contract: str, metrics: Metrics) -> Served:
-    counts, training = metrics.of(task), training_folder(settings.store_folder, task)
-    readiness = Readiness(artifact, training, contract, counts)
-    return Served(task, artifact, readiness, Inventory(task, settings.data, settings.store_folder), counts)
+def _create_served(each: TaskSettings, settings: Settings, contract: str, metrics: Metrics) -> Served:
+    task, store = each.task, settings.store_folder
+    counts = metrics.of(task.name)
+    readiness = Readiness(task.name, each.artifact, training_folder(store, task.name), contract, counts)
+    return Served(task, readiness, Inventory(task, each.data, store), counts)

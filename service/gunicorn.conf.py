@@ -5,21 +5,24 @@ The master process never imports TensorFlow: the workers that it forks would han
 
 import errno
 import gc
+import os
 import socket
 import sys
 from pathlib import Path
 from typing import Any
 
-from model.artifact import CARD_FILE, read_artifact
+from model.artifact import CARD_FILE, read_artifact, require_task
 from model.errors import ArtifactError
 from service import metrics
-from service.settings import SettingsError, read_settings
+from service.settings import PREFIX, SettingsError, read_settings
 from service.trainer import start_training, stop_training
 
 try:
     _settings = read_settings()
 except SettingsError as error:
     sys.exit(f"error: {error}")
+# Workers and trainings that start later serve the same tasks, whatever artifacts appear.
+os.environ[f"{PREFIX}TASKS"] = ",".join(_settings.served)
 
 wsgi_app = "service.entry:app"
 bind = f"[{_settings.host}]:{_settings.port}" if ":" in _settings.host else f"{_settings.host}:{_settings.port}"
@@ -37,21 +40,21 @@ worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 control_socket_disable = True  # it would need a home folder
 
 # This file is read again at every SIGHUP, which must not reset the counts.
-_metrics = metrics.shared = metrics.shared or metrics.Metrics(_settings.artifacts, workers)
+_metrics = metrics.shared = metrics.shared or metrics.Metrics(_settings.served, workers)
 
 
-def on_starting(server: Any) -> None:  # noqa: ARG001
-    """Exit with one message if a classifier is damaged or the port is in use."""
+def on_starting(server: Any) -> None:
+    """Exit with one message if every classifier is damaged, or the port is in use."""
+    faults = _find_faults()
+    if len(faults) == len(_settings.served):
+        sys.exit(f"error: {'; '.join(map(str, faults.values()))}")
+    for task, fault in faults.items():
+        server.log.error("%s: the classifier cannot be used: %s", task, fault)
     try:
-        for folder in _settings.artifacts.values():
-            if (folder / CARD_FILE).exists():
-                read_artifact(folder)
         family, *_, address = socket.getaddrinfo(_settings.host, _settings.port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except ArtifactError as error:
-        sys.exit(f"error: {error}")
     except OSError as error:
         wrong_host = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
         advice = (
@@ -60,12 +63,27 @@ def on_starting(server: Any) -> None:  # noqa: ARG001
         sys.exit(f"error: cannot listen on {bind}: {error.strerror}; {advice}")
 
 
+def _find_faults() -> dict[str, ArtifactError]:
+    """Return the tasks whose classifiers cannot be used, and why."""
+    faults: dict[str, ArtifactError] = {}
+    for task, served in _settings.served.items():
+        if (served.artifact / CARD_FILE).exists():
+            try:
+                require_task(served.artifact, read_artifact(served.artifact)[0], task)
+            except ArtifactError as error:
+                faults[task] = error
+    return faults
+
+
 def when_ready(server: Any) -> None:
     """Train the classifiers that are missing."""
-    for task, folder in _settings.artifacts.items():
-        if _settings.train and not (folder / CARD_FILE).exists():
-            server.log.info("no classifier in %s: training one", folder)
-            start_training(task)
+    folders = {task: served.artifact for task, served in _settings.served.items()}
+    missing = [task for task, folder in folders.items() if not (folder / CARD_FILE).exists()]
+    if not (_settings.train and missing):
+        return
+    for task in missing:
+        server.log.info("no classifier in %s: training one", folders[task])
+    start_training(missing)
 
 
 def pre_fork(server: Any, worker: Any) -> None:

@@ -3,6 +3,7 @@
 import logging
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,8 +15,8 @@ import numpy.typing as npt
 
 from data.errors import SourceError
 from data.exploration import choose_one_per_track, count_classes, decode_examples, find_tracks, measure_boxes
-from data.source import DRAWN, Source, find_source, open_source
-from data.task import Task, load_task
+from data.source import DRAWN, Source, find_source, has_data, open_source
+from data.task import Task
 from service.answers import as_sentence, thumbnail
 from service.problems import Problem, without_paths
 
@@ -24,6 +25,7 @@ MAX_COUNT: Final = 48
 SIDE: Final = 64  # of a thumbnail, in pixels
 MAX_BINS: Final = 30
 SWITCH_S: Final = 0.0005
+LOOK_INTERVAL_S: Final = 10.0  # a look into a store with many files takes a fraction of a second
 
 _log = logging.getLogger(__name__)
 
@@ -38,15 +40,26 @@ class Inventory:
     """Reads the tables of the data set at the first request and keeps the result until the process ends.
 
     Args:
-        task_name: task of the data set.
+        task: the task of the data set.
         location: folder or archive; None to look for it in the store.
         store: see `data.source.find_source`.
     """
 
-    def __init__(self, task_name: str, location: Path | None, store: Path) -> None:
-        self._task_name, self._location, self._store = task_name, location, store
+    def __init__(self, task: Task, location: Path | None, store: Path) -> None:
+        self._task, self._location, self._store = task, location, store
         self._lock = threading.Lock()
         self._known: _Known | None = None
+        self._is_there, self._next_look = False, 0.0
+
+    def is_there(self) -> bool:
+        """Say whether there is a data set, without reading it; one that appears is noticed after `LOOK_INTERVAL_S`."""
+        if not self._is_there and time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + LOOK_INTERVAL_S
+            try:
+                self._is_there = self._location.exists() if self._location else has_data(self._task, self._store)
+            except SourceError as error:
+                _log.warning("%s: no data set: %s", self._task.name, error)
+        return self._is_there
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of the data set in JSON types.
@@ -84,7 +97,7 @@ class Inventory:
             return self._known
 
     def _find(self) -> _Known:
-        task = load_task(self._task_name)
+        task = self._task
         try:
             source = open_source(self._location, task) if self._location else find_source(task, self._store)
         except SourceError as error:
@@ -94,7 +107,7 @@ class Inventory:
 
     def _missing(self, error: SourceError) -> Problem:
         """Return the problem for clients; the log has the paths."""
-        _log.info("no data set: %s", error)  # as most services have none
+        _log.info("%s: no data set: %s", self._task.name, error)  # as most services have none
         folders = [self._store, *([self._location.parent] if self._location else [])]
         return Problem("no_data", as_sentence(without_paths(str(error), *folders)))
 

@@ -18,12 +18,9 @@ from prometheus_client.registry import Collector
 
 from model.prediction import Prediction
 from model.progress import TrainingState
+from service.paths import routes_of
 from service.stages import STAGES, Stages
 
-ROUTES: Final = (
-    *("/predict_traffic_sign", "/predict_traffic_sign/batch", "/predict_traffic_sign/feedback"),
-    *("/detect_traffic_sign", "other"),
-)
 STATUSES: Final = (
     *("200", "201", "204", "206", "304", "308"),
     *("400", "401", "403", "404", "405", "408", "413", "414", "415", "416", "422", "429", "431"),
@@ -36,15 +33,15 @@ MAX_CLASSES: Final = 256
 SPARE_ROWS: Final = 64  # for workers that overlap with their successors
 
 Series = tuple[str, ...]
+Totals = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
 def _histogram(name: str, bounds: tuple[float, ...]) -> list[Series]:
     return [*((name, str(bound)) for bound in bounds), (name, "+Inf"), (name, "sum")]
 
 
-# The columns of the table: first those of the process, then those of each task.
+# The columns of the table: first those of the process, then those of each task, then the answers of each route.
 _PROCESS_SERIES: Final[list[Series]] = [
-    *(("requests", route, status) for route in ROUTES for status in STATUSES),
     ("waiting",),
     ("rejected",),
     ("worker_deaths",),
@@ -59,6 +56,7 @@ _TASK_SERIES: Final[list[Series]] = [
 ]
 _COLUMN: Final = {series: column for column, series in enumerate(_PROCESS_SERIES)}
 _WAITING: Final = _COLUMN["waiting",]
+_OTHER: Final = "other", ""  # route and task of everything else
 _BOUNDS: Final = dict.fromkeys(STAGES, SECONDS) | {"probability": PROBABILITIES}
 
 
@@ -74,12 +72,15 @@ class Metrics:
     """A table of counts, shared by all processes that are forked after it was created.
 
     Args:
-        tasks: names of the tasks that are served.
+        tasks: names of the tasks that are served, at least one.
         workers: number of processes that count at the same time.
     """
 
     def __init__(self, tasks: Collection[str], workers: int = 1) -> None:
-        rows, columns = workers + SPARE_ROWS, len(_PROCESS_SERIES) + len(tasks) * len(_TASK_SERIES)
+        routes = routes_of(list(tasks))
+        names = list(dict.fromkeys([_OTHER, *((route.name, route.task) for route in routes.values())]))
+        first_answer = len(_PROCESS_SERIES) + len(tasks) * len(_TASK_SERIES)
+        rows, columns = workers + SPARE_ROWS, first_answer + len(names) * len(STATUSES)
         memory = mmap.mmap(-1, rows * columns * 8)
         self._table = np.frombuffer(memory, np.float64).reshape(rows, columns)
         self._row: Any = memoryview(self._table[0])  # writing its items is faster than with numpy
@@ -88,6 +89,11 @@ class Metrics:
             task: TaskMetrics(self, len(_PROCESS_SERIES) + number * len(_TASK_SERIES))
             for number, task in enumerate(tasks)
         }
+        self._answers = {
+            name: {status: first_answer + number * len(STATUSES) + place for place, status in enumerate(STATUSES)}
+            for number, name in enumerate(names)
+        }
+        self._answers_by_path = {path: self._answers[route.name, route.task] for path, route in routes.items()}
 
     @property
     def rows(self) -> int:
@@ -102,11 +108,10 @@ class Metrics:
         """Count in this row from now on; no other live process may use it."""
         self._row = memoryview(self._table[row])
 
-    def count_request(self, route: str, status: int) -> None:
+    def count_request(self, path: str, status: int) -> None:
         """Count an answer."""
-        known = str(status) if str(status) in STATUSES else "other"
-        series = "requests", route if route in ROUTES else "other", known
-        self.add([(_COLUMN[series], 1.0)])
+        columns = self._answers_by_path.get(path) or self._answers[_OTHER]
+        self.add([(columns.get(str(status)) or columns["other"], 1.0)])
 
     def set_waiting(self, count: int) -> None:
         """Set the number of requests that are waiting in this process."""
@@ -143,6 +148,7 @@ class Metrics:
     def _families(self, states: Mapping[str, TaskState]) -> Iterator[Metric]:
         """Yield everything, summed over the workers."""
         totals = self._table.sum(axis=0)
+        yield self._requests(totals)
         yield from _process_families(totals)
         yield from _task_families({task: _TaskTotals(totals, each.column) for task, each in self._tasks.items()})
         model = GaugeMetricFamily("sign_model", "The classifier in use.", labels=("task", "version"))
@@ -156,6 +162,16 @@ class Metrics:
                 wanted.add_metric((task,), state.training.epochs or 0)
         yield model
         yield from (family for family in (epochs, wanted) if family.samples)
+
+    def _requests(self, totals: Totals) -> Metric:
+        requests = CounterMetricFamily(
+            "sign_requests", "Answers by route and status.", labels=("route", "status", "task")
+        )
+        for (route, task), columns in self._answers.items():
+            for status, column in columns.items():
+                if count := float(totals[column]):
+                    requests.add_metric((route, status, task), count)
+        return requests
 
 
 class TaskMetrics:
@@ -212,7 +228,7 @@ class _Scrape(Collector):
 class _TaskTotals:
     """The columns of a task, summed over the workers."""
 
-    totals: "np.ndarray[tuple[int], np.dtype[np.float64]]"
+    totals: Totals
     column: Mapping[Series, int]
 
     def total(self, *series: str) -> float:
@@ -223,16 +239,10 @@ class _TaskTotals:
         return list(zip(names, np.cumsum([self.total(name, bound) for bound in names]).tolist(), strict=True))
 
 
-def _process_families(totals: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> Iterator[Metric]:
+def _process_families(totals: Totals) -> Iterator[Metric]:
     def total(*series: str) -> float:
         return float(totals[_COLUMN[series]])
 
-    requests = CounterMetricFamily("sign_requests", "Answers by route and status.", labels=("route", "status"))
-    for route in ROUTES:
-        for status in STATUSES:
-            if count := total("requests", route, status):
-                requests.add_metric((route, status), count)
-    yield requests
     yield GaugeMetricFamily("sign_requests_waiting", "Requests that wait for an answer.", value=total("waiting"))
     yield CounterMetricFamily(
         "sign_requests_rejected", "Requests rejected because too many were waiting.", value=total("rejected")

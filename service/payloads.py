@@ -113,7 +113,7 @@ def _from_form() -> bytes:
         raise Problem(
             "bad_request",
             f"The form has {len(files)} files, but this route takes one picture; send several to "
-            "/predict_traffic_sign/batch.",
+            "/predict/{task}/batch.",
         )
     if not files or files[0][0] != "image":
         raise Problem("nothing_sent", "The form has no file in the field `image`.")

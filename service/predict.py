@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from data.errors import TaskError
 from data.images import Photo
-from data.task import DEFAULT_TASK
+from data.task import DEFAULT_TASK, load_task
 from model.artifact import ARTIFACTS
 from model.detector import MAX_DETECTIONS
 from model.errors import ArtifactError
@@ -24,9 +25,9 @@ def main(arguments: list[str]) -> int:
     options = _read_arguments(arguments)
     asked = Options(options.top_k, options.explain, locate=options.locate)
     try:
-        recogniser = Recogniser.load(options.artifact)
+        recogniser = Recogniser.load(options.artifact or ARTIFACTS / load_task(options.task).name)
         Inquiry(recogniser, asked, every=options.detect)  # reports a missing detector once
-    except (ArtifactError, Problem) as error:
+    except (ArtifactError, Problem, TaskError) as error:
         print(f"error: {error.detail if isinstance(error, Problem) else error}", file=sys.stderr)
         return 1
     status = 0
@@ -64,7 +65,9 @@ def _read_arguments(arguments: list[str]) -> argparse.Namespace:
         metavar="OUT",
         help="write pictures with boxes and names to this folder; implies --detect",
     )
-    parser.add_argument("--artifact", type=Path, default=ARTIFACTS / DEFAULT_TASK, help="folder of the classifier")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--task", default=DEFAULT_TASK, help="what to recognise (default: %(default)s)")
+    source.add_argument("--artifact", type=Path, help="folder of the classifier (default: model/artifacts/TASK)")
     options = parser.parse_args(arguments)
     options.detect = options.detect or options.draw is not None
     if options.explain and not options.json:

@@ -5,10 +5,11 @@ import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
-from model.artifact import CARD_FILE
+from model.artifact import CARD_FILE, require_task
 from model.errors import ArtifactError
-from model.progress import TrainingState, is_training, read_state
+from model.progress import TrainingState, is_training, is_waiting, read_state
 from model.recogniser import Recogniser
 from service.inference import WarmRecogniser
 from service.metrics import TaskMetrics, TaskState
@@ -23,6 +24,8 @@ TRAINING_STAGES = {
     "evaluate": "measuring its accuracy",
 }
 
+NotReady = Literal["training", "failed"]
+
 _log = logging.getLogger(__name__)
 
 
@@ -30,14 +33,15 @@ class Readiness:
     """Loads the classifier of a task when its artifact appears or is replaced, and explains why there is none yet.
 
     Args:
+        task: name of the task.
         artifact: folder of the classifier.
         training: folder of its training.
         contract: version of the HTTP contract, which every explanation states.
         metrics: of the task.
     """
 
-    def __init__(self, artifact: Path, training: Path, contract: str, metrics: TaskMetrics) -> None:
-        self._artifact, self._training, self._contract = artifact, training, contract
+    def __init__(self, task: str, artifact: Path, training: Path, contract: str, metrics: TaskMetrics) -> None:
+        self._task, self._artifact, self._training, self._contract = task, artifact, training, contract
         self._metrics = metrics
         self._lock = threading.Lock()
         self._warm: WarmRecogniser | None = None
@@ -69,9 +73,17 @@ class Readiness:
             return self.load()
         except ArtifactError as error:
             if not self._fault:
-                _log.error("the classifier cannot be used: %s", error)
+                _log.error("%s: the classifier cannot be used: %s", self._task, error)
             self._fault, self._next_look = self._public(str(error)), time.monotonic() + LOOK_INTERVAL_S
             raise self._problem(self._fault) from error
+
+    def problem(self) -> Problem | None:
+        """Return why there is no classifier, or None if there is one, which is loaded first if necessary."""
+        try:
+            self.warm_recogniser()
+        except Problem as problem:
+            return problem
+        return None
 
     def in_use(self) -> WarmRecogniser | None:
         """Return the recogniser in use without waiting, or None if none has been loaded.
@@ -96,7 +108,7 @@ class Readiness:
         with self._lock:
             if self._warm is None:
                 self._stamp = self._read_stamp()
-                self._warm = WarmRecogniser.load(self._artifact)
+                self._warm = self._read()
                 self._metrics.set_ready()
             return self._warm
 
@@ -119,14 +131,24 @@ class Readiness:
     def _replace(self) -> None:
         """Load a new artifact and put it in use, or keep the old one if that fails; then release the lock."""
         try:
-            self._warm = WarmRecogniser.load(self._artifact)
-            _log.warning("classifier %s is in use now", self._warm.recogniser.card.version)
+            self._warm = self._read()
+            _log.warning("%s: classifier %s is in use now", self._task, self._warm.recogniser.card.version)
         except ArtifactError as error:
-            _log.error("the new classifier cannot be used, the old one stays in use: %s", error)
+            _log.error("%s: the new classifier cannot be used, the old one stays in use: %s", self._task, error)
         except Exception:  # noqa: BLE001 — the edge of a thread; whatever it is, the log says what stays in use
-            _log.exception("the new classifier cannot be used, the old one stays in use")
+            _log.exception("%s: the new classifier cannot be used, the old one stays in use", self._task)
         finally:
             self._lock.release()
+
+    def _read(self) -> WarmRecogniser:
+        """Load the classifier.
+
+        Raises:
+            ArtifactError: it is missing, cannot be used, or belongs to another task.
+        """
+        warm = WarmRecogniser.load(self._artifact)
+        require_task(self._artifact, warm.recogniser.card, self._task)
+        return warm
 
     def _read_stamp(self) -> tuple[int, int] | None:
         """Return a value that changes when the artifact is replaced, or None while there is none."""
@@ -140,11 +162,15 @@ class Readiness:
         progress = read_state(self._training)
         if is_training(self._training):
             progress = progress or TrainingState("prepare")
-            return self._problem(_describe(progress), progress=progress.to_json())
+            return self._problem(_describe(progress), "training", progress=progress.to_json())
+        if is_waiting(self._training):
+            return self._problem("The classifier is waiting to be trained; one is trained at a time.", "training")
         if progress is None:
             return self._problem("There is no classifier, and none is being trained.")
         if progress.stage == "done":  # its result is in another folder, or was removed
-            return self._problem("There is no classifier where SERVICE_ARTIFACT says, and none is being trained.")
+            return self._problem(
+                "There is no classifier where SERVICE_ARTIFACT or SERVICE_ARTIFACTS says, and none is being trained."
+            )
         if progress.stage == "failed":
             return self._problem(f"The training failed: {self._public(progress.message or '')}")
         return self._problem("The training was interrupted; it resumes when the service is restarted.")
@@ -153,8 +179,8 @@ class Readiness:
         """Return a message without the paths of this machine."""
         return without_paths(message, self._artifact, self._training, self._training.parents[1], Path.cwd())
 
-    def _problem(self, detail: str, **members: object) -> Problem:
-        members = {"contract": self._contract, **members}
+    def _problem(self, detail: str, state: NotReady = "failed", **members: object) -> Problem:
+        members = {"contract": self._contract, "task": self._task, "state": state, **members}
         return Problem("not_ready", detail, members, {"Retry-After": str(RETRY_AFTER_S)})
 
 

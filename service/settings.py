@@ -4,8 +4,10 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import limits
 from limits.errors import ConfigurationError
@@ -13,15 +15,31 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from data.errors import TaskError
 from data.source import STORE
-from data.task import DEFAULT_TASK, load_task
-from model.artifact import ARTIFACTS
+from data.task import DEFAULT_TASK, Task, list_tasks, load_task
+from model.artifact import ARTIFACTS, CARD_FILE
 from service.access import open_storage
 
 PREFIX = "SERVICE_"
+_IN_URLS: Final = re.compile(r"(?!labels$)[a-z][a-z0-9_]*")  # names of tasks; `/model/labels` is another route
 
 
 class SettingsError(Exception):
     """A variable is unknown or has an invalid value; the message names it."""
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """A task to serve.
+
+    Attributes:
+        task: its labels and data set.
+        artifact: folder of its classifier, which may not exist yet.
+        data: its data set, a folder or an archive; None to look for it in the store.
+    """
+
+    task: Task
+    artifact: Path
+    data: Path | None
 
 
 class Settings(BaseModel):
@@ -39,15 +57,24 @@ class Settings(BaseModel):
         None, ge=1, description="inference threads per process (default: usable cores divided by workers, at least 1)"
     )
     queue: int = Field(64, ge=1, description="requests that may wait per process; further ones get 429")
-    task: str = Field(DEFAULT_TASK, description="task to serve, and to train if there is no classifier")
-    artifact: Path | None = Field(None, description="folder of the classifier (default: `model/artifacts/<task>`)")
+    tasks: str = Field(
+        "",
+        description="comma-separated tasks to serve, and to train if there is no classifier; `POST /predict` means the "
+        f"first (default: `{DEFAULT_TASK}`, then every other task with a classifier in `SERVICE_ARTIFACTS`)",
+    )
+    artifacts: Path | None = Field(
+        None, description="folder with a folder named after each task for its classifier (default: `model/artifacts`)"
+    )
+    artifact: Path | None = Field(
+        None, description="folder of the first task's classifier (default: `<task>` in `SERVICE_ARTIFACTS`)"
+    )
     store: Path | None = Field(
         None, description="folder for data sets, feedback and checkpoints (default: `data/store`)"
     )
     data: Path | None = Field(
         None,
-        description="data set to show and to train on at the first start, a folder or an archive (default: found in "
-        "the store)",
+        description="data set of the first task, to show and to train on at the first start, a folder or an archive "
+        "(default: found in the store); those of the other tasks are looked for in the store",
     )
     api_keys: str = Field(
         "",
@@ -72,7 +99,7 @@ class Settings(BaseModel):
     log_requests: bool = Field(False, description="log every request, not only those that fail with 500")
     allow_urls: bool = Field(False, description="fetch pictures from URLs named in requests; public addresses only")
     feedback: bool = Field(True, description="accept labelled pictures from users and keep them for later training")
-    train: bool = Field(True, description="train on startup if there is no classifier")
+    train: bool = Field(True, description="train the classifiers that are missing on startup, one after the other")
 
     @field_validator("host")
     @classmethod
@@ -82,17 +109,17 @@ class Settings(BaseModel):
     @field_validator("api_keys")
     @classmethod
     def _be_keys(cls, value: str) -> str:
-        if not _parts(value):  # a variable that is set by mistake must not disable authentication
+        if not _listed(value):  # a variable that is set by mistake must not disable authentication
             raise ValueError("contains no key; unset it to disable authentication")
         if not value.isascii():
             raise ValueError("may contain only ASCII characters")
         return value
 
-    @field_validator("task")
+    @field_validator("tasks")
     @classmethod
-    def _be_a_task(cls, value: str) -> str:
-        with _as_value_error(TaskError):
-            load_task(value)
+    def _be_tasks(cls, value: str) -> str:
+        if not _listed(value):
+            raise ValueError("contains no task; unset it to serve every task that has a classifier")
         return value
 
     @field_validator("rate_limit")
@@ -113,7 +140,7 @@ class Settings(BaseModel):
     @field_validator("cors_origins")
     @classmethod
     def _be_origins(cls, value: str) -> str:
-        for origin in _parts(value):
+        for origin in _listed(value):
             if not re.fullmatch(r"https?://[^/*]+", origin):
                 raise ValueError(f"{origin} is not an origin; use for example https://example.org")
         return value
@@ -121,12 +148,12 @@ class Settings(BaseModel):
     @property
     def keys(self) -> frozenset[str]:
         """The valid keys; empty if no key is required."""
-        return _parts(self.api_keys)
+        return frozenset(_listed(self.api_keys))
 
     @property
     def origins(self) -> frozenset[str]:
         """The origins whose pages may read answers."""
-        return _parts(self.cors_origins)
+        return frozenset(_listed(self.cors_origins))
 
     @property
     def inference_pool(self) -> int:
@@ -138,15 +165,37 @@ class Settings(BaseModel):
         """The enabled features, sorted."""
         return sorted(name for name, on in {"feedback": self.feedback, "urls": self.allow_urls}.items() if on)
 
-    @property
-    def artifacts(self) -> dict[str, Path]:
-        """The served tasks and the folders of their classifiers, which may not exist yet."""
-        return {self.task: self.artifact or ARTIFACTS / self.task}
+    @cached_property
+    def served(self) -> dict[str, TaskSettings]:
+        """The tasks to serve, by name; the first is that of the routes and settings that do not name one.
+
+        Raises:
+            TaskError: a task does not exist, its file is invalid, or its name cannot be part of URLs.
+        """
+        folder = self.artifacts or ARTIFACTS
+        first, *others = (_load(name) for name in _listed(self.tasks) or _tasks_with_artifacts(folder))
+        return {
+            first.name: TaskSettings(first, self.artifact or folder / first.name, self.data),
+            **{task.name: TaskSettings(task, folder / task.name, None) for task in others},
+        }
 
     @property
     def store_folder(self) -> Path:
         """Folder for data sets, feedback, checkpoints and the state of a training."""
         return self.store or STORE
+
+
+def _tasks_with_artifacts(folder: Path) -> list[str]:
+    """Return the default task, and the other tasks that have an artifact in this folder."""
+    others = [name for name in list_tasks() if name != DEFAULT_TASK and (folder / name / CARD_FILE).exists()]
+    return [DEFAULT_TASK, *others]
+
+
+def _load(name: str) -> Task:
+    task = load_task(name)
+    if not _IN_URLS.fullmatch(name):
+        raise TaskError(f"the task {name!r} is part of URLs, so its name must be in snake case, and not 'labels'")
+    return task
 
 
 def usable_cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
@@ -168,25 +217,30 @@ def _as_value_error(kind: type[Exception]) -> Iterator[None]:
         raise ValueError(str(error)) from error
 
 
-def _parts(text: str) -> frozenset[str]:
-    return frozenset(part for part in map(str.strip, text.split(",")) if part)
+def _listed(text: str) -> list[str]:
+    """Return the different parts of a comma-separated list, in order."""
+    return list(dict.fromkeys(part for part in map(str.strip, text.split(",")) if part))
 
 
 def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read and check all settings.
+    """Read and check all settings, and the tasks that they name.
 
     Raises:
-        SettingsError: an unknown variable with our prefix, or an invalid value.
+        SettingsError: an unknown variable with our prefix, an invalid value, or an unknown or invalid task.
     """
     known = {PREFIX + name.upper(): name for name in Settings.model_fields}
     unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
     if unknown:
         raise SettingsError(f"unknown settings: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
     try:
-        return Settings.model_validate({known[name]: value for name, value in environment.items() if name in known})
+        settings = Settings.model_validate({known[name]: value for name, value in environment.items() if name in known})
+        _ = settings.served  # reads the tasks
+    except TaskError as error:
+        raise SettingsError(f"{PREFIX}TASKS: {error}") from error
     except ValidationError as error:
         faults = [
             f"{PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors()
         ]
         raise SettingsError("; ".join(faults)) from error
+    return settings

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import pytest
 import requests
 from PIL import Image
 
-from data.task import Task, load_task, read_task
+from data.task import DEFAULT_TASK, Task, load_task, read_task
 from data.tasks.traffic_sign.drawing.render import draw_example, write_drawn
 from model.artifact import ARTIFACTS, CARD_FILE
 
@@ -40,7 +40,11 @@ def shapes() -> Task:
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """Class folders for the task `shapes`."""
-    folder = tmp_path / "pictures"
+    return write_pictures(tmp_path / "pictures")
+
+
+def write_pictures(folder: Path) -> Path:
+    """Write class folders for the task `shapes`."""
     for name, class_index in (("round", 17), ("triangular", 13)):
         (folder / name).mkdir(parents=True)
         for seed in range(8):
@@ -141,15 +145,15 @@ def running(command: list[str], environment: dict[str, str]) -> "Iterator[subpro
 def start_process(status: int = 200, **settings: object) -> Iterator[tuple[str, "subprocess.Popen[str]"]]:
     """Run the service, wait until /readyz has this status, and yield its URL and the gunicorn master process.
 
+    It serves the default task only, unless the settings name others.
+
     Args:
         status: expected HTTP status of /readyz.
         settings: settings of the service in lower case; names in upper case are other environment variables.
     """
     port = settings.pop("port", free_port())
-    environment = {"SERVICE_PORT": str(port), "SERVICE_WORKERS": "1"}
-    for name, value in settings.items():
-        environment[name if name.isupper() else f"SERVICE_{name.upper()}"] = str(value)
-    with running(COMMAND, environment) as process:
+    environment = {"SERVICE_PORT": str(port), "SERVICE_WORKERS": "1", "SERVICE_TASKS": DEFAULT_TASK}
+    with running(COMMAND, {**environment, **_variables(settings)}) as process:
         wait_for(f"http://127.0.0.1:{port}/readyz", process, status)
         yield f"http://127.0.0.1:{port}", process
 
@@ -159,6 +163,10 @@ def start_service(status: int = 200, **settings: object) -> Iterator[str]:
     """Run the service like `start_process`, and yield its URL."""
     with start_process(status, **settings) as (url, _):
         yield url
+
+
+def _variables(settings: Mapping[str, object]) -> dict[str, str]:
+    return {name if name.isupper() else f"SERVICE_{name.upper()}": str(value) for name, value in settings.items()}
 
 
 class Log:
@@ -181,8 +189,8 @@ class Log:
 
 
 def run_service(**settings: object) -> "subprocess.CompletedProcess[str]":
-    """Run a service that is expected to exit by itself."""
-    environment = {f"SERVICE_{name.upper()}": str(value) for name, value in settings.items()}
+    """Run a service with settings as in `start_process`, which is expected to exit by itself."""
+    environment = _variables(settings)
     return subprocess.run(
         COMMAND,
         cwd=ROOT,

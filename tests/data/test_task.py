@@ -1,12 +1,14 @@
 """Task files: their contents, and error messages for mistakes in them."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 
 from data.errors import TaskError
-from data.task import TASKS, Task, load_task, read_task
+from data.task import TASKS, Task, list_tasks, load_task, read_task
+from tests.conftest import ROOT
 
 ENGLISH = re.compile(r"\b(the|and|or|of|to|you|sign|with|is|where|ends|road)\b", re.IGNORECASE)
 GERMAN = re.compile(r"[äöüß„“]|\b(der|die|das|und|oder|nicht|ist|wo)\b", re.IGNORECASE)
@@ -52,6 +54,23 @@ def test_limits_and_bans_do_not_end_at_junctions_alone(task: Task, class_index: 
     assert "eine Kreuzung allein beendet" in label.facts["ends_de"]
     for other in ("holds until", "lifted"):
         assert other not in label.description, "the description repeats where the rule ends"
+
+
+def test_tasks_in_a_further_folder_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    included = list_tasks()
+    (tmp_path / "more" / "shapes").mkdir(parents=True)
+    shutil.copy(ROOT / "tests" / "shapes.toml", tmp_path / "more" / "shapes" / "task.toml")
+    monkeypatch.setenv("TASKS", str(tmp_path / "more"))
+    assert list_tasks() == sorted([*included, "shapes"])
+    assert load_task("shapes").title == "Shapes"
+    assert load_task("shapes").load_extension() is None
+    assert load_task("traffic_sign").load_extension() is not None
+    shutil.copytree(TASKS / "traffic_sign", tmp_path / "more" / "traffic_sign")
+    with pytest.raises(TaskError, match="traffic_sign is already the name of a task"):
+        list_tasks()
+    monkeypatch.setenv("TASKS", str(tmp_path / "nowhere"))
+    with pytest.raises(TaskError, match=r"TASKS: .*nowhere is not a folder"):
+        load_task("traffic_sign")
 
 
 def test_error_for_an_unknown_task_lists_the_known_tasks() -> None:

@@ -53,7 +53,7 @@ def test_killed_training_resumes(ledger: Ledger, tmp_path: Path) -> None:
     killer.start()
     before = signal.getsignal(signal.SIGTERM)
     try:
-        assert supervise(command(tmp_path)) == 0
+        assert supervise([command(tmp_path)]) == 0
     finally:
         signal.signal(signal.SIGTERM, before)
     killer.join(10)

@@ -10,8 +10,10 @@ from model.progress import (
     FinishedEpoch,
     TrainingState,
     is_training,
+    is_waiting,
     read_state,
     training_lock,
+    waiting_to_train,
     write_state,
 )
 from model.training.reporter import Reporter
@@ -56,6 +58,17 @@ def test_lock_is_exclusive_and_visible(tmp_path: Path) -> None:
         with pytest.raises(BusyError), training_lock(tmp_path):
             pytest.fail("two processes hold the lock")
     assert not is_training(tmp_path)
+
+
+def test_training_that_waits_is_visible_until_it_is_over(tmp_path: Path) -> None:
+    assert not is_waiting(tmp_path)
+    with waiting_to_train(tmp_path):
+        assert is_waiting(tmp_path)
+        assert not is_training(tmp_path)
+        with waiting_to_train(tmp_path), training_lock(tmp_path):
+            assert is_waiting(tmp_path)
+            assert is_training(tmp_path)
+    assert not is_waiting(tmp_path)
 
 
 def test_concurrent_checks_do_not_look_like_training(tmp_path: Path) -> None:

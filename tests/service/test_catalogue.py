@@ -16,17 +16,8 @@ from tests.conftest import SHIPPED, wait_until
 
 
 def catalogue(folder: Path, store: Path) -> Catalogue:
-    settings = Settings(artifact=folder, store=store)
-    return Catalogue.of(settings, "2.0", Metrics(settings.artifacts))
-
-
-def test_catalogue_maps_the_task_to_its_objects(tmp_path: Path) -> None:
-    tasks = catalogue(tmp_path / "artifact", tmp_path)
-    assert list(tasks) == ["traffic_sign"]
-    assert len(tasks) == 1
-    assert tasks.default is tasks["traffic_sign"]
-    assert tasks.default.artifact == tmp_path / "artifact"
-    assert tasks.default.readiness.in_use() is None
+    settings = Settings(tasks="traffic_sign", artifact=folder, store=store)
+    return Catalogue.of(settings, "2.0", Metrics(settings.served))
 
 
 def test_classifier_is_slow_if_an_inference_takes_long() -> None:
@@ -38,7 +29,7 @@ def test_classifier_is_slow_if_an_inference_takes_long() -> None:
 
 def test_new_artifact_is_loaded_once_in_the_background(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
-    served = catalogue(folder, tmp_path).default.readiness
+    served = catalogue(folder, tmp_path).first.readiness
     first = served.load()
     began, may_end, loaded = threading.Event(), threading.Event(), []
 

@@ -55,6 +55,14 @@ def test_missing_classifier_is_one_message(stop: Path, tmp_path: Path) -> None:
     assert result.stderr.startswith(f"error: {tmp_path / 'nowhere'}: there is no classifier")
 
 
+def test_task_chooses_the_classifier(stop: Path) -> None:
+    assert predict("--task", "traffic_sign", stop).stdout == predict(stop).stdout
+    unknown = predict("--task", "dinosaurs", stop)
+    assert unknown.returncode == 1
+    assert unknown.stderr.startswith("error: there is no task 'dinosaurs'; known: ")
+    assert "not allowed with argument" in predict("--task", "traffic_sign", "--artifact", "folder", stop).stderr
+
+
 # Where the hand-made detector sees the signs of `street`: left, top, right, bottom in pixels.
 STOP_BOX, NO_ENTRY_BOX = ((left, top, left + SIDE, top + SIDE) for left, top in ((80, 104), (320, 256)))
 

@@ -72,7 +72,7 @@ def test_data_set_is_described_in_figures(shown: str, photographs: Path, task: T
 
 def test_pictures_of_a_class_are_returned(shown: str, photographs: Path, task: Task) -> None:
     answer = requests.get(f"{shown}/data/14", timeout=30).json()
-    validate(answer, "/data/{class_index}")
+    validate(answer, "/data/{task}/{class_index}")
     source = open_source(photographs, task)
     expected = [example for example in source.examples if example.class_index == 14]
     assert answer["class_index"] == 14

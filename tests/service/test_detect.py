@@ -247,8 +247,8 @@ def test_keys_and_limits_apply_to_detection(red_artifact: Path) -> None:
         ]
         assert statuses == [200, 200, 429]
         samples = requests.get(f"{url}/metrics", timeout=60).text
-        assert f'sign_requests_total{{route="{DETECT}",status="200"}} 1.0' in samples
-        assert f'sign_requests_total{{route="{DETECT}",status="429"}} 1.0' in samples
+        assert f'sign_requests_total{{route="{DETECT}",status="200",task="traffic_sign"}} 1.0' in samples
+        assert 'sign_requests_total{route="/detect/{task}",status="429",task="traffic_sign"} 1.0' in samples
 
 
 def test_only_accepted_signs_are_counted(red_artifact: Path) -> None:

@@ -202,8 +202,8 @@ def test_feedback_needs_a_key_and_counts_towards_the_rate_limit(tmp_path: Path) 
         assert [post(url, STOP, **{"X-API-Key": "secret"}).status_code for _ in range(3)] == [201, 201, 429]
         samples = requests.get(f"{url}/metrics", timeout=60).text
     for status, count in ((201, 2), (401, 1), (429, 1)):
-        series = f'sign_requests_total{{route="/predict_traffic_sign/feedback",status="{status}"}} {count}.0'
-        assert series in samples
+        labels = f'route="/predict_traffic_sign/feedback",status="{status}",task="traffic_sign"'
+        assert f"sign_requests_total{{{labels}}} {count}.0" in samples
 
 
 def test_feedback_can_be_disabled(tmp_path: Path) -> None:

@@ -267,11 +267,10 @@ def test_service_does_not_fetch_from_private_addresses(port: int) -> None:
             assert answer.json()["type"].endswith(":url_refused")
 
 
-async def ask(service: Service, body: bytes) -> tuple[int, dict[str, Any]]:
+async def ask(service: Service, body: bytes, path: str = "/predict_traffic_sign") -> tuple[int, dict[str, Any]]:
     """Send JSON to the service in this process; return status and answer."""
     messages: list[dict[str, Any]] = []
     headers = [(b"host", b"a"), (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-    path = "/predict_traffic_sign"
     scope = {
         "type": "http", "http_version": "1.1", "method": "POST", "scheme": "http", "path": path,
         "raw_path": path.encode(), "query_string": b"", "headers": headers,
@@ -285,6 +284,16 @@ async def ask(service: Service, body: bytes) -> tuple[int, dict[str, Any]]:
 
     await service(scope, receive, send)
     return messages[0]["status"], json.loads(messages[1]["body"])
+
+
+@pytest.mark.parametrize("path", ["/predict", "/predict/traffic_sign", "/predict_traffic_sign"])
+def test_picture_at_a_url_is_answered(path: str, port: int) -> None:
+    """`/predict` as the clients of the course projects call it."""
+    service = Service(create_app(Settings(tasks="traffic_sign", allow_urls=True)), FETCHER)
+    body = json.dumps({"url": f"http://outside:{port}/sign.png"}).encode()
+    with ThreadPoolExecutor(1) as thread:  # a browser of other tests may run its event loop in this one
+        status, answer = thread.submit(lambda: asyncio.run(ask(service, body, path))).result()
+    assert (status, answer["class_index"], answer["model"]["task"]) == (200, 14, "traffic_sign")
 
 
 def test_hosts_that_never_answer_do_not_block_other_requests(port: int) -> None:

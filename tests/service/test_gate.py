@@ -76,7 +76,7 @@ def test_rate_limit_per_client() -> None:
         assert "5 per 1 hour" in rejected.json()["detail"]
         assert requests.get(f"{service}/readyz", timeout=60).status_code == 200
         samples = requests.get(f"{service}/metrics", timeout=60).text
-        assert 'sign_requests_total{route="/predict_traffic_sign",status="429"} 3.0' in samples
+        assert 'sign_requests_total{route="/predict_traffic_sign",status="429",task="traffic_sign"} 3.0' in samples
 
 
 def test_rate_limit_per_key() -> None:
@@ -151,7 +151,8 @@ def test_documentation_loads_nothing_from_other_hosts(service: str) -> None:
         ({"rate_limit": "1/second;9/hour"}, "SERVICE_RATE_LIMIT"),
         ({"rate_limit": "0/minute"}, "SERVICE_RATE_LIMIT"),
         ({"api_keys": ""}, "SERVICE_API_KEYS"),
-        ({"task": "nope"}, "SERVICE_TASK: there is no task 'nope'; known: traffic_sign"),
+        ({"tasks": "traffic_sign, nope"}, "SERVICE_TASKS: there is no task 'nope'; known: "),
+        ({"tasks": " , "}, "SERVICE_TASKS: contains no task"),
         ({"cors_origins": "*"}, "SERVICE_CORS_ORIGINS"),
         ({"api_keys": "schlüssel"}, "SERVICE_API_KEYS"),
         ({"log_format": "xml"}, "SERVICE_LOG_FORMAT"),
@@ -250,7 +251,7 @@ def test_clients_that_do_not_read_do_not_block_others() -> None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             connection.connect((parts.hostname, parts.port))
             connection.sendall(message)
-        answered = 'sign_requests_total{route="/predict_traffic_sign/batch",status="200"} 3.0'
+        answered = 'sign_requests_total{route="/predict_traffic_sign/batch",status="200",task="traffic_sign"} 3.0'
         wait_until(lambda: answered in requests.get(f"{service}/metrics", timeout=60).text)
         assert requests.get(f"{service}/healthz", timeout=60).status_code == 200
         assert requests.post(f"{service}/predict_traffic_sign", data=STOP, headers=RAW, timeout=60).status_code == 200

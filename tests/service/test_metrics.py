@@ -36,9 +36,9 @@ def test_every_worker_reports_the_sum_over_all_workers() -> None:
         requests.post(f"{service}/predict_traffic_sign/batch", files=files, timeout=60)
         for _ in range(4):
             samples = read(requests.get(f"{service}/metrics", timeout=60).text)
-            assert samples["sign_requests_total", "/predict_traffic_sign 200"] == 30
-            assert samples["sign_requests_total", "/predict_traffic_sign 422"] == 5
-            assert samples["sign_requests_total", "/predict_traffic_sign/batch 200"] == 1
+            assert samples["sign_requests_total", "/predict_traffic_sign 200 traffic_sign"] == 30
+            assert samples["sign_requests_total", "/predict_traffic_sign 422 traffic_sign"] == 5
+            assert samples["sign_requests_total", "/predict_traffic_sign/batch 200 traffic_sign"] == 1
             assert samples["sign_classes_total", "14 traffic_sign"] == 33
             assert sum(value for (name, _), value in samples.items() if name == "sign_verdicts_total") == 33
             for stage in ("decode", "infer", "encode"):

@@ -42,7 +42,8 @@ def assert_problem(response: requests.Response, status: int, kind: str, reason: 
 def test_answer_has_the_fields_of_the_contract(service: str) -> None:
     answer = post(service, STOP).json()
     assert list(answer) == [
-        "class_index", "class_name", "description", "sign_number", "probability", "verdict", "alternatives", "model",
+        "class_index", "class_name", "description", "sign_number", "probability", "verdict", "facts", "alternatives",
+        "model",
     ]  # fmt: skip
     assert (answer["class_index"], answer["class_name"], answer["sign_number"]) == (14, "Stop", "206")
     assert "full stop" in answer["description"]
@@ -129,7 +130,7 @@ def test_two_files_for_one_picture_are_rejected(service: str) -> None:
     for second in ("image", "photo"):
         files = [("image", ("a.png", STOP)), (second, ("b.png", STOP))]
         response = requests.post(f"{service}/predict_traffic_sign", files=files, timeout=30)
-        assert_problem(response, 400, "bad_request", "/predict_traffic_sign/batch")
+        assert_problem(response, 400, "bad_request", "/predict/{task}/batch")
 
 
 @pytest.mark.parametrize("route", ["", "/batch", "/feedback"])

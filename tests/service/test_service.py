@@ -76,6 +76,7 @@ def test_readyz_names_the_classifier_and_the_enabled_features(service: str) -> N
         "version": read_artifact(SHIPPED)[0].version,
         "contract": CONTRACT["info"]["version"],
         "offers": ["detect", "feedback"],
+        "tasks": {"traffic_sign": {"state": "ready", "version": read_artifact(SHIPPED)[0].version}},
     }
     with start_service(feedback="false", allow_urls="true") as other:
         assert requests.get(f"{other}/readyz", timeout=60).json()["offers"] == ["detect", "urls"]
@@ -199,7 +200,7 @@ def test_readme_lists_every_setting_with_its_default(settings: Any, prefix: str)
 @pytest.mark.parametrize(
     ("container", "settings", "prefix", "fixed"),
     [
-        ("service", Settings, PREFIX, {"host", "port", "artifact", "store", "data"}),
+        ("service", Settings, PREFIX, {"host", "port", "artifact", "artifacts", "store", "data"}),
         ("ui", PageSettings, "UI_", set()),
     ],
 )
@@ -320,11 +321,13 @@ def test_service_without_classifier_reports_progress_and_serves_when_it_appears(
         )
         assert rejected.status_code == 503
         assert "none is being trained" in rejected.json()["detail"]
+        assert (rejected.json()["task"], rejected.json()["state"]) == ("traffic_sign", "failed")
         with training_lock(training):
             write_state(training, TrainingState("train", epoch=3, epochs=30, remaining_s=60.0))
             busy = requests.get(f"{url}/readyz", timeout=60)
         assert busy.json()["progress"] == {"stage": "train", "epoch": 3, "epochs": 30, "remaining_s": 60.0}
         assert busy.json()["contract"] == CONTRACT["info"]["version"]
+        assert busy.json()["tasks"]["traffic_sign"]["progress"] == busy.json()["progress"]
         assert busy.headers["Retry-After"] == "5"
         assert "epoch 4 of 30" in busy.json()["detail"]
         (training / "progress.json").write_text("{")

@@ -70,7 +70,7 @@ def two_signs() -> bytes:
 def test_state_has_the_versions_and_features_of_the_service(client: Client) -> None:
     state = client.state()
     assert state.version == read_artifact(SHIPPED)[0].version
-    assert state.contract == "2.2"
+    assert state.contract == "2.3"
     assert state.offers - {"detect"} == {"feedback"}
 
 
