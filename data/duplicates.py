@@ -259,7 +259,7 @@ def main(arguments: list[str]) -> int:
         source = open_source(options.data, task) if options.data else find_source(task, options.store)
         examples = tuple(e for e in source.examples if e.group not in task.data.excluded_groups)
         plain = replace(task, data=replace(task.data, duplicates=False))
-        pixels = prepare(replace(source, examples=examples), plain, options.store / "cache").pixels
+        pixels = prepare(replace(source, examples=examples), plain, options.store / "cache").pixels[:]
     except (DataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -266,13 +266,12 @@ def _state(served: Served, problem: Problem | None) -> dict[str, Any]:
 def _describe(served: Served) -> dict[str, Any]:
     """Return a task, its state and its features in JSON types."""
     task, problem = served.task, served.readiness.problem()
-    title_de = getattr(task, "title_de", None)
     has_data = ["data"] if served.inventory.is_there() else []
     detects = [] if problem else _detects(served)
     return {
         "name": task.name,
         "title": task.title,
-        **({"title_de": title_de} if title_de else {}),
+        "title_de": task.title_de,
         "classes": len(task.labels if problem else served.readiness.recogniser().card.labels),
         **_state(served, problem),
         "offers": sorted([*components().settings.offers, *detects, *has_data]),

@@ -1,5 +1,7 @@
 """The network for inference: logits, similarity to the training examples and class maps in one pass."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +33,7 @@ def serving_network(network: keras.Model, pixels: Pictures, class_index: Indices
         A model that maps pixels to a dictionary: `logits` (batch, classes), `similarity` (batch,) in [-1, 1] and, if
         the network has class maps, `class_maps` (batch, rows, columns, classes), whose spatial means are the logits.
     """
-    features = network.get_layer("features").output
-    if len(features.shape) == 4:
-        features = layers.GlobalAveragePooling2D(dtype="float32", name="embedding")(features)
-    embed = keras.Model(network.inputs, features)
+    embed = keras.Model(network.inputs, _embedding(network))
     rows = sample_evenly(np.arange(len(class_index)), class_index, PER_CLASS)
     chunks = pixels.select(rows).chunks()
     embedding = np.concatenate([embed.predict_on_batch(chunk) for chunk in chunks]).astype(np.float32)
@@ -45,10 +44,22 @@ def serving_network(network: keras.Model, pixels: Pictures, class_index: Indices
             [_centers(direction[class_index[rows] == index], prototypes) for index in np.unique(class_index)]
         )
     )
+    return with_similarity(network, mean, centers)
+
+
+def with_similarity(network: keras.Model, mean: Vectors, prototypes: Vectors) -> keras.Model:
+    """Add the outputs of `serving_network` for known prototypes.
+
+    Args:
+        network: a network of `model.training.network`.
+        mean: overall mean of the embeddings, shape (features,).
+        prototypes: directions of length 1 of the centred embeddings, shape (n, features).
+    """
+    features = _embedding(network)
     centred = layers.Normalization(mean=mean, variance=np.ones_like(mean), name="centred")(features)
-    cosine = layers.Dense(len(centers), use_bias=False, name="cosine")
+    cosine = layers.Dense(len(prototypes), use_bias=False, name="cosine")
     similarity = ops.max(cosine(layers.UnitNormalization(name="direction")(centred)), axis=1)
-    cosine.set_weights([centers.T])
+    cosine.set_weights([prototypes.T])
     outputs = {"logits": network.output, "similarity": similarity}
     if any(layer.name == "class_maps" for layer in network.layers):
         outputs["class_maps"] = network.get_layer("class_maps").output
@@ -62,6 +73,14 @@ def _centers(directions: Vectors, count: int) -> Vectors:
     count = min(count, len(np.unique(directions, axis=0)))
     centers: Vectors = KMeans(count, n_init=1, random_state=0).fit(directions).cluster_centers_
     return centers
+
+
+def _embedding(network: keras.Model) -> Any:
+    """Return the network's embedding as a Keras tensor (batch, features)."""
+    features = network.get_layer("features").output
+    if len(features.shape) == 4:
+        return layers.GlobalAveragePooling2D(dtype="float32", name="embedding")(features)
+    return features
 
 
 def _unit(vectors: Vectors) -> Vectors:

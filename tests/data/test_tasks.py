@@ -128,7 +128,7 @@ def test_real_copies_of_jellyfish_are_found_without_their_names(tmp_path: Path) 
     prepared = prepare(two_classes, task, tmp_path / "cache")
     assert prepared.duplicates is not None
     paths, told = ([getattr(e, name) for e in two_classes.examples] for name in ("path", "group"))
-    found, report = merge_groups(find_links(prepared.pixels, paths), paths, prepared.class_index, paths)
+    found, report = merge_groups(find_links(prepared.pixels[:], paths), paths, prepared.class_index, paths)
     copies = len(told) - len(set(told))
     linked = len(told) - len(set(zip(told, found, strict=True)))
     assert linked >= 0.98 * copies
