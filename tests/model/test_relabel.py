@@ -74,6 +74,8 @@ def test_cards_of_format_3_are_still_read(tmp_path: Path, task: Task) -> None:
     answers = [
         Classifier(card, inference).predict([payload])[0].to_json(card, top_k=5, explain=True) for card in (old, new)
     ]
+    facts = [answer.pop("facts") for answer in answers]
+    assert facts[0] == {key: value for key, value in facts[1].items() if key != "category_de"}
     assert answers[0] == answers[1]
 
 
