@@ -33,15 +33,17 @@ def main() -> None:
             text("app.language"), list(texts.LANGUAGES), key=texts.KEY, required=True, bind="query-params",
             label_visibility="collapsed",
         )  # fmt: skip
-    with st.container(key="unseen"):
+    unseen = st.container(key="unseen")
+    with unseen:
         extras.set_page_language(texts.language())
-        extras.close_menu_after_click()
         st.html(f"<style>:root {{ --upload: '{text('app.upload')}'; }}</style>")
     pages = [
         st.Page(partial(draw_page, name), title=text(f"{name}.nav"), url_path=name, default=name == PAGES[0])
         for name in PAGES
     ]
     page = st.navigation(pages, position="top")
+    with unseen:
+        extras.close_menu_after_choice(page.url_path)
     try:
         page.run()
     except SettingsError as error:

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 from typing import Literal
 
+import pytest
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from data.tasks.traffic_sign.drawing.render import write_drawn
@@ -204,9 +205,13 @@ def test_pages_fit_a_phone(browser: Browser, page_url: str) -> None:
     page.close()
 
 
-def test_menu_of_a_phone_closes_when_a_page_is_chosen(browser: Browser, page_url: str) -> None:
+@pytest.mark.parametrize("early", [False, True])
+def test_menu_of_a_phone_closes_when_a_page_is_chosen(browser: Browser, page_url: str, early: bool) -> None:
+    """Also if it is chosen before the page listens to clicks, as on a slow machine."""
     page = new_page(browser, viewport={"width": 360, "height": 740}, has_touch=True)
     go(page, page_url)
+    if early:
+        page.evaluate("document.body.addEventListener('click', event => event.stopPropagation())")
     page.get_by_test_id("stExpandSidebarButton").click()
     page.get_by_role("link", name="Many at once").click()
     expect(page.get_by_role("heading", name="Many pictures at once")).to_be_visible()

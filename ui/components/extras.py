@@ -18,9 +18,13 @@ def set_page_language(language: str) -> None:
     _language(key="language_of_page", data=language, height=0)
 
 
-def close_menu_after_click() -> None:
-    """Close the menu of a narrow screen, which covers the page, when a page was chosen."""
-    _menu(key="menu", height=0)
+def close_menu_after_choice(page: str) -> None:
+    """Close the menu of a narrow screen, which covers the page, when a page was chosen.
+
+    Args:
+        page: path of the chosen page; the browser runs the code again when it changes.
+    """
+    _menu(key="menu", data=page, height=0)
 
 
 def accept_pasted_pictures() -> None:
