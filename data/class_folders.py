@@ -7,7 +7,7 @@ and an evaluation reads the test part. The files' names tell the groups if the t
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from data.errors import ImageError, SourceError
@@ -106,10 +106,7 @@ def read_class_folders(
 def _group(examples: list[Example], task: Task) -> list[Example]:
     paths = [PurePosixPath(example.path) for example in examples]
     groups = group_by_name(paths, [example.class_index for example in examples], task.data.grouping)
-    return [
-        Example(example.path, example.class_index, group, example.size, example.box)
-        for example, group in zip(examples, groups, strict=True)
-    ]
+    return [replace(example, group=group) for example, group in zip(examples, groups, strict=True)]
 
 
 def _find_class(folder: PurePosixPath, task: Task) -> int | None:

@@ -279,8 +279,8 @@ def main(arguments: list[str]) -> int:
 def _compare(told: Sequence[str], found: Sequence[str], group: str) -> list[str]:
     """Describe how well the groups that were found agree with those that file names tell."""
     copies = len(told) - len(set(told))
-    again = len(told) - len(set(zip(told, found, strict=True)))
-    mixed = len(set(zip(told, found, strict=True))) - len(set(found))
+    pairs = len(set(zip(told, found, strict=True)))
+    again, mixed = len(told) - pairs, pairs - len(set(found))
     return [
         f"names tell {len(set(told)):,} {group}s: {again:,} of the {copies:,} further pictures in them were linked to "
         f"another one of the same {group}; {mixed:,} links join different {group}s"

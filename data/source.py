@@ -176,12 +176,12 @@ def _may_contain_data(path: Path) -> bool:
 def describe_gaps(source: Source, task: Task) -> list[str]:
     """Describe how a source differs from the complete data set, and what was left out, one sentence each."""
     found, expected = len(source.examples), task.data.examples
-    if source.origin == DRAWN or not expected or found == expected:
-        return [*source.notes]
-    return [
-        *source.notes,
-        f"{source.files.location} has {found:,} training images; the complete data set has {expected:,}",
-    ]
+    sentences = [*source.notes]
+    if source.origin != DRAWN and expected and found != expected:
+        sentences.append(
+            f"{source.files.location} has {found:,} training images; the complete data set has {expected:,}"
+        )
+    return sentences
 
 
 def _find_training(location: Path, task: Task, skip_unreadable: bool = False) -> Source | None:
