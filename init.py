@@ -23,12 +23,16 @@ from data.training_settings import IMAGENET
 from model.artifact import ARTIFACTS, CARD_FILE, Card, read_artifact
 from model.command import integer_at_least, run
 from model.errors import ModelError
+from model.findings import describe_findings
 from model.progress import TrainingState, training_folder, training_lock, write_state
 
 if TYPE_CHECKING:
     from model.training.reporter import Reporter
 
 DRAWN_SEED = 0
+# The network of new tasks: of those that recognise a picture in 20 ms on one core, the best one whose weights may be
+# passed on.
+BACKBONE, BACKBONE_WEIGHTS = "EfficientNetLite0", "efficientnet_lite0_imagenet.npz"
 
 
 def main(arguments: list[str]) -> int:
@@ -36,6 +40,8 @@ def main(arguments: list[str]) -> int:
     options = _parse(arguments)
 
     def work() -> int:
+        if options.new_task:
+            _create_task(options)
         task = load_task(options.task)
         folder = options.artifact or ARTIFACTS / task.name
         if options.detector:
@@ -44,6 +50,8 @@ def main(arguments: list[str]) -> int:
         if not (folder / CARD_FILE).exists() or options.retrain:
             card = _train(task, options, folder)
             print("\n".join([_summary(card), *([_detector_summary(card)] if card.detector else [])]))
+            if options.new_task:
+                print("\n".join(describe_findings(card)))
             if options.artifact:
                 named = "" if task.name == DEFAULT_TASK else f"SERVICE_TASKS={task.name} "
                 print(f"Serve it with: {named}SERVICE_ARTIFACT={folder} make run")
@@ -72,6 +80,9 @@ def main(arguments: list[str]) -> int:
 def _parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="init.py", description=__doc__)
     parser.add_argument("--task", default=DEFAULT_TASK, help="name of a folder in data/tasks (default: %(default)s)")
+    parser.add_argument(
+        "--new-task", metavar="NAME", help="write a task file for the class folders in --data, and train its classifier"
+    )
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--data", metavar="PATH", help=f"folder or archive, or '{DRAWN}' for drawn pictures")
     source.add_argument("--download", action="store_true", help="download the data set into the store first")
@@ -115,7 +126,34 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--store", type=Path, default=STORE, help="folder for data, caches and checkpoints (default: data/store)"
     )
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.new_task and options.data in (None, DRAWN):
+        parser.error("--new-task needs --data PATH, a folder or archive with a folder of pictures for each class")
+    return options
+
+
+def _create_task(options: argparse.Namespace) -> None:
+    """Write the file of a new task, and make it the task of this command."""
+    from data.files import open_files
+    from data.new_task import find_folders, write_task
+
+    location = Path(options.data)
+    folders = find_folders(open_files(location))
+    weights = Path(options.weights).name if options.weights else BACKBONE_WEIGHTS
+    try:
+        _find_weights(options.weights or BACKBONE_WEIGHTS, "" if options.weights else BACKBONE, options.store)
+        backbone = BACKBONE
+    except ModelError:
+        if options.weights:
+            raise
+        print(
+            f"note: there are no initial weights {BACKBONE_WEIGHTS} in {options.store}, so a network of our own learns "
+            "from random ones; it needs more pictures"
+        )
+        backbone = ""
+    path = write_task(options.new_task, folders, location.stem, backbone, weights)
+    print("\n".join([f"wrote {path}", *folders.lines()]))
+    options.task = options.new_task
 
 
 def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
@@ -130,7 +168,8 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
         settings = replace(settings, seed=seed)
     if options.teacher:
         settings = replace(settings, teacher=options.teacher)
-    settings = replace(settings, weights=_find_weights(options.weights or settings.weights, options.store))
+    network = "" if options.weights else settings.network  # weights that were named are not replaced by others
+    settings = replace(settings, weights=_find_weights(options.weights or settings.weights, network, options.store))
     with _training(task, options) as reporter:
         from model.training.build import Recipe, build_artifact
 
@@ -143,21 +182,33 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
     return card
 
 
-def _find_weights(weights: str, store: Path) -> str:
-    """Return initial weights as they are, or the path of a file in the store if they are not found otherwise.
+def _find_weights(weights: str, network: str, store: Path) -> str:
+    """Find initial weights.
+
+    Args:
+        weights: "", "imagenet" or a path, relative to the working directory or to the store.
+        network: if there is no such file, those of an existing classifier with this network will do; "" for none.
+        store: the store.
+
+    Returns:
+        The weights, or their path.
 
     Raises:
-        ModelError: they are a path that does not exist.
+        ModelError: they were not found.
     """
     path = Path(weights)
     if weights in ("", IMAGENET) or path.exists():
         return weights
-    if not (store / path).exists():
-        raise ModelError(
-            f"there are no initial weights {weights}; put them into {store}, or use those of a classifier with the "
-            "same backbone: --weights model/artifacts/TASK"
-        )
-    return str(store / path)
+    if (store / path).exists():
+        return str(store / path)
+    for folder in sorted(card.parent for card in ARTIFACTS.glob(f"*/{CARD_FILE}")):
+        if network and read_artifact(folder)[0].training["settings"].get("network") == network:
+            print(f"note: there are no initial weights {weights} in {store}; starting from those of {folder.name}")
+            return str(folder)
+    raise ModelError(
+        f"there are no initial weights {weights}; put them into {store}, or use those of a classifier with the same "
+        "backbone: --weights model/artifacts/TASK"
+    )
 
 
 def _train_detector(task: Task, options: argparse.Namespace, folder: Path) -> Card:
@@ -246,7 +297,9 @@ def _download(task: Task, options: argparse.Namespace) -> None:
 def _command(options: argparse.Namespace) -> str:
     """Return the command line for the card, with placeholders instead of local paths."""
     words = ["python", "init.py"]
-    if options.task != DEFAULT_TASK:
+    if options.new_task:
+        words += ["--new-task", options.task]
+    elif options.task != DEFAULT_TASK:
         words += ["--task", options.task]
     if options.data:
         words += ["--data", DRAWN if options.data == DRAWN else "PATH"]

@@ -24,7 +24,7 @@ from data.task import DEFAULT_TASK
 from model.artifact import ARTIFACTS
 from model.recogniser import Recogniser, decode_photo
 
-SAMPLES: Final = Path(__file__).parents[1] / "ui/static/samples"
+SAMPLES: Final = Path(__file__).parents[1] / "ui/static/traffic_sign/samples"
 SIZES: Final = ((1360, 800), (4000, 3000))  # width, height: GTSDB's scenes, and a telephone
 RUNS: Final = 5
 INFERENCES: Final = 50

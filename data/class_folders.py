@@ -125,10 +125,19 @@ def _find_class(folder: PurePosixPath, task: Task) -> int | None:
     return index if 0 <= index < len(task.labels) else None
 
 
+def part_of(folder: PurePosixPath) -> Part | None:
+    """Return the part of a data set that a class folder lies in, or None."""
+    return next((_PARTS[name] for name in map(fold_name, folder.parts[:-1]) if name in _PARTS), None)
+
+
+def is_part(folder: PurePosixPath) -> bool:
+    """Return whether a folder is a part of a data set by its name, such as train."""
+    return fold_name(folder.name) in _PARTS
+
+
 def _find_part(folder: PurePosixPath, class_index: int | None) -> Part | None:
     """Return the part that a folder of pictures lies in, or None; a part without class folders is one itself."""
-    above = folder.parts if class_index is None else folder.parts[:-1]
-    return next((_PARTS[name] for name in map(fold_name, above) if name in _PARTS), None)
+    return part_of(folder) or (_PARTS.get(fold_name(folder.name)) if class_index is None else None)
 
 
 def _describe_test_part(pictures: list[tuple[PurePosixPath, int | None]]) -> list[str]:

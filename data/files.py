@@ -21,6 +21,9 @@ class Files(Protocol):
     def names(self) -> Iterable[str]:
         """Yield the names of all files, relative to the location, with slashes."""
 
+    def folders(self) -> Iterable[str]:
+        """Yield the names of all folders, also of empty ones."""
+
     def read(self, name: str) -> bytes:
         """Return the bytes of a file."""
 
@@ -35,6 +38,12 @@ class Folder:
         """Yield the names of all files."""
         for path in self.location.rglob("*"):
             if path.is_file():
+                yield path.relative_to(self.location).as_posix()
+
+    def folders(self) -> Iterator[str]:
+        """Yield the names of all folders, also of empty ones."""
+        for path in self.location.rglob("*"):
+            if path.is_dir():
                 yield path.relative_to(self.location).as_posix()
 
     def read(self, name: str) -> bytes:
@@ -52,6 +61,12 @@ class ZipArchive:
     def names(self) -> list[str]:
         """Return the names of all members."""
         return self._archive.namelist()
+
+    def folders(self) -> set[str]:
+        """Return the names of all folders, also of empty ones, which have a member of their own."""
+        paths = (PurePosixPath(name) for name in self._archive.namelist())
+        entries = {name.rstrip("/") for name in self._archive.namelist() if name.endswith("/")}
+        return entries | {str(parent) for path in paths for parent in path.parents}
 
     def read(self, name: str) -> bytes:
         """Return the bytes of a member."""

@@ -193,6 +193,11 @@ def load_task(name: str) -> Task:
     return task
 
 
+def task_folder() -> Path:
+    """Return the folder for new tasks: the one that the variable `TASKS` names, or else `data/tasks`."""
+    return Path(os.environ.get(MORE_TASKS) or TASKS)
+
+
 def _find_tasks() -> dict[str, Path]:
     """Map the name of each task to its file."""
     included = _tasks_in(TASKS)

@@ -26,7 +26,7 @@ from service.components import Components, components, store
 from service.feedback import OFF, check_origin, keep_picture, read_class_index, read_part
 from service.inference import InferenceQueue
 from service.inquiry import Inquiry
-from service.inventory import DEFAULT_COUNT, read_count
+from service.inventory import DEFAULT_COUNT, DEFAULT_SIDE, MAX_COUNT, MAX_SIDE, MIN_SIDE, read_integer
 from service.metrics import Metrics
 from service.paths import FIRST, OLD_BATCH, OLD_DETECT, OLD_FEEDBACK, OLD_PREDICT
 from service.payloads import MAX_BATCH_PIXELS, MAX_BODY_BYTES, read_picture, read_pictures
@@ -159,7 +159,9 @@ def feedback(task: str = DEFAULT_TASK) -> tuple[Response, int]:
 @routes.get("/tasks")
 def tasks() -> Response:
     """Return the tasks that are served, the first one first."""
-    return jsonify({"tasks": [_describe(served) for served in components().catalogue.values()]})
+    parts = components()
+    described = [_describe(served) for served in parts.catalogue.values()]
+    return jsonify({"contract": parts.contract["info"]["version"], "tasks": described})
 
 
 @routes.get("/model")
@@ -191,8 +193,9 @@ def data(task: str = DEFAULT_TASK) -> Response:
 @routes.get("/data/<task>/<int:class_index>")
 def data_pictures(task: str, class_index: int) -> Response:
     """Return some pictures of a class of the data set."""
-    served, count = _find(task), read_count(request.args.get("count", str(DEFAULT_COUNT)))
-    return jsonify({"class_index": class_index, "pictures": served.inventory.pictures(class_index, count)})
+    count = read_integer(request.args, "count", DEFAULT_COUNT, 1, MAX_COUNT)
+    side = read_integer(request.args, "side", DEFAULT_SIDE, MIN_SIDE, MAX_SIDE)
+    return jsonify({"class_index": class_index, "pictures": _find(task).inventory.pictures(class_index, count, side)})
 
 
 @routes.get("/healthz")

@@ -4,7 +4,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +22,9 @@ from service.problems import Problem, without_paths
 
 DEFAULT_COUNT: Final = 12
 MAX_COUNT: Final = 48
-SIDE: Final = 64  # of a thumbnail, in pixels
+MIN_SIDE: Final = 16  # of a thumbnail, in pixels
+DEFAULT_SIDE: Final = 64
+MAX_SIDE: Final = 256
 MAX_BINS: Final = 30
 SWITCH_S: Final = 0.0005
 LOOK_INTERVAL_S: Final = 10.0  # a look into a store with many files takes a fraction of a second
@@ -69,8 +71,13 @@ class Inventory:
         """
         return self._read().summary
 
-    def pictures(self, class_index: int, count: int) -> list[dict[str, Any]]:
+    def pictures(self, class_index: int, count: int, side: int) -> list[dict[str, Any]]:
         """Return up to `count` pictures of a class, one per track, in JSON types.
+
+        Args:
+            class_index: the class.
+            count: largest number of pictures.
+            side: of the square thumbnails, in pixels.
 
         Raises:
             Problem: there is no data set, no such class, or a picture cannot be read.
@@ -81,7 +88,7 @@ class Inventory:
             raise Problem("not_found", f"There is no class {class_index}; classes are numbered 0 to {classes - 1}.")
         examples = choose_one_per_track(known.last_frames, class_index, count)
         try:
-            pixels = decode_examples(known.last_frames, examples, SIDE)
+            pixels = decode_examples(known.last_frames, examples, side)
         except SourceError as error:
             raise self._missing(error) from error
         return [
@@ -112,14 +119,15 @@ class Inventory:
         return Problem("no_data", as_sentence(without_paths(str(error), *folders)))
 
 
-def read_count(text: str) -> int:
-    """Return the requested number of pictures.
+def read_integer(query: Mapping[str, str], name: str, default: int, least: int, most: int) -> int:
+    """Return an integer of a query.
 
     Raises:
-        Problem: it is not an integer from 1 to `MAX_COUNT`.
+        Problem: it is not an integer from `least` to `most`.
     """
-    if not (len(text) <= 2 and text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_COUNT):
-        raise Problem("bad_request", f"count must be an integer from 1 to {MAX_COUNT}, not {text!r}.")
+    text = query.get(name, str(default))
+    if not (len(text) <= len(str(most)) and text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise Problem("bad_request", f"{name} must be an integer from {least} to {most}, not {text!r}.")
     return int(text)
 
 

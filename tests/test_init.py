@@ -206,7 +206,7 @@ def test_unusable_feedback_is_named(tmp_path: Path) -> None:
         assert "Traceback" not in result.stderr
         stored.unlink()
     (folder / "00043").mkdir()
-    shutil.copy(ROOT / "ui/static/samples/stop.png", folder / "00043")
+    shutil.copy(ROOT / "ui/static/traffic_sign/samples/stop.png", folder / "00043")
     result = init(*options, "--artifact", tmp_path / "artifact")
     assert result.returncode == 1
     assert "'00043' is neither a class index, 0 to 42" in result.stderr

@@ -1,24 +1,22 @@
 """The input of a picture: as a file, pasted, from the camera, from a URL, or a sample; the last input counts."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import PurePosixPath
 from typing import Final
 
 import streamlit as st
 
 from ui.components import extras
-from ui.connection import forget_answers
-from ui.contract import State
-from ui.texts import text
+from ui.connection import forget_answers, labels
+from ui.contract import Task
+from ui.examples import STATIC, example_photo, example_url
+from ui.texts import name_of, text
 
-# Street scenes come first; they are the JPEG files.
-SAMPLES: Final = {
-    path.stem: path
-    for pattern in ("*.jpg", "*.png")
-    for path in sorted((Path(__file__).parent / "static/samples").glob(pattern))
-}
-SCENES: Final = [name for name, path in SAMPLES.items() if path.suffix == ".jpg"]
 WAYS: Final = {"file": ":material/upload:", "camera": ":material/photo_camera:", "address": ":material/link:"}
+MOST_PHOTOS: Final = 12  # of the data set, as samples
+PHOTO_SIDE: Final = 224  # pixels; of such a sample
 CHOICE, SAMPLE, WAY, UNFOLDED = "choice", "sample", "way", "unfolded"  # keys of the session
 
 
@@ -31,15 +29,56 @@ class Choice:
     source: str = ""
 
 
-def choose_picture(state: State) -> Choice | None:
+@dataclass(frozen=True)
+class Sample:
+    """A picture to try: its title for people, its file name, its URL for browsers, and a function that reads it."""
+
+    title: str
+    name: str
+    url: str
+    read: Callable[[], bytes | None]
+
+
+def samples(task: Task) -> dict[str, Sample]:
+    """Return the samples of a task: the page's own, or else a photo of each class from the data set, if there is one.
+
+    Whole scenes, which are the page's JPEG files, come first; they are left out if the task only classifies.
+    """
+    folder = STATIC / task.name / "samples"
+    kinds = ("*.jpg", "*.png") if "detect" in task.offers else ("*.png",)
+    paths = [path for kind in kinds for path in sorted(folder.glob(kind))]
+    own = {
+        path.stem: Sample(
+            text(f"sample.{path.stem}"), path.name, f"app/static/{task.name}/samples/{path.name}", path.read_bytes
+        )
+        for path in paths
+    }
+    return own or _photos(task)
+
+
+def _photos(task: Task) -> dict[str, Sample]:
+    """Return a photo of each of the first classes from the data set, by name of the class."""
+    return {
+        label.name: Sample(
+            name_of(label), f"{label.name}.png", url, partial(example_photo, task, label.index, PHOTO_SIDE)
+        )
+        for label in labels(task)[:MOST_PHOTOS]
+        if (url := example_url(task, label.index))
+    }
+
+
+def choose_picture(task: Task) -> Choice | None:
     """Show all inputs and return the picture that was chosen last, or None if there is none."""
-    samples = [name for name in SAMPLES if name not in SCENES or "detect" in state.offers]
+    offered = samples(task)
     if CHOICE not in st.session_state:
         st.session_state[CHOICE] = None
-        if st.query_params.get(SAMPLE) in samples:
+        if st.query_params.get(SAMPLE) in offered:
             st.session_state[SAMPLE] = st.query_params[SAMPLE]
-            _take_sample()
-    ways = [way for way in WAYS if way != "address" or "urls" in state.offers]
+            _take_sample(offered)
+    elif st.session_state.get(SAMPLE) not in (None, *offered):  # of another task
+        st.session_state[SAMPLE] = None
+        _drop(SAMPLE)
+    ways = [way for way in WAYS if way != "address" or "urls" in task.offers]
     st.segmented_control(
         text("classify.way"), ways, key=WAY, default="file", required=True, persist_state="session",
         format_func=lambda way: f"{WAYS[way]} {text(f'classify.way_{way}')}", label_visibility="collapsed",
@@ -60,17 +99,17 @@ def choose_picture(state: State) -> Choice | None:
         )
         extras.accept_pasted_pictures()
     choice: Choice | None = st.session_state[CHOICE]
-    _offer_samples(samples, folded=choice is not None and not st.session_state.get(UNFOLDED, False))
+    if offered:
+        _offer_samples(offered, folded=choice is not None and not st.session_state.get(UNFOLDED, False))
     return choice
 
 
-def _offer_samples(names: list[str], *, folded: bool) -> None:
+def _offer_samples(offered: dict[str, Sample], *, folded: bool) -> None:
     """Show the samples; on a phone, style.css hides them as long as there is a button to unfold them."""
     with st.container():  # so that what follows stays where it is when the button comes or goes
         st.pills(
-            text("classify.samples"), names, key=SAMPLE, on_change=_take_sample, persist_state="session",
-            format_func=lambda name: f"![](app/static/samples/{SAMPLES[name].name}) {text(f'sample.{name}')}",
-            wrap=True,
+            text("classify.samples"), list(offered), key=SAMPLE, on_change=_take_sample, args=(offered,), wrap=True,
+            persist_state="session", format_func=lambda name: f"![]({offered[name].url}) {offered[name].title}",
         )  # fmt: skip
         if folded:
             st.button(text("classify.unfold"), key="unfold", icon=":material/unfold_more:", on_click=_unfold)
@@ -118,9 +157,10 @@ def _take_address() -> None:
         _take(Choice(PurePosixPath(address.partition("?")[0]).name or address, address, "address"))
 
 
-def _take_sample() -> None:
-    name = st.session_state[SAMPLE]
-    if name is None:
-        _drop(SAMPLE)
+def _take_sample(offered: dict[str, Sample]) -> None:
+    sample = offered.get(st.session_state[SAMPLE])
+    content = sample.read() if sample else None
+    if sample and content:
+        _take(Choice(sample.name, content, SAMPLE))
     else:
-        _take(Choice(SAMPLES[name].name, SAMPLES[name].read_bytes(), SAMPLE))
+        _drop(SAMPLE)

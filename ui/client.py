@@ -8,7 +8,7 @@ ServiceError
 ├── ContractTooNew      the service's contract has a newer major version than this page knows
 ├── Busy                the service is overloaded, or this page has sent too many requests
 ├── NotAllowed          the service needs an API key that this page does not have
-├── NotReady            the service has no classifier yet; with the state of the training
+├── NotReady            the service has no classifier of a task yet; with the state of its training
 └── Refused             the service rejected the request; the message says why
 """
 
@@ -43,7 +43,7 @@ from ui.contract import (
     Receipt,
     Results,
     Scene,
-    State,
+    Service,
     TrainingState,
     read_answer,
 )
@@ -87,11 +87,16 @@ class NotAllowed(ServiceError):
 
 
 class NotReady(ServiceError):
-    """The service has no classifier yet. `training` is the state of its training, None if nothing is being trained."""
+    """The service has no classifier of a task yet.
 
-    def __init__(self, message: str, training: TrainingState | None) -> None:
+    Attributes:
+        task: name of the task; "" if the service did not say.
+        training: state of its training, None if it is not being trained.
+    """
+
+    def __init__(self, message: str, task: str, training: TrainingState | None) -> None:
         super().__init__(message)
-        self.training = training
+        self.task, self.training = task, training
 
 
 class Refused(ServiceError):
@@ -125,13 +130,16 @@ class Client:
         self._timeout_s, self._api_key = timeout_s, api_key
         self._sessions = threading.local()  # requests does not promise that a session is thread-safe
 
-    def state(self) -> State:
-        """Return the versions and the optional features of a service that is ready.
+    def service(self) -> Service:
+        """Return the tasks of the service, also of one that is not ready.
 
         Raises:
-            Unreachable, UnexpectedServer, ContractTooOld, ContractTooNew, NotReady: see the module.
+            Unreachable, UnexpectedServer, ContractTooOld, ContractTooNew: see the module.
         """
-        content = self._ask("GET", "/readyz")
+        try:
+            content = self._ask("GET", "/tasks")
+        except Refused as error:  # this route is new in contract 2.3
+            raise ContractTooOld("The service does not list its tasks.") from error
         # The contract comes first: only an answer of a version that this page knows must have all members.
         contract = self._read(Greeting, content).contract
         version = tuple(map(int, contract.split(".")))
@@ -139,20 +147,21 @@ class Client:
             raise ContractTooOld(f"The service's contract is {contract}.")
         if version[0] > CONTRACT[0]:
             raise ContractTooNew(f"The service's contract is {contract}.")
-        return self._read(State, content)
+        return self._read(Service, content)
 
-    def labels(self) -> tuple[Label, ...]:
-        """Return all classes, in the order of their indices."""
-        return self._read(Labels, self._ask("GET", "/model/labels")).root
+    def labels(self, task: str) -> tuple[Label, ...]:
+        """Return all classes of a task, in the order of their indices."""
+        return self._read(Labels, self._ask("GET", f"/model/{task}/labels")).root
 
-    def card(self) -> Card:
-        """Return the classifier's card."""
-        return self._read(Card, self._ask("GET", "/model"))
+    def card(self, task: str) -> Card:
+        """Return the card of a task's classifier."""
+        return self._read(Card, self._ask("GET", f"/model/{task}"))
 
-    def predict(self, picture: bytes | str, box: Box | None = None) -> Prediction:
+    def predict(self, task: str, picture: bytes | str, box: Box | None = None) -> Prediction:
         """Classify a picture, or the part of it in a box.
 
         Args:
+            task: the name of the task.
             picture: the bytes of a file, or a URL.
             box: the part to classify, None for the whole picture.
 
@@ -160,12 +169,13 @@ class Client:
             ServiceError: see the module.
         """
         query = {"explain": "true", "thumbnail": "true", **_box(box)}
-        return self._read(Prediction, self._ask("POST", "/predict_traffic_sign", params=query, **_picture(picture)))
+        return self._read(Prediction, self._ask("POST", f"/predict/{task}", params=query, **_picture(picture)))
 
-    def detect(self, picture: bytes | str, *, preview: bool = False) -> Scene:
-        """Find the signs in a photo; only services that offer `detect` can.
+    def detect(self, task: str, picture: bytes | str, *, preview: bool = False) -> Scene:
+        """Find every object in a photo; only tasks that offer `detect` can.
 
         Args:
+            task: the name of the task.
             picture: the bytes of a file, or a URL.
             preview: whether to get the photo back as a JPEG.
 
@@ -173,9 +183,9 @@ class Client:
             ServiceError: see the module.
         """
         query = {"explain": "true", "thumbnail": "true", **({"preview": "true"} if preview else {})}
-        return self._read(Scene, self._ask("POST", "/detect/traffic_sign", params=query, **_picture(picture)))
+        return self._read(Scene, self._ask("POST", f"/detect/{task}", params=query, **_picture(picture)))
 
-    def predict_batch(self, files: Sequence[tuple[str, bytes]]) -> list[Result]:
+    def predict_batch(self, task: str, files: Sequence[tuple[str, bytes]]) -> list[Result]:
         """Classify pictures, given as name and bytes, in one request; the results are in the same order.
 
         Raises:
@@ -183,7 +193,7 @@ class Client:
         """
         form = [("image", (f"{number}", payload)) for number, (_, payload) in enumerate(files)]
         content = self._ask(
-            "POST", "/predict_traffic_sign/batch", params={"thumbnail": "true"}, files=form,
+            "POST", f"/predict/{task}/batch", params={"thumbnail": "true"}, files=form,
             timeout=self._timeout_s * BATCH_TIMEOUTS,
         )  # fmt: skip
         results = self._read(Results, content).results
@@ -192,15 +202,16 @@ class Client:
         return [_result(each) for each in results]
 
     def send_feedback(
-        self, payload: bytes, class_index: int | None, box: Box | None = None, *, located: bool = False
+        self, task: str, payload: bytes, class_index: int | None, box: Box | None = None, *, located: bool = False
     ) -> None:
         """Let the service store a picture with the class that a person chose, None for none of the classes.
 
         Args:
+            task: the name of the task.
             payload: the bytes of a file.
             class_index: what the picture shows.
             box: the part to store, None for the whole picture.
-            located: whether the service found the box, which then lies tightly around the sign.
+            located: whether the service found the box, which then lies tightly around the object.
 
         Raises:
             ServiceError: see the module; `Refused` if the service does not store pictures.
@@ -208,19 +219,20 @@ class Client:
         query = {"class_index": "none" if class_index is None else str(class_index), **_box(box)}
         if located:
             query["located"] = "true"
-        self._read(Receipt, self._ask("POST", "/predict_traffic_sign/feedback", params=query, **_raw(payload)))
+        self._read(Receipt, self._ask("POST", f"/predict/{task}/feedback", params=query, **_raw(payload)))
 
-    def data(self) -> DataSet:
-        """Return the statistics of the data set.
+    def data(self, task: str) -> DataSet:
+        """Return the statistics of a task's data set.
 
         Raises:
             ServiceError: see the module; `Refused` if there is no data set.
         """
-        return self._read(DataSet, self._ask("GET", "/data", timeout=self._timeout_s * BATCH_TIMEOUTS))
+        return self._read(DataSet, self._ask("GET", f"/data/{task}", timeout=self._timeout_s * BATCH_TIMEOUTS))
 
-    def data_pictures(self, class_index: int, count: int) -> tuple[DataPicture, ...]:
-        """Return some pictures of a class of the data set."""
-        content = self._ask("GET", f"/data/{class_index}", params={"count": str(count)})
+    def data_pictures(self, task: str, class_index: int, count: int, side: int) -> tuple[DataPicture, ...]:
+        """Return up to `count` pictures of a class of the data set, reduced or enlarged to a side of `side` pixels."""
+        query = {"count": str(count), "side": str(side)}
+        content = self._ask("GET", f"/data/{task}/{class_index}", params=query)
         return self._read(DataPictures, content).pictures
 
     def metrics(self) -> list[Sample]:
@@ -234,10 +246,10 @@ class Client:
             raise self._unexpected_server()
         return [sample for family in families for sample in family.samples]
 
-    def may_predict(self) -> bool:
+    def may_predict(self, task: str) -> bool:
         """Return whether the service accepts this page's API key, without a prediction."""
         try:
-            self._ask("POST", "/predict_traffic_sign", **_raw(b""))
+            self._ask("POST", f"/predict/{task}", **_raw(b""))
         except NotAllowed:
             return False
         except Refused:
@@ -273,9 +285,7 @@ class Client:
         if not hasattr(self._sessions, "session"):
             session = self._sessions.session = requests.Session()
             for scheme in ("http://", "https://"):
-                session.mount(scheme, _retrying(429, 503))
-            # /readyz answers 503 while the classifier is being trained, with the progress that the page shows.
-            session.mount(f"{self.base_url}/readyz", _retrying(429))
+                session.mount(scheme, _retrying())
         found: requests.Session = self._sessions.session
         return found
 
@@ -286,7 +296,7 @@ class Client:
 def _error_of(status: int, problem: Problem) -> ServiceError:
     """Return the error for an answer with this status."""
     if status == requests.codes.service_unavailable and problem.kind == "not_ready":
-        return NotReady(problem.detail, problem.progress)
+        return NotReady(problem.detail, problem.task, problem.progress)
     if status in (requests.codes.service_unavailable, requests.codes.too_many_requests):
         return Busy(problem.detail)
     if status == requests.codes.unauthorized:
@@ -294,13 +304,13 @@ def _error_of(status: int, problem: Problem) -> ServiceError:
     return Refused(problem.detail, problem.kind)
 
 
-def _retrying(*statuses: int) -> HTTPAdapter:
-    """Retry a request twice if the answer has one of these statuses, after the pause that the answer asks for.
+def _retrying() -> HTTPAdapter:
+    """Retry a request twice if the service is overloaded, after the pause that the answer asks for.
 
     Retries are safe: a prediction changes nothing, and the same feedback is stored only once.
     """
     again = Retry(
-        total=None, connect=0, read=False, redirect=0, other=0, status=2, status_forcelist=statuses,
+        total=None, connect=0, read=False, redirect=0, other=0, status=2, status_forcelist=(429, 503),
         allowed_methods=None, backoff_factor=0.1, retry_after_max=LONGEST_PAUSE_S, raise_on_status=False,
     )  # fmt: skip
     return HTTPAdapter(max_retries=again)

@@ -11,11 +11,12 @@ from typing import Final, TypeVar
 import streamlit as st
 
 from ui.client import Client, Refused
-from ui.contract import Box, Card, Fact, Label, Prediction, Scene, State
+from ui.contract import Box, Card, DataPicture, Fact, Label, Prediction, Scene, Service, Task
 from ui.settings import Settings, read_settings
 from ui.texts import text
 
 SLOW_S: Final = 1.0  # after which the page says that the service takes longer than usual
+KEPT: Final = 20  # classifiers whose labels and cards all visitors share
 MOST_ANSWERS: Final = 100  # that a session remembers
 POLL_S: Final = 2.0  # how often a part of the page refreshes itself
 # Keys of containers that refresh themselves begin with this; style.css keeps Streamlit from dimming them meanwhile.
@@ -63,46 +64,64 @@ def with_slow_notice(ask: Callable[[], T]) -> T:
             note.empty()
 
 
-def state() -> State:
-    """Return the state of the service; ServiceError if it is not ready."""
-    return with_slow_notice(client().state)
+def service() -> Service:
+    """Return the tasks of the service; ServiceError if it does not answer."""
+    return with_slow_notice(client().service)
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
-def labels(version: str) -> tuple[Label, ...]:  # noqa: ARG001 — another classifier may have other labels
-    """Return the labels of the classifier of this version."""
-    return client().labels()
+@st.cache_data(max_entries=KEPT, show_spinner=False)
+def _labels(task: str, version: str) -> tuple[Label, ...]:  # noqa: ARG001 — another classifier may have other labels
+    return client().labels(task)
 
 
-@st.cache_data(max_entries=4, show_spinner=False)
-def card(version: str) -> Card:  # noqa: ARG001 — as above
-    """Return the card of the classifier of this version."""
-    return client().card()
+@st.cache_data(max_entries=KEPT, show_spinner=False)
+def _card(task: str, version: str) -> Card:  # noqa: ARG001 — as above
+    return client().card(task)
 
 
-def facts(version: str) -> tuple[Fact, ...]:
-    """Return the facts that the labels of the classifier of this version may have, in the order to show them."""
-    return card(version).facts
+@st.cache_data(max_entries=200, show_spinner=False, ttl=600)
+def _pictures(task: str, version: str, class_index: int, count: int, side: int) -> tuple[DataPicture, ...]:  # noqa: ARG001
+    return client().data_pictures(task, class_index, count, side)
 
 
-def prediction(picture: bytes | str, box: Box | None, version: str) -> Prediction:
-    """Return the prediction of the classifier of this version, requested once per session and picture.
+def labels(task: Task) -> tuple[Label, ...]:
+    """Return the labels of a task's classifier."""
+    return _labels(task.name, task.version)
+
+
+def card(task: Task) -> Card:
+    """Return the card of a task's classifier."""
+    return _card(task.name, task.version)
+
+
+def facts(task: Task) -> tuple[Fact, ...]:
+    """Return the facts that the labels of a task may have, in the order to show them."""
+    return card(task).facts
+
+
+def data_pictures(task: Task, class_index: int, count: int, side: int) -> tuple[DataPicture, ...]:
+    """Return up to `count` pictures of a class of the data set, with a longer side of `side` pixels."""
+    return with_slow_notice(lambda: _pictures(task.name, task.version, class_index, count, side))
+
+
+def prediction(task: Task, picture: bytes | str, box: Box | None) -> Prediction:
+    """Return the prediction of a task's classifier, requested once per session and picture.
 
     Raises:
         ServiceError: see `ui.client`; a `Refused` is remembered too.
     """
-    return _remembered(("predict", _name(picture), box, version), lambda: client().predict(picture, box))
+    key = ("predict", task.name, task.version, _name(picture), box)
+    return _remembered(key, lambda: client().predict(task.name, picture, box))
 
 
-def scene(picture: bytes | str, version: str) -> Scene:
-    """Return the signs in a photo, requested once per session and picture; with a preview if browsers cannot show it.
+def scene(task: Task, picture: bytes | str) -> Scene:
+    """Return what is in a photo, requested once per session and picture; with a preview if browsers cannot show it.
 
     Raises:
         ServiceError: see `ui.client`; a `Refused` is remembered too.
     """
-    return _remembered(
-        ("detect", _name(picture), version), lambda: client().detect(picture, preview=not is_shown(picture))
-    )
+    key = ("detect", task.name, task.version, _name(picture))
+    return _remembered(key, lambda: client().detect(task.name, picture, preview=not is_shown(picture)))
 
 
 def is_shown(picture: bytes | str) -> bool:

@@ -5,11 +5,11 @@ The models contain what the page reads. Other members of an answer are ignored, 
 
 from typing import Annotated, Final, Literal, TypeVar
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, RootModel, ValidationError
+from pydantic import Base64Bytes, BaseModel, BeforeValidator, ConfigDict, Field, RootModel, ValidationError
 
 # The page needs what the service offers since this version, and knows no other major version.
-CONTRACT: Final = (2, 0)
-MOST_FOUND: Final = 100  # possible signs that the detector reports of a photo
+CONTRACT: Final = (2, 3)
+MOST_FOUND: Final = 100  # possible objects that the detector reports of a photo
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels of the upright picture, right and bottom excluded
 Index = Annotated[int, Field(ge=0)]
@@ -52,19 +52,9 @@ def read_answer(shape: type[A], content: bytes) -> A:
 
 
 class Greeting(Answer):
-    """Members of `/readyz` in every contract version; the oldest versions lack `contract`."""
+    """The member of `/tasks` that tells whether this page knows the others."""
 
-    status: Literal["ready"]
-    version: str
-    contract: Version = "0.0"
-
-
-class State(Answer):
-    """A service that is ready: the versions of its classifier and contract, and its optional features."""
-
-    version: str
     contract: Version
-    offers: frozenset[str]
 
 
 class Fact(Answer):
@@ -135,33 +125,33 @@ class Prediction(Answer):
     truncated: bool = False
 
 
-class FoundSign(Prediction):
-    """Something in a photo that is a sign or looks like one: its box, the detector's score, and the prediction."""
+class Found(Prediction):
+    """Something in a photo that looks like one of the classes: its box, the detector's score, and the prediction."""
 
     box: Box
     score: Probability
 
 
 class Scene(Answer):
-    """What was found in a photo of `width` by `height` pixels, the most prominent sign first.
+    """What was found in a photo of `width` by `height` pixels, the most prominent object first.
 
-    `objects` also has what the classifier did not recognise. It is empty if there is nothing like a sign. `capped`
-    means that the detector reached its limit of `MOST_FOUND`, so that signs may be missing. The file of a `truncated`
-    photo ends early, so that a part of it could not be searched. `preview` is a JPEG of the upright photo, perhaps
-    smaller, or empty if it was not requested or the service is older.
+    `objects` also has what the classifier did not recognise. It is empty if there is nothing like one of the classes.
+    `capped` means that the detector reached its limit of `MOST_FOUND`, so that some may be missing. The file of a
+    `truncated` photo ends early, so that a part of it could not be searched. `preview` is a JPEG of the upright photo,
+    perhaps smaller, or empty if it was not requested.
     """
 
     width: Side
     height: Side
-    objects: tuple[FoundSign, ...]
+    objects: tuple[Found, ...]
     model: ModelName
     truncated: bool = False
     capped: bool = False
     preview: Base64Bytes = b""
 
     @property
-    def is_one_sign(self) -> bool:
-        """Whether the whole picture is one sign."""
+    def is_whole(self) -> bool:
+        """Whether the classifier recognised the whole picture, so that nothing was searched."""
         return [found.box for found in self.objects] == [(0, 0, self.width, self.height)]
 
 
@@ -185,11 +175,37 @@ class TrainingState(Answer):
     history: tuple[FinishedEpoch, ...] = ()
 
 
+class Task(Answer):
+    """What the service recognises: its name in URLs, its titles, its number of classes, and its state.
+
+    `version` is that of the classifier, "" if there is none yet; `detail` says why, and `progress` is that of its
+    training. `offers` has the optional features.
+    """
+
+    name: str
+    title: str
+    title_de: str | None = None
+    classes: Annotated[int, Field(ge=1)]
+    state: Literal["ready", "training", "failed"]
+    version: Annotated[str, BeforeValidator(lambda version: version or "")]
+    detail: str = ""
+    progress: TrainingState | None = None
+    offers: frozenset[str]
+
+
+class Service(Answer):
+    """The version of the service's contract, and its tasks: at least one, the first one first."""
+
+    contract: Version
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
+
+
 class Problem(Answer):
-    """Why there is no answer (RFC 9457); `progress` is that of a first training."""
+    """Why there is no answer (RFC 9457); without a classifier with its `task` and the `progress` of its training."""
 
     type: str
     detail: str
+    task: str = ""
     progress: TrainingState | None = None
 
     @property
@@ -269,7 +285,7 @@ class Confusion(Open):
 
 
 class Mistake(Open):
-    """A wrong answer to a held-out picture; pictures of one group show the same physical sign."""
+    """A wrong answer to a held-out picture; pictures of one group belong together."""
 
     class_index: Index
     predicted: Index
@@ -315,14 +331,18 @@ class Training(Open):
 
 
 class TrainingData(Open):
-    """What the classifier was trained on."""
+    """What the classifier was trained on; drawings have neither citation nor licence."""
 
     name: str
+    citation: str | None = None
+    licence: str | None = None
+    images: int = 0
+    groups: int = 0
     images_trained_on: int = 0
 
 
 class FoundAtRate(Open):
-    """Shares of the signs that are found and rightly named; `recall_by_size` has found and all, by size in pixels."""
+    """Shares of the objects that are found and rightly named; `recall_by_size` has found and all, by size in pixels."""
 
     recall: float
     recall_from_20_px: float
@@ -330,7 +350,7 @@ class FoundAtRate(Open):
 
 
 class DetectorMetrics(Open):
-    """How well signs were found and named in held-out scenes; without any if `signs` is 0."""
+    """How well objects were found and named in held-out scenes; without any if `signs` is 0."""
 
     scenes: int = 0
     signs: int = 0
@@ -340,7 +360,7 @@ class DetectorMetrics(Open):
 
 
 class DetectorPart(Open):
-    """How signs are found: the classifier sees each box with a `margin`, a share of the sides of what it sees."""
+    """How objects are found: the classifier sees each box with a `margin`, a share of the sides of what it sees."""
 
     margin: Annotated[float, Field(ge=0, lt=0.5)] = 0.0
     metrics: DetectorMetrics = DetectorMetrics()
@@ -363,7 +383,7 @@ class Card(Open):
 
 
 class ClassSize(Answer):
-    """How many pictures and physical signs a class has."""
+    """How many pictures and groups of pictures a class has."""
 
     class_index: Index
     examples: int
@@ -391,10 +411,10 @@ class DataSet(Answer):
 
 
 class DataPicture(Answer):
-    """A picture of the data set: (height, width) in pixels, a PNG in base64, and the physical sign that it shows."""
+    """A picture of the data set: (height, width) in pixels, a PNG fitted to a square, and its group."""
 
     size: tuple[int, int]
-    thumbnail: str
+    thumbnail: Base64Bytes
     track: str
 
 

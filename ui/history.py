@@ -1,4 +1,4 @@
-"""The predictions of this session, which only its visitor sees, and tables saved as CSV and JSON."""
+"""The predictions of this session for each task, which only its visitor sees, and tables saved as CSV and JSON."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from typing import Final
 
 import streamlit as st
 
-from ui.contract import Box, Prediction
+from ui.contract import Box, Prediction, Task
 from ui.texts import text
 
 LONGEST: Final = 200  # entries that are kept
@@ -27,15 +27,15 @@ class Entry:
     prediction: Prediction
 
 
-def entries() -> list[Entry]:
-    """Return all predictions, the latest first."""
-    kept: list[Entry] = st.session_state.setdefault(_KEY, [])
+def entries(task: Task) -> list[Entry]:
+    """Return all predictions for a task, the latest first."""
+    kept: list[Entry] = st.session_state.setdefault(f"{_KEY} {task.name}", [])
     return kept
 
 
-def remember(name: str, answers: Sequence[tuple[Box | None, Prediction]]) -> None:
+def remember(task: Task, name: str, answers: Sequence[tuple[Box | None, Prediction]]) -> None:
     """Add the predictions for the parts of a picture, unless they are the latest ones already."""
-    kept = entries()
+    kept = entries(task)
     latest = [(entry.name, entry.box, entry.prediction) for entry in kept[: len(answers)]]
     if latest != [(name, box, prediction) for box, prediction in answers]:
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -43,9 +43,9 @@ def remember(name: str, answers: Sequence[tuple[Box | None, Prediction]]) -> Non
         del kept[LONGEST:]
 
 
-def forget() -> None:
-    """Drop all predictions."""
-    entries().clear()
+def forget(task: Task) -> None:
+    """Drop all predictions for a task."""
+    entries(task).clear()
 
 
 def offer_to_save(rows: list[dict[str, object]], name: str) -> None:

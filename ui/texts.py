@@ -1,4 +1,8 @@
-"""The texts of the page in both languages: all of them are in `texts/en.toml` and `texts/de.toml`, none in code."""
+"""The texts of the page in both languages, none of which is in code.
+
+`texts/en.toml` and `texts/de.toml` have all that every task needs. `texts/<task>/en.toml` and `de.toml`, if they exist,
+say some of them in the words of that task, and have those that only it needs.
+"""
 
 import tomllib
 from functools import cache
@@ -7,19 +11,32 @@ from typing import Any, Final
 
 import streamlit as st
 
-from ui.contract import Fact, Label
+from ui.contract import Fact, Label, Task
 
 LANGUAGES: Final = {"en": "English", "de": "Deutsch"}
 KEY: Final = "lang"  # of the language in the session, and in the page's URL
+TASK: Final = "task"  # of the name of the task in the session, and in the page's URL
 NO_BREAK: Final = "\u00a0"  # a space without a line break
 FOLDER: Final = Path(__file__).with_name("texts")
 
 
 @cache
-def read_catalogue(language: str) -> dict[str, str]:
-    """Return all texts of a language by table and name, such as `signs.title`."""
-    tables = tomllib.loads((FOLDER / f"{language}.toml").read_text(encoding="utf-8"))
-    return {f"{table}.{name}": value for table, texts in tables.items() for name, value in texts.items()}
+def read_catalogue(language: str, task: str = "") -> dict[str, str]:
+    """Return the texts of a language by table and name, such as `data.title`; those of a task replace others."""
+    texts: dict[str, str] = {}
+    for path in (
+        FOLDER / f"{language}.toml",
+        *(FOLDER / name / f"{language}.toml" for name in tasks() if name == task),
+    ):
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        texts |= {f"{table}.{name}": value for table, named in tables.items() for name, value in named.items()}
+    return texts
+
+
+@cache
+def tasks() -> tuple[str, ...]:
+    """Return the names of the tasks that have texts of their own."""
+    return tuple(sorted(path.name for path in FOLDER.iterdir() if path.is_dir()))
 
 
 def language() -> str:
@@ -36,12 +53,16 @@ def browser_language() -> str:
 
 def text(key: str, **values: object) -> str:
     """Return a text in the language of this session; KeyError if there is none of this name."""
-    return read_catalogue(language())[key].format(**values)
+    return _catalogue()[key].format(**values)
 
 
 def word(key: str, default: str) -> str:
-    """Return the text for a name that comes from the service, or `default` if there is no text for it."""
-    return read_catalogue(language()).get(key.replace(" ", "_"), default)
+    """Return a text that not all tasks have, such as one for a name from the service, or `default` without one."""
+    return _catalogue().get(key.replace(" ", "_"), default)
+
+
+def _catalogue() -> dict[str, str]:
+    return read_catalogue(language(), st.session_state.get(TASK) or "")
 
 
 def number(value: float, digits: int = 0) -> str:
@@ -60,6 +81,11 @@ def probability(value: float) -> str:
     if value >= 0.9995:
         return f"> {percent(0.999)}"
     return percent(value) if value >= 0.0005 else f"< {percent(0.001)}"
+
+
+def name_of_task(task: Task) -> str:
+    """Return the title of a task in the language of this session, or in English without one."""
+    return (task.title_de if language() == "de" else None) or task.title
 
 
 def name_of(label: Label) -> str:

@@ -15,6 +15,7 @@ from ui.client import (
     Unreachable,
 )
 from ui.connection import POLL_S, REFRESHING, client, settings
+from ui.tasks import require_ready
 from ui.texts import markdown_escaped, text, word
 from ui.training import show_training
 
@@ -71,9 +72,11 @@ def show_trouble(error: ServiceError) -> None:
 def _still(error: ServiceError) -> ServiceError | None:
     """Return the current error, or None if the service answers again."""
     try:
-        client().state()
-        client().labels()
-        if isinstance(error, NotAllowed) and not client().may_predict():
+        tasks = {task.name: task for task in client().service().tasks}
+        if isinstance(error, NotReady) and error.task in tasks:
+            require_ready(tasks[error.task])
+            client().labels(error.task)
+        if isinstance(error, NotAllowed) and not client().may_predict(next(iter(tasks))):
             return error
     except ServiceError as now:
         return now

@@ -155,14 +155,22 @@ def _with_feedback(
 def _with_outliers(prepared: Prepared, outliers: Mapping[str, Pixels], settings: Training) -> Prepared:
     """Add given outliers to those from feedback, except those held out.
 
+    They are as many as those made from examples at most, since each costs as much time as an example; every kind has
+    the same share where it is large enough.
+
     Raises:
         TrainingError: the preset trains without outliers.
     """
     if not settings.outliers:
         raise TrainingError("this preset trains without outliers; set outliers in the task file, or omit --outliers")
-    added = list(outliers.values())
+    kinds = sorted(outliers.values(), key=len)
     if settings.validation:
-        added = [pixels[np.arange(len(pixels)) % HELD_OUT_OUTLIERS > 0] for pixels in added]
+        kinds = [pixels[np.arange(len(pixels)) % HELD_OUT_OUTLIERS > 0] for pixels in kinds]
+    added, left = [], round(settings.outliers * len(prepared))
+    for number, pixels in enumerate(kinds):  # from the smallest on: what one does not use is for the others
+        count = min(len(pixels), left // (len(kinds) - number))
+        added.append(pixels[np.linspace(0, len(pixels) - 1, count).round().astype(int)])
+        left -= count
     digests = sorted(_digest(pixels).hex()[:16] for pixels in added)
     return dataclasses.replace(
         prepared,

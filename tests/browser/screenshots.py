@@ -34,7 +34,7 @@ def take_screenshots(folder: Path, executable: str) -> None:
     with start_service() as service, start_page(service) as url, start_browser(executable) as browser:
         page = new_page(browser, viewport={"width": 1200, "height": 1000})
         go(page, f"{url}/?sample=town")
-        page.locator("figure .sign").nth(1).click()
+        page.locator("figure .object").nth(1).click()
         settle(page)
         page.get_by_text("Why?", exact=True).click()
         page.locator("figure .zoom canvas, figure canvas").first.wait_for()
@@ -49,7 +49,7 @@ def take_screenshots(folder: Path, executable: str) -> None:
 
         phone = new_page(browser, viewport={"width": 360, "height": 780}, device_scale_factor=2, color_scheme="dark")
         go(phone, f"{url}/?sample=country&lang=de")
-        phone.locator("figure .sign").first.wait_for()
+        phone.locator("figure .object").first.wait_for()
         phone.locator("figure").scroll_into_view_if_needed()
         _save(phone, folder / "phone.png")
         phone.close()

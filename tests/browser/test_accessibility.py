@@ -11,13 +11,13 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import PATIENCE_MS, go, new_page, serious_problems, settle, shows_sign, start_page
-from tests.ui.conftest import Answer, Reply, passing_on, path_of, problem, server
+from tests.ui.conftest import Answer, Reply, passing_on, path_of, ready, server
 
 PATHS = (
     "/?sample=stop",
     "/?sample=stop&lang=de",
     "/batch",
-    "/signs?sign=14",
+    "/classes?class=14",
     "/data",
     "/model",
     "/service",
@@ -96,7 +96,7 @@ def test_live_metrics_do_not_fade_while_they_refresh(browser: Browser, service: 
 def test_progress_of_a_training_does_not_fade_while_it_refreshes(browser: Browser) -> None:
     history = [{"epoch": epoch, "loss": 1 / epoch} for epoch in (1, 2, 3)]
     progress = {"stage": "train", "epoch": 3, "epochs": 40, "loss": 0.3, "history": history}
-    gate = Gate("/readyz", lambda *_: Reply(problem("not_ready", progress=progress), 503))
+    gate = Gate("/tasks", lambda *_: Reply(ready(state="training", version=None, progress=progress)))
     with server(gate) as url, start_page(url) as page_url:
         page = new_page(browser)
         go(page, page_url)
@@ -139,7 +139,7 @@ def test_sample_can_be_chosen_with_the_keyboard(page: Page) -> None:
 
 
 def test_every_picture_has_an_alternative_text(page: Page, page_url: str) -> None:
-    for path in ("/?sample=stop", "/signs?sign=14"):
+    for path in ("/?sample=stop", "/classes?class=14"):
         go(page, page_url + path)
         expect(page.locator("img").first).to_be_visible()
         without = page.locator("img:not([alt])").count()

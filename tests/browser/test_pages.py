@@ -92,7 +92,7 @@ def test_signs_can_be_searched_filtered_and_opened(page: Page, page_url: str) ->
     page.get_by_role("link", name="Signs").click()
     expect(page.get_by_text("43 of 43 signs")).to_be_visible()
     settle(page)
-    edges = page.locator(".st-key-signs_grid > *").evaluate_all(EDGES)
+    edges = page.locator(".st-key-classes_grid > *").evaluate_all(EDGES)
     tops, bottoms = map(set, zip(*edges, strict=True))
     assert len(tops) == len(bottoms) > 3  # the cards of a row have the same height
     page.get_by_label("Search").fill("überholverbot")
@@ -106,12 +106,12 @@ def test_signs_can_be_searched_filtered_and_opened(page: Page, page_url: str) ->
     page.get_by_role("button", name="Wild animals crossing", exact=True).click()
     shows_sign(page, "Wild animals crossing")
     expect(page).to_have_url(re.compile("sign=31"))
-    go(page, f"{page_url}/signs?sign=40&lang=de")
+    go(page, f"{page_url}/classes?class=40&lang=de")
     expect(page.get_by_role("heading", name="Kreisverkehr")).to_be_visible()
 
 
 def test_quiz_counts_right_answers(page: Page, page_url: str) -> None:
-    go(page, f"{page_url}/signs")
+    go(page, f"{page_url}/classes")
     page.get_by_text("Test yourself", exact=True).click()
     expect(page.get_by_role("img", name="Drawing of the sign in question")).to_be_visible()
     answers = page.locator("[class*='st-key-answer'] button")
@@ -139,7 +139,7 @@ def test_service_page_has_history_and_examples(page: Page) -> None:
     page.get_by_role("link", name="Service").click()
     expect(page.get_by_role("heading", name="Recognised in this session")).to_be_visible()
     curl = page.get_by_text("""--data-binary '@it'"'"'s.png'""")
-    expect(curl.filter(has_text="/predict_traffic_sign")).to_be_visible()
+    expect(curl.filter(has_text="/predict/traffic_sign")).to_be_visible()
     expect(curl.filter(has_text="/detect/traffic_sign")).to_be_visible()
     page.get_by_role("tab", name="Python").click()
     expect(page.get_by_text('Path("it\'s.png").read_bytes()').first).to_be_visible()
@@ -198,7 +198,7 @@ def test_page_follows_the_colour_scheme_of_the_system(browser: Browser, page_url
 
 def test_pages_fit_a_phone(browser: Browser, page_url: str) -> None:
     page = new_page(browser, viewport={"width": 360, "height": 740}, has_touch=True)
-    for path in ("/?sample=stop", "/signs?sign=14", "/model", "/service", "/batch", "/data"):
+    for path in ("/?sample=stop", "/classes?class=14", "/model", "/service", "/batch", "/data"):
         go(page, page_url + path)
         width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
         assert width <= 360, f"{path} is {width} pixels wide"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import requests
@@ -42,7 +42,13 @@ def photo(grain: float = 20) -> bytes:
 
 def finding(service: str, boxes: Sequence[Box]) -> Answer:
     """Return a proxy to a real service that finds signs in the same boxes of every photo, and classifies them."""
-    real = passing_on(service, lambda path, answer: {**answer, "offers": OFFERS} if path == "/readyz" else answer)
+
+    def with_detector(path: str, answer: Any) -> Any:
+        if path != "/tasks":
+            return answer
+        return {**answer, "tasks": [{**task, "offers": OFFERS} for task in answer["tasks"]]}
+
+    real = passing_on(service, with_detector)
 
     def answer(request: BaseHTTPRequestHandler, body: bytes) -> Reply:
         if path_of(request) != "/detect/traffic_sign":
@@ -50,7 +56,7 @@ def finding(service: str, boxes: Sequence[Box]) -> Answer:
         objects = []
         for box in boxes:
             reply = requests.post(
-                f"{service}/predict_traffic_sign", body, headers={"Content-Type": "application/octet-stream"},
+                f"{service}/predict/traffic_sign", body, headers={"Content-Type": "application/octet-stream"},
                 params={"explain": "true", "thumbnail": "true", "box": ",".join(map(str, box))}, timeout=PATIENCE_S,
             )  # fmt: skip
             objects.append({"box": box, "score": 0.9, **reply.json()})
@@ -102,7 +108,7 @@ SHARES = """elements => elements.map(element => {
 
 def test_boxes_are_where_the_signs_are_in_the_colours_of_their_verdicts(scene: Page) -> None:
     expect(scene.get_by_role("img", name="The picture photo.png")).to_be_visible()
-    shown = scene.locator("figure .sign").evaluate_all(SHARES)
+    shown = scene.locator("figure .object").evaluate_all(SHARES)
     width, height = SIZE
     for found, (left, top, right, bottom) in zip(shown, BOXES, strict=True):
         assert found == pytest.approx([left / width, top / height, right / width, bottom / height], abs=0.002)
@@ -206,7 +212,7 @@ def test_photo_that_the_browser_cannot_show_has_its_boxes_on_a_preview(browser: 
         expect(numbers).to_have_text(["1", "2"])
         image = page.get_by_role("img", name="The picture photo.heic")
         assert image.evaluate("image => [image.naturalWidth, image.naturalHeight]") == [1200, 1600]
-        shown = page.locator("figure .sign").evaluate_all(SHARES)
+        shown = page.locator("figure .object").evaluate_all(SHARES)
         for place, sign in zip(shown, found, strict=True):
             left, top, right, bottom = sign["box"]
             assert place == pytest.approx([left / 1500, top / 2000, right / 1500, bottom / 2000], abs=0.002)
@@ -258,7 +264,7 @@ def test_there_are_no_serious_problems(
     page = new_page(browser, color_scheme=scheme)
     go(page, f"{scene_url}/?lang={lang}")
     upload(page, "photo.png", photo())
-    expect(page.locator("figure .sign")).to_have_count(4)
+    expect(page.locator("figure .object")).to_have_count(4)
     settle(page)
     assert serious_problems(page, axe) == []
     page.close()
@@ -301,7 +307,7 @@ def test_picture_that_is_one_sign_has_no_box(browser: Browser, service: str) -> 
         upload(page, "sign.png", encoded(drawing(size=600).resize(SIZE)))
         shows_sign(page, "Stop")
         expect(page.get_by_role("img", name="The picture sign.png")).to_be_visible()
-        assert page.locator("figure .sign").count() == 0
+        assert page.locator("figure .object").count() == 0
         page.close()
 
 

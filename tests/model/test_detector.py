@@ -11,7 +11,7 @@ from model.detector import intersection_over_union
 from model.recogniser import Recogniser, decode_photo
 from tests.conftest import SHIPPED
 
-SAMPLES = Path(__file__).parents[2] / "ui/static/samples"
+SAMPLES = Path(__file__).parents[2] / "ui/static/traffic_sign/samples"
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ echo "--- predict with the client in the page's container"
 "${compose[@]}" exec -T ui python - << 'PYTHON'
 from pathlib import Path
 from ui.client import Client
-prediction = Client("http://service:9696", timeout_s=10).predict(Path("ui/static/samples/stop.png").read_bytes())
+prediction = Client("http://service:9696", timeout_s=10).predict("traffic_sign", Path("ui/static/traffic_sign/samples/stop.png").read_bytes())
 print(prediction.class_name, prediction.verdict, round(prediction.probability, 4))
 assert prediction.class_index == 14, prediction
 PYTHON

@@ -90,9 +90,10 @@ def silent_server() -> Iterator[str]:
         yield f"http://127.0.0.1:{silent.getsockname()[1]}"
 
 
-def ready(**members: object) -> dict[str, Any]:
-    """Return the answer to /readyz of a service that is ready."""
-    return {"status": "ready", "task": "traffic_sign", "version": "v", "contract": "2.0", "offers": [], **members}
+def ready(contract: object = "2.3", **members: object) -> dict[str, Any]:
+    """Return the answer to /tasks of a service with one task, which is ready."""
+    task = {"name": "traffic_sign", "title": "German traffic signs", "classes": 43, "state": "ready", "version": "v"}
+    return {"contract": contract, "tasks": [{**task, "offers": [], **members}]}
 
 
 def problem(kind: str, detail: str = "Because.", **members: object) -> dict[str, Any]:
@@ -140,23 +141,25 @@ def scene(*objects: dict[str, Any], **members: object) -> dict[str, Any]:
 def answers() -> dict[str, Any]:
     """Return a complete answer for each route of the contract that the page uses."""
     return {
-        "/readyz": ready(),
-        "/model": shipped_card(),
-        "/model/labels": shipped_card()["labels"],
-        "/predict_traffic_sign": prediction(
+        "/tasks": ready(),
+        "/model/traffic_sign": shipped_card(),
+        "/model/traffic_sign/labels": shipped_card()["labels"],
+        "/predict/traffic_sign": prediction(
             heatmap=[[0.0, 1.0], [0.5, 0.25]], thumbnail="iVBORw0KGgo=", truncated=True
         ),
         "/detect/traffic_sign": scene(
             found((20, 50, 220, 250)), found((380, 50, 580, 250), 13), capped=True, preview="/9g="
         ),
-        "/predict_traffic_sign/batch": {"results": [{"prediction": prediction()}, {"problem": problem("too_large")}]},
-        "/predict_traffic_sign/feedback": {"class_index": 14, "stored": "00014/0.png"},
-        "/data": {
+        "/predict/traffic_sign/batch": {"results": [{"prediction": prediction()}, {"problem": problem("too_large")}]},
+        "/predict/traffic_sign/feedback": {"class_index": 14, "stored": "00014/0.png"},
+        "/data/traffic_sign": {
             "name": "Signs", "citation": None, "licence": "free", "examples": 9, "tracks": 3,
             "classes": [{"class_index": 0, "examples": 9, "tracks": 3}],
             "sides": {"edges": [8, 16, 24], "counts": [4, 5]}, "frames_per_track": {"edges": [3, 4], "counts": [3]},
         },
-        "/data/14": {"class_index": 14, "pictures": [{"track": "14/0", "size": [88, 85], "thumbnail": "iVBORw0KGgo="}]},
+        "/data/traffic_sign/14": {
+            "class_index": 14, "pictures": [{"track": "14/0", "size": [88, 85], "thumbnail": "iVBORw0KGgo="}]
+        },
     }  # fmt: skip
 
 
@@ -185,10 +188,17 @@ def open_page(url: str, monkeypatch: pytest.MonkeyPatch, **session: Any) -> AppT
     return begin(AppTest.from_file(str(ROOT / "ui" / "app.py"), default_timeout=PATIENCE_S), url, monkeypatch, session)
 
 
+def script_of(name: str) -> str:
+    """Return a script that draws one page without the app around it."""
+    return (
+        f"from ui import connection, tasks\nfrom ui.views import {name}\n"
+        f"{name}.draw_page(tasks.choose_task(connection.service().tasks))"
+    )
+
+
 def open_view(name: str, url: str, monkeypatch: pytest.MonkeyPatch, **session: Any) -> AppTest:
     """Run one page without the app around it."""
-    script = f"from ui.views import {name}\n{name}.draw_page()"
-    return begin(AppTest.from_string(script, default_timeout=PATIENCE_S), url, monkeypatch, session)
+    return begin(AppTest.from_string(script_of(name), default_timeout=PATIENCE_S), url, monkeypatch, session)
 
 
 def give(app: AppTest, name: str, content: bytes) -> None:

@@ -12,15 +12,25 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from tests.conftest import drawing, encoded
-from tests.ui.conftest import PATIENCE_S, Reply, passing_on, path_of, problem, server, shipped_labels
+from tests.ui.conftest import (
+    PATIENCE_S,
+    Reply,
+    passing_on,
+    path_of,
+    problem,
+    ready,
+    script_of,
+    server,
+    shipped_labels,
+)
 from ui.client import Result
-from ui.contract import Fact, Prediction
+from ui.contract import Fact, Prediction, Task
 from ui.history import as_csv, as_json
 from ui.views import batch
 from ui.views.batch import CHUNK_BYTES, CHUNK_FILES, MOST_BYTES, MOST_FILES, MOST_LISTED, MOST_UNPACKED, Batch
 
 STOP = encoded(drawing())
-PAGE = "from ui.views import batch\nbatch.draw_page()"
+PAGE = script_of("batch")
 
 
 def packed(files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
@@ -183,7 +193,7 @@ def batch_page(url: str, monkeypatch: pytest.MonkeyPatch, names: list[str]) -> A
     """Return a page to which pictures of a stop sign were just uploaded."""
     monkeypatch.setenv("UI_SERVICE_URL", url)
     app = AppTest.from_string(PAGE, default_timeout=PATIENCE_S)
-    app.session_state["batch"] = Batch(names, [STOP] * len(names))
+    app.session_state["batch traffic_sign"] = Batch(names, [STOP] * len(names))
     return app
 
 
@@ -201,7 +211,7 @@ def test_interrupted_batch_continues_where_it_stopped(service: str, monkeypatch:
     with server(answer) as url:
         app = batch_page(url, monkeypatch, names).run()
         assert app.exception
-        assert len(app.session_state["batch"].results) == CHUNK_FILES
+        assert len(app.session_state["batch traffic_sign"].results) == CHUNK_FILES
         app.run()
     assert not app.exception
     assert sent == [CHUNK_FILES, *[2] * 4]  # the client retries twice
@@ -228,7 +238,7 @@ def test_picture_that_does_not_fit_into_its_request_is_sent_alone(
 
 def test_bytes_of_classified_pictures_are_dropped(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app = batch_page(service, monkeypatch, ["a.png", "b.png"]).run()
-    assert app.session_state["batch"].payloads == [b"", b""]
+    assert app.session_state["batch traffic_sign"].payloads == [b"", b""]
 
 
 def test_table_is_shown_in_german(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,7 +252,7 @@ def test_table_is_shown_in_german(service: str, monkeypatch: pytest.MonkeyPatch)
 def explained(service: str, monkeypatch: pytest.MonkeyPatch, files: dict[str, bytes | None]) -> list[str]:
     """Return the reasons that the page gives for the files of a batch."""
     app = batch_page(service, monkeypatch, [])
-    app.session_state["batch"] = Batch(list(files), list(files.values()))
+    app.session_state["batch traffic_sign"] = Batch(list(files), list(files.values()))
     app.run()
     assert not app.exception
     return [each.value for each in app.markdown if each.value.startswith("- ")]
@@ -261,6 +271,7 @@ def test_no_reasons_are_shown_if_nothing_failed(service: str, monkeypatch: pytes
 
 
 LABELS = shipped_labels()
+SIGNS = Task.model_validate(ready()["tasks"][0])
 NUMBER = Fact(key="sign_number", title="Sign", title_de="Zeichen", short=True, in_answer=True)
 KEYS = ["file", "class_index", "class_name", "sign_number", "probability", "verdict", "reason"]
 
@@ -285,11 +296,11 @@ def test_saved_rows_have_the_facts_of_the_class() -> None:
 
 def test_table_has_no_class_for_unknown_signs_and_is_never_certain() -> None:
     result = found("confident")
-    row = batch._for_people(batch._row("a.png", result, LABELS, [NUMBER]), result.prediction)
+    row = batch._for_people(SIGNS, batch._row("a.png", result, LABELS, [NUMBER]), result.prediction)
     assert (row["class_name"], row["sign_number"], row["probability"]) == ("Stop", "206", 0.9999)
     result = found("not_recognised")
-    row = batch._for_people(batch._row("a.png", result, LABELS, [NUMBER]), result.prediction)
-    assert (row["class_name"], row["sign_number"], row["probability"], row["_drawing"]) == (None, None, None, None)
+    row = batch._for_people(SIGNS, batch._row("a.png", result, LABELS, [NUMBER]), result.prediction)
+    assert (row["class_name"], row["sign_number"], row["probability"], row["_example"]) == (None, None, None, None)
     assert row["_picture"]
 
 
@@ -297,7 +308,7 @@ def test_table_has_a_column_for_each_short_fact_of_the_answer(service: str, monk
     app = batch_page(service, monkeypatch, ["a.png"]).run()
     table = app.dataframe[0]
     assert list(table.value) == [
-        "_picture", "_drawing", "class_name", "verdict", "probability", "sign_number", "file"
+        "_picture", "_example", "class_name", "verdict", "probability", "sign_number", "file"
     ]  # fmt: skip
     assert table.value["sign_number"].tolist() == ["206"]
     assert json.loads(table.proto.columns)["sign_number"]["label"] == "Sign"

@@ -20,6 +20,7 @@ from tests.ui.conftest import (
     Answer,
     Reply,
     answers,
+    begin,
     give,
     open_page,
     open_view,
@@ -76,7 +77,10 @@ TROUBLE: dict[str, tuple[Answer, str]] = {
     "contract too old": (lambda *_: Reply(ready(contract="1.1")), "is too old for this page"),
     "contract too new": (lambda *_: Reply(ready(contract="3.0")), "is newer than this page"),
     "busy": (lambda *_: Reply(problem("too_busy"), 429), "is overloaded"),
-    "no classifier": (lambda *_: Reply(problem("not_ready", "The disk is full."), 503), "has no classifier"),
+    "no classifier": (
+        lambda *_: Reply(ready(state="failed", version=None, detail="The disk is full.")),
+        "The disk is full.",
+    ),
 }
 
 
@@ -288,17 +292,21 @@ def test_sample_can_be_deselected(service: str, monkeypatch: pytest.MonkeyPatch)
     assert "sample" not in app.query_params
 
 
-def draw_prediction(prediction: "Prediction", labels: "tuple[Label, ...]", facts: "tuple[Fact, ...]") -> None:
+def draw_prediction(prediction: "Prediction") -> None:
     from ui import answer
+    from ui.connection import service
+    from ui.tasks import choose_task
 
-    answer.show_prediction(prediction, labels, facts)
-    answer.show_similar_signs(prediction, labels)
+    task = choose_task(service().tasks)
+    answer.show_prediction(task, prediction)
+    answer.show_similar(task, prediction)
 
 
 def answered(
-    verdict: str, probabilities: dict[int, float], labels: tuple[Label, ...] = LABELS, facts: tuple[Fact, ...] = FACTS
-) -> AppTest:
-    """Return a page that shows a prediction."""
+    monkeypatch: pytest.MonkeyPatch, verdict: str, probabilities: dict[int, float],
+    labels: tuple[Label, ...] = LABELS, facts: tuple[Fact, ...] = FACTS, **session: object,
+) -> AppTest:  # fmt: skip
+    """Return a page that shows a prediction of a classifier with these labels and facts."""
     others = tuple(
         Alternative(class_index=index, class_name=labels[index].name, probability=value)
         for index, value in probabilities.items()
@@ -306,34 +314,35 @@ def answered(
     prediction = Prediction.model_validate({
         **others[0].model_dump(), "verdict": verdict, "alternatives": others, "model": ModelName(version="v")
     })  # fmt: skip
-    values = {"prediction": prediction, "labels": labels, "facts": facts}
-    return AppTest.from_function(draw_prediction, kwargs=values, default_timeout=PATIENCE_S).run()
+    app = AppTest.from_function(draw_prediction, kwargs={"prediction": prediction}, default_timeout=PATIENCE_S)
+    with server(serving(labels, facts)) as url:
+        return begin(app, url, monkeypatch, session)
 
 
-def test_unsure_answer_names_the_other_candidates() -> None:
-    words = said(answered("unsure", {5: 0.61, 2: 0.3, 3: 0.08, 7: 0.0004}))
+def test_unsure_answer_names_the_other_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = said(answered(monkeypatch, "unsure", {5: 0.61, 2: 0.3, 3: 0.08, 7: 0.0004}))
     assert "It is probably this sign (61.0%)" in words
     assert "Speed limit (50km/h); Speed limit (60km/h). Please check." in words
 
 
-def test_guess_is_called_a_guess() -> None:
-    assert "The best guess is this sign (41.0%)" in said(answered("unsure", {5: 0.41, 2: 0.3, 3: 0.2}))
+def test_guess_is_called_a_guess(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "The best guess is this sign (41.0%)" in said(answered(monkeypatch, "unsure", {5: 0.41, 2: 0.3, 3: 0.2}))
 
 
-def test_unsure_answer_without_other_candidates_names_none() -> None:
-    words = said(answered("unsure", {14: 0.9999, 2: 0.0001}))
+def test_unsure_answer_without_other_candidates_names_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = said(answered(monkeypatch, "unsure", {14: 0.9999, 2: 0.0001}))
     assert "probably this sign (> 99.9%), but the picture differs from those" in words
 
 
-def test_similar_signs_are_shown_side_by_side() -> None:
-    app = answered("confident", {19: 0.999, 20: 0.001})
+def test_similar_signs_are_shown_side_by_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = answered(monkeypatch, "confident", {19: 0.999, 20: 0.001})
     assert "Easily confused with" in said(app)
     for index in LABELS[19].confused_with:
         assert LABELS[index].name in said(app)
 
 
-def test_unknown_sign_has_no_description_and_no_similar_signs() -> None:
-    words = said(answered("not_recognised", {19: 0.5, 20: 0.4}))
+def test_unknown_sign_has_no_description_and_no_similar_signs(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = said(answered(monkeypatch, "not_recognised", {19: 0.5, 20: 0.4}))
     assert "none of the 43 signs" in words
     assert "Easily confused with" not in words
     assert LABELS[19].description not in words
@@ -374,45 +383,43 @@ def badges(app: AppTest) -> list[str]:
     return re.findall(r":(\w+-badge\[(?:\\.|[^\]])*\])", found[0].value)
 
 
-def test_short_facts_are_badges_in_their_order_and_numbers_have_a_title() -> None:
-    app = answered("confident", {0: 0.9, 1: 0.1}, FRUIT, FRUIT_FACTS)
+def test_short_facts_are_badges_in_their_order_and_numbers_have_a_title(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = answered(monkeypatch, "confident", {0: 0.9, 1: 0.1}, FRUIT, FRUIT_FACTS)
     expected = ["gray-badge[Rosaceae]", "blue-badge[Code 4011]", "gray-badge[Weight 150 g]", "gray-badge[Class 0]"]
     assert badges(app) == expected
 
 
-def test_badges_show_special_characters_unchanged() -> None:
-    app = answered("confident", {1: 0.9, 0: 0.1}, FRUIT, FRUIT_FACTS)
+def test_badges_show_special_characters_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = answered(monkeypatch, "confident", {1: 0.9, 0: 0.1}, FRUIT, FRUIT_FACTS)
     assert "blue-badge[Code \\[4012\\]\\*]" in badges(app)
 
 
-def test_long_facts_are_paragraphs_with_their_title() -> None:
-    words = said(answered("confident", {0: 0.9, 1: 0.1}, FRUIT, FRUIT_FACTS))
+def test_long_facts_are_paragraphs_with_their_title(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = said(answered(monkeypatch, "confident", {0: 0.9, 1: 0.1}, FRUIT, FRUIT_FACTS))
     assert "**Storage:** In the fridge." in words
     assert "Season" not in words
 
 
-def test_facts_are_shown_in_german_or_else_in_the_language_that_there_is() -> None:
-    app = answered("confident", {1: 0.9, 0: 0.1}, FRUIT, FRUIT_FACTS)
-    app.session_state["lang"] = "de"
-    app.run()
+def test_facts_are_shown_in_german_or_else_in_the_language_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = answered(monkeypatch, "confident", {1: 0.9, 0: 0.1}, FRUIT, FRUIT_FACTS, lang="de")
     assert badges(app) == [
         "gray-badge[Rautengewächse]", "blue-badge[Code auf Deutsch \\[4012\\]\\*]", "gray-badge[Klasse 1]"
     ]  # fmt: skip
 
 
-def test_labels_without_facts_are_shown() -> None:
-    app = answered("confident", {0: 0.9, 1: 0.1}, (fruit(0), fruit(1)), ())
+def test_labels_without_facts_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = answered(monkeypatch, "confident", {0: 0.9, 1: 0.1}, (fruit(0), fruit(1)), ())
     assert badges(app) == ["gray-badge[Class 0]"]
 
 
-def test_facts_of_the_shipped_classifier_are_shown() -> None:
-    app = answered("confident", {14: 0.9, 1: 0.1})
+def test_facts_of_the_shipped_classifier_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = answered(monkeypatch, "confident", {14: 0.9, 1: 0.1})
     assert badges(app)[:2] == ["blue-badge[Sign 206]", f"gray-badge[{LABELS[14].facts['category']}]"]
     assert f"**Where it ends:** {LABELS[14].facts['ends']}" in said(app)
 
 
-def test_read_aloud_reads_name_description_and_sentences() -> None:
-    [spoken] = answered("confident", {0: 0.9, 1: 0.1}, FRUIT, FRUIT_FACTS).get("bidi_component")
+def test_read_aloud_reads_name_description_and_sentences(monkeypatch: pytest.MonkeyPatch) -> None:
+    [spoken] = answered(monkeypatch, "confident", {0: 0.9, 1: 0.1}, FRUIT, FRUIT_FACTS).get("bidi_component")
     assert "Fruit 0. Round. In the fridge." in str(spoken.proto)
 
 
@@ -421,7 +428,7 @@ def test_history_has_no_repeated_entries(service: str, monkeypatch: pytest.Monke
     for name in ("a.png", "b.png", "a.png"):
         give(app, name, STOP)
         app.toggle(key="why").set_value(True).run()
-    assert [entry.name for entry in app.session_state["history"]] == ["a.png", "b.png", "a.png"]
+    assert [entry.name for entry in app.session_state["history traffic_sign"]] == ["a.png", "b.png", "a.png"]
 
 
 # Signs
@@ -429,8 +436,8 @@ def test_history_has_no_repeated_entries(service: str, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_every_sign_has_a_page_of_its_own(service: str, monkeypatch: pytest.MonkeyPatch, language: str) -> None:
-    app = open_view("signs", service, monkeypatch, lang=language, signs_search="nothing")
-    app.query_params["sign"] = "0"
+    app = open_view("classes", service, monkeypatch, lang=language, classes_search="nothing")
+    app.query_params["class"] = "0"
     app.run()
     for label in LABELS:
         words = said(app)
@@ -439,8 +446,8 @@ def test_every_sign_has_a_page_of_its_own(service: str, monkeypatch: pytest.Monk
         assert (label.description if language == "en" else label.description_de) in words
         assert label.facts["ends" if language == "en" else "ends_de"] in words
         assert markdown_escaped(label.facts["sign_number"]) in words
-        app.button(key="signs next").click().run()
-    assert app.query_params["sign"] == "0"
+        app.button(key="classes next").click().run()
+    assert app.query_params["class"] == "0"
 
 
 BASKET = (
@@ -455,30 +462,30 @@ BASKET = (
 def serving(labels: tuple[Label, ...], facts: tuple[Fact, ...]) -> Answer:
     """Return a server with a classifier that has other labels."""
     changed = answers()
-    changed["/model/labels"] = [label.model_dump(mode="json") for label in labels]
-    changed["/model"] = {**changed["/model"], "facts": [fact.model_dump() for fact in facts]}
+    changed["/model/traffic_sign/labels"] = [label.model_dump(mode="json") for label in labels]
+    changed["/model/traffic_sign"] = {**changed["/model/traffic_sign"], "facts": [fact.model_dump() for fact in facts]}
     return lambda request, _: Reply(changed[path_of(request)])
 
 
 def filters(app: AppTest) -> list[str]:
     """Return the titles of the filters on the page of all signs."""
-    return [group.label for group in app.button_group if group.key != "signs_mode"]
+    return [group.label for group in app.button_group if group.key != "classes_mode"]
 
 
 def test_short_facts_with_repeated_values_are_filters(monkeypatch: pytest.MonkeyPatch) -> None:
     with server(serving(BASKET, FRUIT_FACTS)) as url:
-        app = open_view("signs", url, monkeypatch, lang="de")
+        app = open_view("classes", url, monkeypatch, lang="de")
         assert filters(app) == ["Family auf Deutsch"]
-        assert app.button_group(key="signs_Family").options == ["Rosaceae", "Rautengewächse"]
+        assert app.button_group(key="classes_traffic_sign_Family").options == ["Rosaceae", "Rautengewächse"]
         assert "5 von 5 Zeichen" in said(app)
-        app.button_group(key="signs_Family").set_value(["Rutaceae"]).run()
+        app.button_group(key="classes_traffic_sign_Family").set_value(["Rutaceae"]).run()
         assert "2 von 5 Zeichen" in said(app)
-        app.button_group(key="signs_Family").set_value(["Rosaceae", "Rutaceae"]).run()
+        app.button_group(key="classes_traffic_sign_Family").set_value(["Rosaceae", "Rutaceae"]).run()
     assert "4 von 5 Zeichen" in said(app)
 
 
 def test_category_is_the_filter_of_the_shipped_classifier(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert filters(open_view("signs", service, monkeypatch)) == ["Category"]
+    assert filters(open_view("classes", service, monkeypatch)) == ["Category"]
 
 
 @pytest.mark.parametrize(
@@ -486,11 +493,11 @@ def test_category_is_the_filter_of_the_shipped_classifier(service: str, monkeypa
 )
 def test_search_includes_all_facts_in_both_languages(monkeypatch: pytest.MonkeyPatch, words: str, count: int) -> None:
     with server(serving(BASKET, FRUIT_FACTS)) as url:
-        app = open_view("signs", url, monkeypatch, signs_search=words)
+        app = open_view("classes", url, monkeypatch, classes_search=words)
     assert f"{count} of 5 signs" in said(app)
 
 
-@pytest.mark.parametrize("view", ["classify", "batch", "signs", "model", "service"])
+@pytest.mark.parametrize("view", ["classify", "batch", "classes", "model", "service"])
 def test_pages_work_for_a_task_without_facts(monkeypatch: pytest.MonkeyPatch, view: str) -> None:
     labels = tuple(fruit(index) for index in range(43))
     metrics = Reply(b"# TYPE sign_requests counter\nsign_requests_total 1\n")
@@ -512,17 +519,17 @@ def test_pages_work_for_a_task_without_facts(monkeypatch: pytest.MonkeyPatch, vi
     ],
 )
 def test_invalid_sign_in_the_url_is_ignored(service: str, monkeypatch: pytest.MonkeyPatch, sign: str) -> None:
-    app = open_view("signs", service, monkeypatch)
-    app.query_params["sign"] = sign
+    app = open_view("classes", service, monkeypatch)
+    app.query_params["class"] = sign
     app.run()
     assert "43 of 43 signs" in said(app)
     assert not app.header
 
 
 def test_wrong_answer_is_corrected_and_counted(service: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    app = open_view("signs", service, monkeypatch, signs_mode="learn")
-    right = LABELS[app.session_state["quiz"]["question"]]
-    answers = app.session_state["quiz"]["answers"]
+    app = open_view("classes", service, monkeypatch, classes_mode="learn")
+    right = LABELS[app.session_state["quiz traffic_sign"]["question"]]
+    answers = app.session_state["quiz traffic_sign"]["answers"]
     assert len(set(answers)) == 4
     wrong = next(index for index in answers if index != right.index)
     app.button(key=f"answer {wrong}").click().run()
@@ -539,7 +546,7 @@ def test_wrong_answer_is_corrected_and_counted(service: str, monkeypatch: pytest
     ("view", "words"),
     [
         ("batch", "Viele Bilder auf einmal"),
-        ("signs", "43 von 43 Zeichen"),
+        ("classes", "43 von 43 Zeichen"),
         ("data", "Der Dienst hat keinen Datensatz"),
         ("model", "Wie gut ist der Klassifikator?"),
         ("service", "Der Dienst hinter dieser Seite"),
@@ -588,7 +595,7 @@ def test_model_page_says_how_well_signs_are_found(service: str, monkeypatch: pyt
 
     def with_detector(path: str, answer: Any) -> Any:
         part = {"margin": 0.1, "metrics": metrics if found else {}}
-        return {**answer, "detector": part} if path == "/model" else answer
+        return {**answer, "detector": part} if path == "/model/traffic_sign" else answer
 
     with server(passing_on(service, with_detector)) as url:
         app = open_view("model", url, monkeypatch)
@@ -603,7 +610,7 @@ def test_model_page_says_how_well_signs_are_found(service: str, monkeypatch: pyt
 
 def plain(path: str, answer: Any) -> Any:
     """Turn the card into that of a classifier trained on drawings, with the required metrics only."""
-    if path != "/model":
+    if path != "/model/traffic_sign":
         return answer
     held_out = {name: value for name, value in answer["metrics"]["held_out"].items() if name != "per_class"}
     return {**answer, "trained_on": "drawings", "metrics": {"held_out": held_out}}
@@ -623,9 +630,10 @@ def test_shipped_classifier_has_no_warning_about_drawings(service: str, monkeypa
 
 def newer(path: str, answer: Any) -> Any:
     """Turn answers into those of a service with a later minor version of the contract."""
-    if path == "/readyz":
-        return {**answer, "contract": "2.1", "offers": [*answer["offers"], "telepathy"]}
-    if path == "/model":
+    if path == "/tasks":
+        tasks = [{**task, "offers": [*task["offers"], "telepathy"], "new": 1} for task in answer["tasks"]]
+        return {"contract": "2.9", "tasks": tasks}
+    if path == "/model/traffic_sign":
         metrics = answer["metrics"]
         some = next(iter(metrics["refusal"].values()))
         return {
@@ -644,7 +652,7 @@ def newer(path: str, answer: Any) -> Any:
     [
         "classify",
         "batch",
-        "signs",
+        "classes",
         "data",
         pytest.param("model"),
         pytest.param("service"),
@@ -659,9 +667,11 @@ def test_picture_is_classified_again_when_the_classifier_changes(service: str, m
     version = ["one"]
 
     def renamed(path: str, answer: Any) -> Any:
-        if path == "/model/labels":
+        if path == "/model/traffic_sign/labels":
             return [{**label, "name": f"{label['name']} {version[0]}"} for label in answer]
-        return {**answer, "version": version[0]} if path == "/readyz" else answer
+        if path == "/tasks":
+            return {**answer, "tasks": [{**task, "version": version[0]} for task in answer["tasks"]]}
+        return answer
 
     with server(passing_on(service, renamed)) as url:
         app = open_page(url, monkeypatch)
@@ -687,7 +697,7 @@ HOSTILE = [
 ]
 
 
-PREDICT, DETECT = "/predict_traffic_sign", "/detect/traffic_sign"
+PREDICT, DETECT = "/predict/traffic_sign", "/detect/traffic_sign"
 
 
 def examples(service: str, monkeypatch: pytest.MonkeyPatch, choice: Choice, path: str) -> list[str]:

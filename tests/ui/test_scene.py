@@ -66,7 +66,7 @@ class Requests(list[tuple[str, dict[str, str]]]):
 def finding(answer: dict[str, Any], offers: tuple[str, ...] = ("detect", "feedback")) -> Iterator[tuple[str, Requests]]:
     """Run a service that finds the same in every photo; yield its address and what it was asked."""
     asked = Requests()
-    known = {**answers(), "/readyz": ready(contract="2.1", offers=offers), "/detect/traffic_sign": answer}
+    known = {**answers(), "/tasks": ready(offers=offers), "/detect/traffic_sign": answer}
 
     def reply(request: BaseHTTPRequestHandler, _: bytes) -> Reply:
         if request.command == "POST":
@@ -115,7 +115,7 @@ def test_boxes_have_names_verdicts_and_the_chosen_one(monkeypatch: pytest.Monkey
         shown = viewer(app)["scene"]
         assert viewer(app)["size"] == [600, 300]
     assert (shown["chosen"], shown["name"]) == (1, "Zeichen auf diesem Foto")
-    assert [(each["box"], each["name"], each["verdict"]) for each in shown["signs"]] == [
+    assert [(each["box"], each["name"], each["verdict"]) for each in shown["objects"]] == [
         ([20, 50, 220, 250], "Zeichen 1: Halt. Vorfahrt gewähren", "confident"),
         ([380, 50, 580, 250], "Zeichen 2: Vorfahrt gewähren", "unsure"),
         ([300, 10, 320, 30], "Zeichen 3: nicht erkannt", "not_recognised"),
@@ -127,7 +127,7 @@ def test_single_sign_in_a_photo_has_a_box_but_no_choice(monkeypatch: pytest.Monk
         app = open_page(url, monkeypatch)
         give(app, "photo.png", PHOTO)
         assert app.header[0].value == "Stop"
-        assert len(viewer(app)["scene"]["signs"]) == 1
+        assert len(viewer(app)["scene"]["objects"]) == 1
     assert CHOICE not in [group.key for group in app.button_group]
 
 
@@ -139,7 +139,7 @@ def test_picture_that_is_one_sign_has_no_box(monkeypatch: pytest.MonkeyPatch) ->
         assert viewer(app)["scene"] is None
         assert "Was another sign missed" not in said(app)
         correct(app, "17")
-    assert asked.options("/predict_traffic_sign/feedback") == {"class_index": "17"}
+    assert asked.options("/predict/traffic_sign/feedback") == {"class_index": "17"}
 
 
 def test_photo_without_a_sign_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +246,7 @@ def test_preview_is_requested_only_of_files_that_browsers_cannot_show(
     with finding(scene(STOP, YIELD, preview=base64.b64encode(JPEG).decode())) as (url, asked):
         app = open_page(url, monkeypatch)
         give(app, "photo", encoded(Image.new("RGB", (600, 300), "grey"), kind))
-        assert len(viewer(app)["scene"]["signs"]) == 2
+        assert len(viewer(app)["scene"]["objects"]) == 2
     assert (asked.options("/detect/traffic_sign").get("preview") == "true") == previewed
 
 
@@ -271,19 +271,19 @@ def test_photo_at_a_url_is_shown_by_its_preview_or_else_by_what_the_classifier_s
         shown = viewer(app)
     assert shown["picture"].endswith(".jpg") == previews
     assert (shown["picture"] == shown["thumbnail"]) != previews
-    assert len(shown["scene"]["signs"]) == 1
+    assert len(shown["scene"]["objects"]) == 1
     assert asked.options("/detect/traffic_sign")["preview"] == "true"
 
 
 def test_rejected_box_is_shown_on_the_preview_in_pixels_of_the_photo(monkeypatch: pytest.MonkeyPatch) -> None:
     heic = encoded(Image.new("RGB", (600, 300), "grey"), "HEIF")
     known = {
-        **answers(), "/readyz": ready(offers=["detect"]),
+        **answers(), "/tasks": ready(offers=["detect"]),
         "/detect/traffic_sign": scene(STOP, preview=base64.b64encode(JPEG).decode()),
     }  # fmt: skip
 
     def reply(request: BaseHTTPRequestHandler, _: bytes) -> Reply:
-        if path_of(request) == "/predict_traffic_sign":
+        if path_of(request) == "/predict/traffic_sign":
             return Reply(problem("bad_request", "The box is too small."), 400)
         return Reply(known[path_of(request)])
 
@@ -299,8 +299,11 @@ def test_rejected_box_is_shown_on_the_preview_in_pixels_of_the_photo(monkeypatch
 
 
 def test_heat_map_covers_what_the_classifier_saw_of_a_sign(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = {**answers(), "/readyz": ready(offers=["detect"]), "/detect/traffic_sign": scene(STOP)}
-    known["/model"] = {**known["/model"], "detector": {"margin": 0.1, "min_score": 0.5, "min_unsure_score": 0.5}}
+    known = {**answers(), "/tasks": ready(offers=["detect"]), "/detect/traffic_sign": scene(STOP)}
+    known["/model/traffic_sign"] = {
+        **known["/model/traffic_sign"],
+        "detector": {"margin": 0.1, "min_score": 0.5, "min_unsure_score": 0.5},
+    }
     with server(lambda request, _: Reply(known[path_of(request)])) as url:
         give(app := open_page(url, monkeypatch), "photo.png", PHOTO)
     assert viewer(app)["seen"] == [-5, 25, 245, 275]  # the sign of 200 pixels has 25 pixels on each side
@@ -315,12 +318,12 @@ def test_service_that_does_not_find_signs_is_asked_for_the_whole_picture(
         give(app, "photo.png", PHOTO)
         assert app.header[0].value == "Stop"
         assert viewer(app)["scene"] is None
-    assert asked.paths() == ["/predict_traffic_sign"]
+    assert asked.paths() == ["/predict/traffic_sign"]
 
 
 def test_rejected_photo_is_explained_without_switches(monkeypatch: pytest.MonkeyPatch) -> None:
     refused = Reply(problem("unreadable_image", "These bytes are no picture."), 400)
-    known = {**answers(), "/readyz": ready(offers=["detect"])}
+    known = {**answers(), "/tasks": ready(offers=["detect"])}
     with server(lambda request, _: refused if request.command == "POST" else Reply(known[path_of(request)])) as url:
         app = open_page(url, monkeypatch)
         give(app, "notes.png", b"hello")
@@ -348,7 +351,7 @@ def test_feedback_is_about_the_chosen_sign(monkeypatch: pytest.MonkeyPatch, plac
         app.button_group(key=CHOICE).set_value(place).run()
         assert app.selectbox[0].options[0] == "Not a sign, or none of these"
         correct(app, right)
-    assert asked.options("/predict_traffic_sign/feedback") == {"class_index": right, "box": box, "located": "true"}
+    assert asked.options("/predict/traffic_sign/feedback") == {"class_index": right, "box": box, "located": "true"}
 
 
 @pytest.mark.parametrize("objects", [(STOP, YIELD), ()], ids=["signs", "nothing"])
@@ -363,10 +366,10 @@ def test_sign_that_was_missed_is_reported_by_drawing_a_box(
         app.toggle(key="cropping").set_value(True).run()
         shown = viewer(app)
         assert (shown["box"], shown["scene"]["chosen"]) == ([300, 100, 340, 140], None)
-        assert len(shown["scene"]["signs"]) == len(objects)
+        assert len(shown["scene"]["objects"]) == len(objects)
         correct(app, "17")
-    assert asked.options("/predict_traffic_sign")["box"] == "300,100,340,140"
-    assert asked.options("/predict_traffic_sign/feedback") == {"class_index": "17", "box": "300,100,340,140"}
+    assert asked.options("/predict/traffic_sign")["box"] == "300,100,340,140"
+    assert asked.options("/predict/traffic_sign/feedback") == {"class_index": "17", "box": "300,100,340,140"}
 
 
 # Around the answer
@@ -378,13 +381,13 @@ def test_history_has_every_recognised_sign_of_a_photo_once(monkeypatch: pytest.M
         give(app, "photo.png", PHOTO)
         for place in (1, 2, 0):
             app.button_group(key=CHOICE).set_value(place).run()
-        kept = [(each.name, each.box, each.prediction.class_name) for each in app.session_state["history"]]
+        kept = [(each.name, each.box, each.prediction.class_name) for each in app.session_state["history traffic_sign"]]
     assert kept == [("photo.png", (20, 50, 220, 250), "Stop"), ("photo.png", (380, 50, 580, 250), "Yield")]
 
 
 def test_service_page_names_the_feature(monkeypatch: pytest.MonkeyPatch) -> None:
     metrics = Reply(b"# TYPE sign_requests counter\nsign_requests_total 1\n")
-    known = {**answers(), "/readyz": ready(offers=["detect"])}
+    known = {**answers(), "/tasks": ready(offers=["detect"])}
     with server(lambda request, _: metrics if "metrics" in request.path else Reply(known[path_of(request)])) as url:
         assert "signs in photos" in said(open_view("service", url, monkeypatch))
 
@@ -445,7 +448,7 @@ def test_service_page_shows_the_time_to_find_signs_if_there_is_one(
         for name, value in zip(("count", "sum"), values, strict=True)
     ]
     metrics = Reply((STAGES + "\n".join(lines) + "\n").encode())
-    known = {**answers(), "/readyz": ready()}
+    known = {**answers(), "/tasks": ready()}
     with server(lambda request, _: metrics if "metrics" in request.path else Reply(known[path_of(request)])) as url:
         app = open_view("service", url, monkeypatch)
     shown = {metric.label: metric.value for metric in app.metric}

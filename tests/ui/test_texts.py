@@ -20,8 +20,9 @@ from tests.conftest import ROOT
 from tests.ui.conftest import shipped_card
 from ui import texts
 from ui.answer import VERDICTS
-from ui.choosing import SAMPLES, WAYS
-from ui.texts import LANGUAGES, markdown_escaped, number, percent, probability, read_catalogue
+from ui.choosing import WAYS
+from ui.examples import STATIC
+from ui.texts import LANGUAGES, markdown_escaped, number, percent, probability, read_catalogue, tasks
 from ui.training import STAGES
 from ui.views import batch
 
@@ -30,8 +31,14 @@ SOURCES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(
 
 @pytest.fixture(params=LANGUAGES)
 def catalogue(request: pytest.FixtureRequest) -> dict[str, str]:
-    """The texts of each language."""
+    """The texts of each language for all tasks."""
     return read_catalogue(request.param)
+
+
+@pytest.fixture(params=[(language, task) for language in LANGUAGES for task in tasks()], ids="-".join)
+def own(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The texts of each language for each task that has texts of its own."""
+    return read_catalogue(*request.param)
 
 
 @pytest.fixture
@@ -77,34 +84,43 @@ def words_in_code() -> Iterator[str]:
                 yield from named_by(node)
 
 
-def test_both_languages_have_the_same_texts_with_the_same_placeholders() -> None:
-    english, german = ({key: placeholders(words) for key, words in read_catalogue(name).items()} for name in LANGUAGES)
+@pytest.mark.parametrize("task", ["", *tasks()])
+def test_both_languages_have_the_same_texts_with_the_same_placeholders(task: str) -> None:
+    english, german = (
+        {key: placeholders(words) for key, words in read_catalogue(name, task).items()} for name in LANGUAGES
+    )
     assert english == german
 
 
-def test_texts_are_not_empty_and_have_no_surrounding_spaces(catalogue: dict[str, str]) -> None:
-    assert [key for key, words in catalogue.items() if not words or words != words.strip()] == []
+def test_texts_of_a_task_need_no_other_values_than_those_for_all_tasks(
+    catalogue: dict[str, str], own: dict[str, str]
+) -> None:
+    assert [key for key, words in catalogue.items() if not placeholders(own[key]) <= placeholders(words)] == []
 
 
-def test_every_text_in_the_code_exists_and_gets_its_values(catalogue: dict[str, str]) -> None:
+def test_texts_are_not_empty_and_have_no_surrounding_spaces(own: dict[str, str]) -> None:
+    assert [key for key, words in own.items() if not words or words != words.strip()] == []
+
+
+def test_every_text_in_the_code_exists_and_gets_its_values(catalogue: dict[str, str], own: dict[str, str]) -> None:
     found = list(calls())
     assert len(found) > 100
     for place, pattern, values in found:
-        named = [key for key in catalogue if re.fullmatch(pattern, key)]
+        named = [key for key in own if re.fullmatch(pattern, key)]
         assert named, f"{place}: there is no text {pattern}"
         if ".+" not in pattern:
-            wanted = {name for name, _ in placeholders(catalogue[named[0]])}
+            wanted = {name for name, _ in placeholders(catalogue.get(named[0], own[named[0]]))}
             assert wanted == values, f"{place}: {named[0]} has other placeholders"
 
 
-def test_every_text_is_used(catalogue: dict[str, str]) -> None:
-    tables = {key.partition(".")[0] for key in catalogue}
+def test_every_text_is_used(own: dict[str, str]) -> None:
+    tables = {key.partition(".")[0] for key in own}
     patterns = {
         pattern
         for pattern in words_in_code()
         if pattern.partition(r"\.")[0] in tables or re.fullmatch(r"\.\+\\\.\w+", pattern)
     }
-    unused = [key for key in catalogue if not any(re.fullmatch(pattern, key) for pattern in patterns)]
+    unused = [key for key in own if not any(re.fullmatch(pattern, key) for pattern in patterns)]
     assert unused == []
 
 
@@ -119,15 +135,16 @@ def known_words() -> Iterator[str]:
     assert set(metrics["verdicts"]) == set(VERDICTS)
     for name in VERDICTS:
         yield from (f"verdict.{name}", f"batch.{name}")
-    yield from (f"sample.{name}" for name in SAMPLES)
+    yield from (f"sample.{path.stem}" for path in (STATIC / "traffic_sign" / "samples").iterdir())
     yield from (f"classify.way_{name}" for name in WAYS)
     yield from (f"service.offer_{name}" for name in Settings(allow_urls=True, feedback=True).offers)
     yield from (f"training.{name}" for name in STAGES)
 
 
 @pytest.mark.parametrize("key", list(known_words()))
-def test_names_from_the_service_have_texts(key: str, catalogue: dict[str, str]) -> None:
-    assert key in catalogue
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_names_from_the_service_have_texts(key: str, language: str) -> None:
+    assert key in read_catalogue(language, "traffic_sign")
 
 
 def test_every_stage_of_a_training_is_known() -> None:

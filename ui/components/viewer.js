@@ -1,11 +1,11 @@
-// Shows the picture, the signs that were found in it, the heat map over the part that was classified, and a box to
+// Shows the picture, the objects that were found in it, the heat map over the part that was classified, and a box to
 // crop with.
 // Boxes are [left, top, right, bottom] in pixels of the picture after EXIF rotation, as browsers show it.
 
 const SMALLEST = 8; // shortest side in pixels: the minimum of the service
 const STEP = 0.02; // share of the picture per press of an arrow key
-const NEAR = 16; // how far from a sign a click still chooses it, in pixels of the screen: fingers are not exact
-const ZOOMED = 96; // signs whose longer side is shorter than this on the screen are also shown enlarged, in pixels
+const NEAR = 16; // how far from an object a click still chooses it, in pixels of the screen: fingers are not exact
+const ZOOMED = 96; // objects whose longer side is shorter than this on the screen are also shown enlarged, in pixels
 
 export default function (component) {
   const { data, parentElement, setStateValue, setTriggerValue } = component;
@@ -14,10 +14,10 @@ export default function (component) {
   const image = stage.querySelector("img") ?? stage.appendChild(document.createElement("img"));
   let size; // width and height of the picture in pixels, which a preview may have less of
   const clear = () => {
-    figure.querySelectorAll(".frame, .box, .signs, .zoom, figcaption").forEach((element) => element.remove());
+    figure.querySelectorAll(".frame, .box, .objects, .zoom, figcaption").forEach((element) => element.remove());
     stage.onclick = null;
   };
-  const hasFocus = !!stage.querySelector(".sign:focus"); // which is given back when the signs are drawn again
+  const hasFocus = !!stage.querySelector(".object:focus"); // which is given back when the objects are drawn again
   clear();
   figure.classList.toggle("cropping", data.cropping);
   image.alt = data.alt;
@@ -59,28 +59,28 @@ export default function (component) {
     const box = data.box ?? (cropping ? [0.2, 0.2, 0.8, 0.8].map((share, i) => Math.round(share * whole[2 + (i % 2)])) : null);
     if (data.box) place(add("div", "shade", layer), data.box);
     if (data.heatmap) place(heatmap(layer), (!isThumbnail && data.seen) || whole);
-    if (scene?.signs.length) signs(scene, cropping);
+    if (scene?.objects.length) objects(scene, cropping);
     if (cropping) handle(box, layer);
     if (cropping) add("figcaption", "", figure).textContent = data.hint;
   }
 
-  // Each sign is a button; while a person draws a box, they are only lines.
-  function signs({ signs, chosen, name }, cropping) {
-    const list = add("div", "signs", stage);
+  // Each object is a button; while a person draws a box, they are only lines.
+  function objects({ objects, chosen, name }, cropping) {
+    const list = add("div", "objects", stage);
     list.setAttribute("role", "group");
     list.setAttribute("aria-label", name);
     const area = ([left, top, right, bottom]) => (right - left) * (bottom - top);
-    const choose = (index) => setTriggerValue("sign", index);
-    const buttons = signs.map(({ box, name, verdict }, index) => {
-      const button = add("button", `sign ${verdict}`, list);
+    const choose = (index) => setTriggerValue("object", index);
+    const buttons = objects.map(({ box, name, verdict }, index) => {
+      const button = add("button", `object ${verdict}`, list);
       button.type = "button";
       button.disabled = cropping;
       button.title = name;
       button.setAttribute("aria-label", name);
       button.setAttribute("aria-pressed", String(index === chosen));
       button.tabIndex = index === (chosen ?? 0) ? 0 : -1;
-      // A small sign may lie in the box of a large one.
-      button.style.zIndex = index === chosen ? signs.length : signs.filter((other) => area(other.box) > area(box)).length;
+      // A small object may lie in the box of a large one.
+      button.style.zIndex = index === chosen ? objects.length : objects.filter((other) => area(other.box) > area(box)).length;
       place(button, box);
       const number = add("span", "number", button);
       number.textContent = index + 1;
@@ -89,20 +89,20 @@ export default function (component) {
         const step = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
         if (!step) return;
         event.preventDefault();
-        const next = (index + step + signs.length) % signs.length;
+        const next = (index + step + objects.length) % objects.length;
         buttons[next].focus();
         choose(next);
       };
       return button;
     });
     stage.onclick = (event) => {
-      const own = buttons.indexOf(event.target.closest(".sign"));
+      const own = buttons.indexOf(event.target.closest(".object"));
       const index = own < 0 ? nearest(buttons, event) : own;
       if (!cropping && index >= 0) choose(index);
     };
     new ResizeObserver(() => spread(buttons.map((button) => button.firstChild))).observe(list);
     if (hasFocus) buttons[chosen ?? 0].focus();
-    if (chosen !== null) zoom(signs[chosen], buttons[chosen]);
+    if (chosen !== null) zoom(objects[chosen], buttons[chosen]);
   }
 
   function nearest(buttons, { clientX: x, clientY: y }) {
@@ -114,7 +114,7 @@ export default function (component) {
     return least <= NEAR ? distances.indexOf(least) : -1;
   }
 
-  // Moves the numbers of signs that are close together, so that all of them can be read.
+  // Moves the numbers of objects that are close together, so that all of them can be read.
   function spread(numbers) {
     numbers.forEach((number) => (number.style.translate = ""));
     const placed = [];
@@ -129,7 +129,7 @@ export default function (component) {
     }
   }
 
-  // A part of the picture around the sign, enlarged; screen readers have its name from the button.
+  // A part of the picture around the object, enlarged; screen readers have its name from the button.
   function zoom({ box: [left, top, right, bottom], verdict }, button) {
     const [width, height] = size;
     const { width: wide, height: high } = button.getBoundingClientRect();
@@ -152,7 +152,7 @@ export default function (component) {
     const context = canvas.getContext("2d");
     const pixels = context.createImageData(canvas.width, canvas.height);
     data.heatmap.flat().forEach((value, i) => {
-      // From dark blue through magenta to yellow: no sign has these colours, and lightness varies for colour-blind people.
+      // From dark blue through magenta to yellow: rare in photos, and lightness varies for colour-blind people.
       const from = value < 0.5 ? [20, 10, 120] : [205, 70, 120];
       const to = value < 0.5 ? [205, 70, 120] : [245, 245, 40];
       const share = value < 0.5 ? 2 * value : 2 * value - 1;

@@ -1,4 +1,4 @@
-"""A picture with the classifier's heat map and the signs that were found, in which a box can be drawn."""
+"""A picture with the classifier's heat map and the objects that were found, in which a box can be drawn."""
 
 import hashlib
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _mount = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Outline:
-    """A numbered box around a sign: its name for screen readers, and its verdict, which decides on the colour."""
+    """A numbered box around an object: its name for screen readers, and its verdict, which decides on the colour."""
 
     box: Box
     name: str
@@ -34,9 +34,9 @@ class Outline:
 
 @dataclass(frozen=True)
 class Outlines:
-    """The signs of a photo, and the index of the chosen one, None for none."""
+    """The objects of a photo, and the index of the chosen one, None for none."""
 
-    signs: Sequence[Outline]
+    objects: Sequence[Outline]
     chosen: int | None
 
 
@@ -66,15 +66,15 @@ def show_picture(
         preview: a JPEG of the whole picture to show if the browser cannot load the picture, empty for none.
         size: (width, height) of the picture in pixels, which boxes refer to; None if the browser has to find out.
         seen: what it saw, in pixels and perhaps beyond the edges, None for the whole picture.
-        outlines: the signs to choose from; a click or an arrow key sets the index at `sign_key`. None for none.
+        outlines: the objects to choose from; a click or an arrow key sets the index at `object_key`. None for none.
     """
     small = f"data:image/png;base64,{thumbnail}" if thumbnail else ""
     instead = _address(preview, "image/jpeg") if preview else small
     key = _key(picture)
 
-    def take_sign() -> None:
-        if (chosen := st.session_state[key].get("sign")) is not None:
-            st.session_state[sign_key(picture)] = int(chosen)
+    def take_object() -> None:
+        if (chosen := st.session_state[key].get("object")) is not None:
+            st.session_state[object_key(picture)] = int(chosen)
 
     _mount(
         key=key,
@@ -92,7 +92,7 @@ def show_picture(
             "scene": _as_json(outlines) if outlines else None,
         },
         on_box_change=lambda: None,
-        on_sign_change=take_sign,
+        on_object_change=take_object,
     )
 
 
@@ -111,8 +111,8 @@ def chosen_box(picture: bytes | str) -> Box | None:
     return found
 
 
-def sign_key(picture: bytes | str) -> str:
-    """Return the key of the session for the index of the sign that is chosen in this picture."""
+def object_key(picture: bytes | str) -> str:
+    """Return the key of the session for the index of the object that is chosen in this picture."""
     return f"found_{_digest(picture)}"
 
 
@@ -127,9 +127,9 @@ def _digest(picture: bytes | str) -> str:
 
 
 def _as_json(outlines: Outlines) -> dict[str, object]:
-    signs = [{"box": sign.box, "name": sign.name, "verdict": sign.verdict} for sign in outlines.signs]
+    objects = [{"box": each.box, "name": each.name, "verdict": each.verdict} for each in outlines.objects]
     return {
-        "signs": signs,
+        "objects": objects,
         "chosen": outlines.chosen,
         "name": text("scene.choose"),
     }

@@ -12,10 +12,11 @@ import pandas as pd
 import streamlit as st
 
 from ui import history
-from ui.answer import VERDICTS, sign_url
+from ui.answer import VERDICTS
 from ui.client import Refused, Result
-from ui.connection import client, facts, labels, state
-from ui.contract import Fact, Label, Prediction
+from ui.connection import client, facts, labels
+from ui.contract import Fact, Label, Prediction, Task
+from ui.examples import example_url
 from ui.texts import language, markdown_escaped, name_of, number, text, title_of, value_of, word
 
 CHUNK_FILES: Final = 48  # per request: takes a fraction of a second, so that the progress bar moves
@@ -26,7 +27,7 @@ MOST_UNPACKED: Final = 512 * 1024**2  # bytes per batch
 MOST_LISTED: Final = 4 * 1024**2  # bytes of an archive's file list, which has to be read before files can be counted
 MOST_NAMED: Final = 5  # files that failed for the same reason and are named; others are counted
 FAILED: Final = "failed"
-_PICTURE, _DRAWING = "_picture", "_drawing"  # columns of the table that are not saved
+_PICTURE, _EXAMPLE = "_picture", "_example"  # columns of the table that are not saved
 SYMBOLS: Final = {"confident": "✓", "unsure": "?", "not_recognised": "⊘", FAILED: "✗"}
 
 # What zipfile raises for archives that are damaged, encrypted, or use unsupported compression.
@@ -57,26 +58,32 @@ class Batch:
     notes: list[str] = field(default_factory=list)
 
 
-def draw_page() -> None:
+def draw_page(task: Task) -> None:
     """Draw the page."""
     st.title(text("batch.title"), anchor=False)
     st.markdown(text("batch.subtitle"))
-    service = state()
     with st.form("batch_form", border=False, clear_on_submit=True):
         st.file_uploader(text("batch.upload"), accept_multiple_files=True, key="batch_files", help=text("batch.help"))
-        st.form_submit_button(text("batch.start"), type="primary", icon=":material/play_arrow:", on_click=_start)
-    batch: Batch | None = st.session_state.get("batch")
+        st.form_submit_button(
+            text("batch.start"), type="primary", icon=":material/play_arrow:", on_click=_start, args=(task,)
+        )
+    batch: Batch | None = st.session_state.get(_key(task))
     if batch is None:
         return
     for note in batch.notes:
         st.warning(note, icon=":material/warning:")
     if len(batch.results) < len(batch.names):
-        _classify(batch)
+        _classify(task, batch)
     if batch.results:
-        _show_results(batch, labels(service.version), facts(service.version))
+        _show_results(task, batch)
 
 
-def _start() -> None:
+def _key(task: Task) -> str:
+    """Return the key of the session for the latest batch of a task."""
+    return f"batch {task.name}"
+
+
+def _start(task: Task) -> None:
     batch = Batch()
     files = ((file.name, file.getvalue()) for file in st.session_state["batch_files"])
     for name, payload in _unpack(files, batch.notes):
@@ -84,7 +91,7 @@ def _start() -> None:
         batch.payloads.append(payload)
     if not batch.names and not batch.notes:
         batch.notes.append(text("batch.nothing"))
-    st.session_state["batch"] = batch
+    st.session_state[_key(task)] = batch
 
 
 def _unpack(files: Iterable[tuple[str, bytes]], notes: list[str]) -> Iterator[tuple[str, bytes | None]]:
@@ -136,29 +143,29 @@ def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes | None:
         return None
 
 
-def _classify(batch: Batch) -> None:
+def _classify(task: Task, batch: Batch) -> None:
     """Classify the remaining pictures, one request at a time; the next run continues an interrupted one."""
     total = len(batch.names)
     bar = st.progress(0.0)
     while (done := len(batch.results)) < total:
         bar.progress(done / total, text=text("batch.progress", done=number(done), total=number(total)))
         end = _end_of_chunk(batch.payloads, done)
-        batch.results += _ask(batch.names[done:end], batch.payloads[done:end])
+        batch.results += _ask(task.name, batch.names[done:end], batch.payloads[done:end])
         batch.payloads[done:end] = [b""] * (end - done)
     bar.empty()
 
 
-def _ask(names: Sequence[str], payloads: Sequence[bytes | None]) -> list[Result]:
+def _ask(task: str, names: Sequence[str], payloads: Sequence[bytes | None]) -> list[Result]:
     """Return the results for some pictures, from a single request if possible."""
     files = [(name, payload) for name, payload in zip(names, payloads, strict=True) if payload is not None]
     try:
-        answers = client().predict_batch(files) if files else []
+        answers = client().predict_batch(task, files) if files else []
     except Refused as error:  # the whole request: mark these pictures as failed and continue with the next ones
         answers = [Result(None, str(error), error.kind)] * len(files)
     for place, answer in enumerate(answers):
         # The pictures of a request may have too many pixels together although each one is small enough.
         if answer.kind == "too_large" and len(files) > 1:
-            [answers[place]] = client().predict_batch(files[place : place + 1])
+            [answers[place]] = client().predict_batch(task, files[place : place + 1])
     unread = iter(answers)
     return [Result(None, text("batch.not_unpacked")) if payload is None else next(unread) for payload in payloads]
 
@@ -172,8 +179,9 @@ def _end_of_chunk(payloads: Sequence[bytes | None], start: int) -> int:
     return end
 
 
-def _show_results(batch: Batch, known: Sequence[Label], declared: Sequence[Fact]) -> None:
-    columns = [fact for fact in declared if fact.short and fact.in_answer]
+def _show_results(task: Task, batch: Batch) -> None:
+    known = labels(task)
+    columns = [fact for fact in facts(task) if fact.short and fact.in_answer]
     verdicts = [result.prediction.verdict if result.prediction else FAILED for result in batch.results]
     present = [kind for kind in (*VERDICTS, FAILED) if kind in verdicts]
     st.pills(
@@ -187,16 +195,18 @@ def _show_results(batch: Batch, known: Sequence[Label], declared: Sequence[Fact]
         if verdict in wanted
     ]
     rows = [_row(name, result, known, columns) for name, result in results]
-    _show_table([_for_people(row, result.prediction) for row, (_, result) in zip(rows, results, strict=True)], columns)
+    _show_table(
+        [_for_people(task, row, result.prediction) for row, (_, result) in zip(rows, results, strict=True)], columns
+    )
     _explain_failures([row for row in rows if row["verdict"] == FAILED])
     with st.container(horizontal=True):
-        history.offer_to_save(rows, "traffic-signs")
+        history.offer_to_save(rows, task.name)
 
 
 def _show_table(rows: Sequence[dict[str, Any]], columns: Sequence[Fact]) -> None:
     configs = {
         _PICTURE: st.column_config.ImageColumn(text("batch.column_picture"), width="small"),
-        _DRAWING: st.column_config.ImageColumn(text("batch.column_drawing"), width="small"),
+        _EXAMPLE: st.column_config.ImageColumn(text("batch.column_example"), width="small"),
         "class_name": st.column_config.TextColumn(text("batch.column_name"), width="medium"),
         "verdict": st.column_config.TextColumn(text("batch.column_verdict")),
         "probability": st.column_config.ProgressColumn(
@@ -230,16 +240,16 @@ def _icon(kind: str) -> str:
     return VERDICTS[kind][0] if kind in VERDICTS else ":material/error:"
 
 
-def _for_people(row: dict[str, Any], found: Prediction | None) -> dict[str, Any]:
-    """Return a row as the table shows it: with pictures, without the closest class of unknown signs, never 100%."""
+def _for_people(task: Task, row: dict[str, Any], found: Prediction | None) -> dict[str, Any]:
+    """Return a row as the table shows it: with pictures, without the closest class of what is unknown, never 100%."""
     verdict = f"{SYMBOLS[row['verdict']]} {text('batch.' + row['verdict'])}"
     if found is None:
-        return {**row, "verdict": verdict, _PICTURE: None, _DRAWING: None}
+        return {**row, "verdict": verdict, _PICTURE: None, _EXAMPLE: None}
     picture = f"data:image/png;base64,{found.thumbnail}"
     if found.verdict == "not_recognised":
-        return {**dict.fromkeys([*row, _DRAWING]), "file": row["file"], "verdict": verdict, _PICTURE: picture}
-    drawing, share = sign_url(found.class_index), min(found.probability, 0.9999)
-    return {**row, "probability": share, "verdict": verdict, _PICTURE: picture, _DRAWING: drawing}
+        return {**dict.fromkeys([*row, _EXAMPLE]), "file": row["file"], "verdict": verdict, _PICTURE: picture}
+    example, share = example_url(task, found.class_index), min(found.probability, 0.9999)
+    return {**row, "probability": share, "verdict": verdict, _PICTURE: picture, _EXAMPLE: example}
 
 
 def _row(name: str, result: Result, known: Sequence[Label], columns: Sequence[Fact]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
-"""One picture: which signs it shows, what they require of drivers, and how far to trust the answer."""
+"""One picture: what it shows, what that means, and how far to trust the answer."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -12,15 +11,15 @@ from ui.answer import (
     show_feedback_hint,
     show_nothing_found,
     show_prediction,
-    show_similar_signs,
+    show_similar,
 )
-from ui.choosing import Choice, choose_picture
+from ui.choosing import Choice, choose_picture, samples
 from ui.client import Refused
 from ui.components import viewer
-from ui.connection import card, facts, labels, state
-from ui.contract import Box, Card, Label, Prediction, Scene, State
-from ui.scene import choose_sign, show_limit, title
-from ui.texts import text
+from ui.connection import card
+from ui.contract import Box, Card, Prediction, Scene, Task
+from ui.scene import choose_object, show_limit, title
+from ui.texts import name_of_task, text
 from ui.trouble import show_refusal
 
 
@@ -29,9 +28,9 @@ class Shown:
     """What the page shows of a picture.
 
     Attributes:
-        prediction: about the part in `box`, None if there is nothing like a sign in the photo.
+        prediction: about the part in `box`, None if nothing was found in the photo.
         box: the part that was drawn by the person or found by the service, None for the whole picture.
-        photo: what the service found in the picture; None if it does not look for signs, or rejected the picture.
+        photo: what the service found in the picture; None if it only classifies, or rejected the picture.
         truncated: whether the file ends early.
     """
 
@@ -42,39 +41,38 @@ class Shown:
 
     @property
     def scene(self) -> Scene | None:
-        """The signs in the photo; None if the picture is one sign, or if the service does not look for signs."""
-        return None if self.photo is None or self.photo.is_one_sign else self.photo
+        """The objects in the photo; None if the whole picture was recognised, or if the service only classifies."""
+        return None if self.photo is None or self.photo.is_whole else self.photo
 
 
-def draw_page() -> None:
+def draw_page(task: Task) -> None:
     """Draw the page."""
     st.title(text("classify.title"), anchor=False)
-    service = state()
-    st.markdown(text("classify.subtitle" if "detect" in service.offers else "classify.subtitle_whole"))
-    if card(service.version).trained_on == "drawings":
+    about = "classify.subtitle" if "detect" in task.offers else "classify.subtitle_whole"
+    st.markdown(text(about, title=name_of_task(task), count=task.classes))
+    if card(task).trained_on == "drawings":
         st.warning(text("classify.drawings"), icon=":material/draw:")
     picture, words = st.columns([5, 7], gap="large")
     with picture:
-        choice = choose_picture(service)
+        choice = choose_picture(task)
     if choice is None:
-        words.info(text("classify.begin"), icon=":material/image:")
+        words.info(text("classify.begin" if samples(task) else "classify.begin_alone"), icon=":material/image:")
     else:
-        _show_choice(choice, service, picture, words)
+        _show_choice(choice, task, picture, words)
 
 
-def _show_choice(choice: Choice, service: State, picture: DeltaGenerator, words: DeltaGenerator) -> None:
+def _show_choice(choice: Choice, task: Task, picture: DeltaGenerator, words: DeltaGenerator) -> None:
     """Show the picture and the answer, each in its column."""
     can_crop = isinstance(choice.picture, bytes)  # a URL would be fetched again, and may have another picture then
     cropping = can_crop and bool(st.session_state.get("cropping"))
     drawn = viewer.chosen_box(choice.picture) if cropping else None
-    known = labels(service.version)
     switches = picture.container(horizontal=True)
     photo = None
     try:
         with words:
-            if "detect" in service.offers:
-                photo = connection.scene(choice.picture, service.version)
-            shown = _ask(choice.picture, drawn, photo, service, known)
+            if "detect" in task.offers:
+                photo = connection.scene(task, choice.picture)
+            shown = _ask(task, choice.picture, drawn, photo)
             if photo:
                 show_limit(photo)
     except Refused as error:
@@ -83,59 +81,59 @@ def _show_choice(choice: Choice, service: State, picture: DeltaGenerator, words:
         if drawn is not None:  # so that another box can be drawn
             switches.toggle(text("classify.crop"), key="cropping", persist_state="session")
             with picture:
-                _show_picture(choice, Shown(None, drawn, photo), drawn, service, cropping=True, why=False)
+                _show_picture(choice, Shown(None, drawn, photo), drawn, task, cropping=True, why=False)
         return
     with switches:
         why = shown.prediction is not None and st.toggle(text("classify.why"), key="why", persist_state="session")
         if can_crop:
             st.toggle(text("classify.crop"), key="cropping", persist_state="session")
-    _remember(choice.name, shown)
+    _remember(task, choice.name, shown)
     with picture, st.container(key="scene" if shown.scene else None):
-        _show_picture(choice, shown, drawn, service, cropping=cropping, why=why)
+        _show_picture(choice, shown, drawn, task, cropping=cropping, why=why)
     with words:
         if shown.prediction:
-            show_prediction(shown.prediction, known, facts(service.version), part=shown.box is not None)
+            show_prediction(task, shown.prediction, part=shown.box is not None)
         else:
             show_nothing_found()
-        if isinstance(choice.picture, bytes) and "feedback" in service.offers:
-            _ask_for_feedback(choice.picture, shown, drawn, known)
+        if isinstance(choice.picture, bytes) and "feedback" in task.offers:
+            _ask_for_feedback(task, choice.picture, shown, drawn)
     if shown.prediction:
-        show_similar_signs(shown.prediction, known)
+        show_similar(task, shown.prediction)
 
 
-def _ask(picture: bytes | str, drawn: Box | None, photo: Scene | None, service: State, known: Sequence[Label]) -> Shown:
-    """Return what to show: the drawn box, or else the chosen sign of the photo, for which this shows a choice.
+def _ask(task: Task, picture: bytes | str, drawn: Box | None, photo: Scene | None) -> Shown:
+    """Return what to show: the drawn box, or else the chosen object of the photo, for which this shows a choice.
 
     Raises:
         ServiceError: see `ui.client`.
     """
     if photo is None:
-        found = connection.prediction(picture, drawn, service.version)
+        found = connection.prediction(task, picture, drawn)
         return Shown(found, drawn, None, found.truncated)
     if drawn is not None:
-        return Shown(connection.prediction(picture, drawn, service.version), drawn, photo, photo.truncated)
-    if photo.is_one_sign:
+        return Shown(connection.prediction(task, picture, drawn), drawn, photo, photo.truncated)
+    if photo.is_whole:
         return Shown(photo.objects[0], None, photo, photo.truncated)
     if not photo.objects:
         return Shown(None, None, photo, photo.truncated)
-    sign = photo.objects[choose_sign(photo, known, viewer.sign_key(picture))]
-    return Shown(sign, sign.box, photo, photo.truncated)
+    chosen = photo.objects[choose_object(task, photo, viewer.object_key(picture))]
+    return Shown(chosen, chosen.box, photo, photo.truncated)
 
 
-def _remember(name: str, shown: Shown) -> None:
-    """Add to the history: of a photo all signs that are recognised, otherwise the one answer."""
+def _remember(task: Task, name: str, shown: Shown) -> None:
+    """Add to the history: of a photo everything that is recognised, otherwise the one answer."""
     if shown.scene and shown.prediction in shown.scene.objects:
         found = [(each.box, each) for each in shown.scene.objects if each.verdict != "not_recognised"]
-        history.remember(name, found)
+        history.remember(task, name, found)
     elif shown.prediction:
-        history.remember(name, [(shown.box, shown.prediction)])
+        history.remember(task, name, [(shown.box, shown.prediction)])
 
 
 def _show_picture(
     choice: Choice,
     shown: Shown,
     drawn: Box | None,
-    service: State,
+    task: Task,
     *,
     cropping: bool,
     why: bool,
@@ -150,8 +148,8 @@ def _show_picture(
         box=drawn,
         cropping=cropping,
         heatmap=found.heatmap if found and why else None,
-        seen=_seen(shown, drawn, card(service.version)),
-        outlines=_outlines(shown, labels(service.version)),
+        seen=_seen(shown, drawn, card(task)),
+        outlines=_outlines(task, shown),
     )
     if shown.truncated:
         st.caption(f":material/content_cut: {text('scene.truncated')}")
@@ -171,21 +169,21 @@ def _seen(shown: Shown, drawn: Box | None, model: Card) -> tuple[float, float, f
     return left - across, top - down, right + across, bottom + down
 
 
-def _outlines(shown: Shown, known: Sequence[Label]) -> viewer.Outlines | None:
+def _outlines(task: Task, shown: Shown) -> viewer.Outlines | None:
     if shown.scene is None:
         return None
-    signs = [
-        viewer.Outline(found.box, title(place, found, known), found.verdict)
+    outlines = [
+        viewer.Outline(found.box, title(task, place, found), found.verdict)
         for place, found in enumerate(shown.scene.objects)
     ]
     chosen = next((place for place, found in enumerate(shown.scene.objects) if found is shown.prediction), None)
-    return viewer.Outlines(signs, chosen)
+    return viewer.Outlines(outlines, chosen)
 
 
-def _ask_for_feedback(picture: bytes, shown: Shown, drawn: Box | None, known: Sequence[Label]) -> None:
-    """Show a form to correct the answer, and how to report a sign of a photo that was missed."""
+def _ask_for_feedback(task: Task, picture: bytes, shown: Shown, drawn: Box | None) -> None:
+    """Show a form to correct the answer, and how to report what was missed in a photo."""
     hint = text("feedback.missed") if shown.scene and drawn is None else ""
     if shown.prediction:
-        ask_for_feedback(picture, shown.box, known, hint, located=shown.box is not None and drawn is None)
+        ask_for_feedback(task, picture, shown.box, hint, located=shown.box is not None and drawn is None)
     else:
         show_feedback_hint(hint)

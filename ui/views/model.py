@@ -6,20 +6,19 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from ui.answer import sign_url
 from ui.charts import show_chart
-from ui.connection import card, labels, state
-from ui.contract import Card, DetectorMetrics, Label, Metrics
+from ui.connection import card, labels
+from ui.contract import Card, DetectorMetrics, Label, Metrics, Task
+from ui.examples import example_url
 from ui.texts import name_of, number, percent, text, word
 
 HEIGHT = 320  # of a chart in pixels
 FALSE_ALARMS = "0.1"  # per scene: the rate for which the recall is shown
 
 
-def draw_page() -> None:
+def draw_page(task: Task) -> None:
     """Draw the page."""
-    service = state()
-    shown, known = card(service.version), labels(service.version)
+    shown = card(task)
     metrics = shown.metrics
     st.title(text("model.title"), anchor=False)
     _show_summary(shown)
@@ -31,12 +30,12 @@ def draw_page() -> None:
         _show_calibration(metrics)
     with right:
         _show_selection(metrics)
-    _show_classes(metrics, known)
-    _show_confusions(metrics, known)
+    _show_classes(task, metrics)
+    _show_confusions(metrics, labels(task))
     _show_refusals(metrics)
     _show_corruptions(metrics)
-    _show_mistakes(metrics, known)
-    _show_making(shown, finds_signs="detect" in service.offers)
+    _show_mistakes(task, metrics)
+    _show_making(shown, finds="detect" in task.offers)
 
 
 def _show_summary(shown: Card) -> None:
@@ -151,15 +150,15 @@ def _show_selection(metrics: Metrics) -> None:
     show_chart(chart, HEIGHT)
 
 
-def _show_classes(metrics: Metrics, known: Sequence[Label]) -> None:
-    per_class = metrics.held_out.per_class
+def _show_classes(task: Task, metrics: Metrics) -> None:
+    known, per_class = labels(task), metrics.held_out.per_class
     if not per_class:
         return
     st.subheader(text("model.classes"), anchor=False)
     table = pd.DataFrame(
         [
             {
-                "sign": sign_url(each.class_index),
+                "example": example_url(task, each.class_index),
                 "name": name_of(known[each.class_index]),
                 "examples": each.examples,
                 "errors": each.errors,
@@ -169,7 +168,7 @@ def _show_classes(metrics: Metrics, known: Sequence[Label]) -> None:
         ]
     )
     columns = {
-        "sign": st.column_config.ImageColumn("", width="small"),
+        "example": st.column_config.ImageColumn("", width="small"),
         "name": st.column_config.TextColumn(text("batch.column_name"), width="large"),
         "examples": st.column_config.NumberColumn(text("model.pictures")),
         "errors": st.column_config.NumberColumn(text("model.errors")),
@@ -268,7 +267,8 @@ def _show_corruptions(metrics: Metrics) -> None:
     show_chart(cells + values, 420)
 
 
-def _show_mistakes(metrics: Metrics, known: Sequence[Label]) -> None:
+def _show_mistakes(task: Task, metrics: Metrics) -> None:
+    known = labels(task)
     mistakes = sorted(metrics.mistakes, key=lambda each: -each.probability)
     if not mistakes:
         return
@@ -277,9 +277,9 @@ def _show_mistakes(metrics: Metrics, known: Sequence[Label]) -> None:
     table = pd.DataFrame(
         [
             {
-                "true_sign": sign_url(each.class_index),
+                "true_example": example_url(task, each.class_index),
                 "true": name_of(known[each.class_index]),
-                "predicted_sign": sign_url(each.predicted),
+                "predicted_example": example_url(task, each.predicted),
                 "predicted": name_of(known[each.predicted]),
                 "probability": each.probability,
                 "group": each.group,
@@ -288,9 +288,9 @@ def _show_mistakes(metrics: Metrics, known: Sequence[Label]) -> None:
         ]
     )
     columns = {
-        "true_sign": st.column_config.ImageColumn("", width="small"),
+        "true_example": st.column_config.ImageColumn("", width="small"),
         "true": st.column_config.TextColumn(text("model.true")),
-        "predicted_sign": st.column_config.ImageColumn("", width="small"),
+        "predicted_example": st.column_config.ImageColumn("", width="small"),
         "predicted": st.column_config.TextColumn(text("model.predicted")),
         "probability": st.column_config.NumberColumn(text("batch.column_probability"), format="percent"),
         "group": st.column_config.TextColumn(text("model.track")),
@@ -298,7 +298,7 @@ def _show_mistakes(metrics: Metrics, known: Sequence[Label]) -> None:
     st.dataframe(table, column_config=columns, hide_index=True, row_height=44, alt=text("model.mistakes"))
 
 
-def _show_making(shown: Card, *, finds_signs: bool) -> None:
+def _show_making(shown: Card, *, finds: bool) -> None:
     st.subheader(text("model.making"), anchor=False)
     st.markdown(
         text(
@@ -307,6 +307,6 @@ def _show_making(shown: Card, *, finds_signs: bool) -> None:
             height=shown.input_size[0], width=shown.input_size[1],
         )
     )  # fmt: skip
-    st.markdown(" ".join([text("model.limits"), *([] if finds_signs else [text("model.limits_whole")])]))
+    st.markdown(" ".join([word("model.limits", ""), "" if finds else word("model.limits_whole", "")]))
     with st.expander(text("model.card")):
         st.json(shown.model_dump(exclude={"labels"}, exclude_unset=True), expanded=1)

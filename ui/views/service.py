@@ -18,20 +18,20 @@ from ui.answer import VERDICTS
 from ui.charts import show_chart
 from ui.choosing import CHOICE, Choice
 from ui.client import ServiceError
-from ui.connection import POLL_S, REFRESHING, client, labels, settings, state
-from ui.contract import State
+from ui.connection import POLL_S, REFRESHING, client, labels, settings
+from ui.contract import Task
 from ui.texts import name_of, number, probability, text, word
 from ui.trouble import show_trouble
 
 POINTS: Final = 150  # of a chart: five minutes
-STAGES: Final = ("decode", "infer", "locate", "encode")  # services that do not look for signs lack `locate`
+STAGES: Final = ("decode", "infer", "locate", "encode")  # services that only classify lack `locate`
 # Colours of the verdicts, as in style.css.
 COLOURS: Final = {"confident": "#1a7f37", "unsure": "#b35900", "not_recognised": "#8a8a8a"}
 
 
 @dataclass(frozen=True)
 class Route:
-    """A route of the service: the name of its text, its path, and how programs print its `answer`."""
+    """A route of the service: the name of its text, its path for a `{task}`, and how programs print its `answer`."""
 
     name: str
     path: str
@@ -40,12 +40,12 @@ class Route:
 
 
 ROUTES: Final = (
-    Route("ask_one", "/predict_traffic_sign", "print(answer.json())", "console.log(await answer.json());"),
+    Route("ask_one", "/predict/{task}", "print(answer.json())", "console.log(await answer.json());"),
     Route(
         "ask_every",
-        "/detect/traffic_sign",
-        "for sign in answer.json()['objects']:\n    print(sign['class_name'], sign['verdict'], sign['box'])",
-        "for (const sign of (await answer.json()).objects) console.log(sign.class_name, sign.verdict, sign.box);",
+        "/detect/{task}",
+        "for found in answer.json()['objects']:\n    print(found['class_name'], found['verdict'], found['box'])",
+        "for (const found of (await answer.json()).objects) console.log(found.class_name, found.verdict, found.box);",
     ),
 )
 
@@ -63,31 +63,30 @@ class Counts:
     verdicts: dict[str, float]
 
 
-def draw_page() -> None:
+def draw_page(task: Task) -> None:
     """Draw the page."""
     st.title(text("service.title"), anchor=False)
-    service = state()
     figures = st.columns(3)
     figures[0].metric(text("service.state"), text("service.ready"), border=True)
-    figures[1].metric(text("service.version"), service.version.rpartition("-")[2], help=service.version, border=True)
-    figures[2].metric(text("service.contract"), service.contract, border=True)
-    offers = " ".join(f":blue-badge[{word(f'service.offer_{offer}', offer)}]" for offer in sorted(service.offers))
+    figures[1].metric(text("service.version"), task.version.rpartition("-")[2], help=task.version, border=True)
+    figures[2].metric(text("service.classes"), number(task.classes), border=True)
+    offers = " ".join(f":blue-badge[{word(f'service.offer_{offer}', offer)}]" for offer in sorted(task.offers))
     st.markdown(f"{text('service.offers')}: {offers or '–'}")
     st.subheader(text("service.live"), anchor=False)
-    _show_live()
+    _show_live(task.name)
     st.subheader(text("service.history"), anchor=False)
-    _show_history(service.version)
+    _show_history(task)
     st.subheader(text("service.ask"), anchor=False)
-    _show_code(st.session_state.get(CHOICE), service)
+    _show_code(st.session_state.get(CHOICE), task)
 
 
 @st.fragment(run_every=POLL_S)
-def _show_live() -> None:
-    """Read the metrics again and again, and show how they change."""
-    points: deque[Counts] = st.session_state.setdefault("counts", deque(maxlen=POINTS))
+def _show_live(task: str) -> None:
+    """Read the metrics of a task again and again, and show how they change."""
+    points: deque[Counts] = st.session_state.setdefault(f"counts {task}", deque(maxlen=POINTS))
     with st.container(key=f"{REFRESHING}_metrics"):
         try:
-            points.append(_count(client().metrics()))
+            points.append(_count(client().metrics(), task))
         except ServiceError as error:  # not fatal: the next run of this fragment tries again
             show_trouble(error)
         else:
@@ -163,7 +162,7 @@ def _show_latency(now: Counts, rows: list[dict[str, Any]]) -> None:
         st.caption(text("service.quiet"))
 
 
-def _count(samples: Sequence[Sample]) -> Counts:
+def _count(samples: Sequence[Sample], task: str) -> Counts:
     def total(name: str, **wanted: str) -> float:
         values = (
             float(sample.value)
@@ -183,9 +182,9 @@ def _count(samples: Sequence[Sample]) -> Counts:
             and sample.labels.get("status") != "501"  # a disabled feature is not a failure
         ),
         waiting=total("sign_requests_waiting"),
-        stage_seconds={stage: total("sign_stage_seconds_sum", stage=stage) for stage in STAGES},
-        stage_counts={stage: total("sign_stage_seconds_count", stage=stage) for stage in STAGES},
-        verdicts={name: total("sign_verdicts_total", verdict=name) for name in VERDICTS},
+        stage_seconds={stage: total("sign_stage_seconds_sum", stage=stage, task=task) for stage in STAGES},
+        stage_counts={stage: total("sign_stage_seconds_count", stage=stage, task=task) for stage in STAGES},
+        verdicts={name: total("sign_verdicts_total", verdict=name, task=task) for name in VERDICTS},
     )
 
 
@@ -204,12 +203,12 @@ def _between(old: Counts, new: Counts) -> dict[str, Any]:
     }
 
 
-def _show_history(version: str) -> None:
-    entries = history.entries()
+def _show_history(task: Task) -> None:
+    entries = history.entries(task)
     if not entries:
         st.caption(text("service.no_history"))
         return
-    known = labels(version)
+    known = labels(task)
     rows: list[dict[str, object]] = [
         {
             "time": entry.time,
@@ -236,27 +235,28 @@ def _show_history(version: str) -> None:
     st.dataframe(pd.DataFrame(shown), hide_index=True, alt=text("service.history"))
     with st.container(horizontal=True):
         history.offer_to_save(rows, "history")
-        st.button(text("service.forget"), icon=":material/delete:", on_click=history.forget)
+        st.button(text("service.forget"), icon=":material/delete:", on_click=history.forget, args=(task,))
 
 
-def _show_code(choice: Choice | None, service: State) -> None:
+def _show_code(choice: Choice | None, task: Task) -> None:
     """Show how programs send the current picture; file names are quoted, whatever they contain."""
     base = str(settings().public_url or settings().service_url).rstrip("/")
     if settings().api_key:
         st.caption(text("service.key"))
     tabs = st.tabs(["curl", "Python", "JavaScript"])
-    for route in ROUTES if "detect" in service.offers else ROUTES[:1]:
-        for tab, (code, language) in zip(tabs, _examples(choice, base, route), strict=True):
+    for route in ROUTES if "detect" in task.offers else ROUTES[:1]:
+        for tab, (code, language) in zip(
+            tabs, _examples(choice, f"{base}{route.path.format(task=task.name)}", route), strict=True
+        ):
             with tab:
                 st.caption(text(f"service.{route.name}"))
                 st.code(code, language=language, wrap_lines=language == "bash")
     st.markdown(text("service.more", url=f"{base}/docs/"))
 
 
-def _examples(choice: Choice | None, base: str, route: Route) -> list[tuple[str, str]]:
+def _examples(choice: Choice | None, url: str, route: Route) -> list[tuple[str, str]]:
     """Return a request for an answer about the current picture in each language, with the name of the language."""
-    url = f"{base}{route.path}"
-    name = choice.name if choice else "sign.jpg"
+    name = choice.name if choice else "photo.jpg"
     if choice and isinstance(choice.picture, str):
         kind, body = "application/json", dumps({"url": choice.picture})
         curl = f"--data {shlex.quote(body)}"

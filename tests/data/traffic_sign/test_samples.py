@@ -55,7 +55,7 @@ def test_all_pictures_of_the_page_are_written(tmp_path: Path) -> None:
     drawn = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")}
     assert drawn == {
         "icon.png",
-        *(f"static/samples/{name}.png" for name in SAMPLES),
-        *(f"static/samples/{name}.jpg" for name in SCENES),
-        *(f"static/signs/{class_index:02}.webp" for class_index in range(43)),
+        *(f"static/traffic_sign/samples/{name}.png" for name in SAMPLES),
+        *(f"static/traffic_sign/samples/{name}.jpg" for name in SCENES),
+        *(f"static/traffic_sign/drawings/{class_index:02}.webp" for class_index in range(43)),
     }

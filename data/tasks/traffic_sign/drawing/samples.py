@@ -29,12 +29,12 @@ def write_samples(folder: Path) -> None:
     """Write the page's pictures to a folder.
 
     Args:
-        folder: folder for `icon.png`; `static/samples/<name>.png`, `SAMPLES` as in photos; `static/samples/<name>.jpg`,
-            the street scenes; and `static/signs/<class index in two digits>.webp`, all classes, seen from the front on
-            a transparent background. WebP takes half the space of PNG.
+        folder: folder for `icon.png`; `static/traffic_sign/samples/<name>.png`, `SAMPLES` as in photos, and
+            `<name>.jpg`, the street scenes; and `static/traffic_sign/drawings/<class index in two digits>.webp`, all
+            classes, seen from the front on a transparent background. WebP takes half the space of PNG.
     """
     draw_sign(ICON_CLASS, ICON_SIDE).save(folder / "icon.png", optimize=True)
-    samples, signs = folder / "static" / "samples", folder / "static" / "signs"
+    samples, signs = (folder / "static" / "traffic_sign" / kind for kind in ("samples", "drawings"))
     samples.mkdir(parents=True, exist_ok=True)
     for name, (class_index, seed) in SAMPLES.items():
         image, _ = draw_example(class_index, np.random.default_rng(seed), SIDE)
