@@ -197,8 +197,7 @@ facts = {{}}
 def _network(backbone: str, weights: str, pictures: int) -> str:
     """Return the settings of the network; the more pictures there are, the fewer epochs."""
     if not backbone:
-        lines = [f"network = {_quoted(RESIDUAL)}", 'weights = ""', "widths = [16, 32, 64, 128]", "learning_rate = 1e-3"]
-        return "\n".join([*lines, "epochs = 40"])
+        return "\n".join([f"network = {_quoted(RESIDUAL)}", 'weights = ""', "learning_rate = 1e-3", "epochs = 40"])
     least, most = _EPOCHS
     return "\n".join(
         [

@@ -54,7 +54,7 @@ def new_page(browser: Browser, **options: Any) -> Page:
 def go(page: Page, url: str) -> None:
     """Open a URL and wait until the page is complete, including its style sheet."""
     page.goto(url)
-    expect(page.get_by_text(re.compile("^(Not legal advice|Keine Rechtsberatung)"))).to_be_visible()
+    expect(page.get_by_text(re.compile("(Pictures are sent only|Bilder gehen nur)"))).to_be_visible()
     settle(page)
     page.wait_for_function(STYLED)
     page.wait_for_load_state("networkidle")

@@ -40,13 +40,15 @@ def test_answer_has_names_facts_description_and_candidates(page: Page) -> None:
 
 
 def test_pasted_picture_is_recognised(page: Page) -> None:
-    page.evaluate(
+    # The page takes the event once its code has been loaded, which may be after everything is visible.
+    page.wait_for_function(
         """bytes => {
             const transfer = new DataTransfer();
             transfer.items.add(new File([new Uint8Array(bytes)], "pasted.png", { type: "image/png" }));
-            document.dispatchEvent(new ClipboardEvent("paste", { clipboardData: transfer, bubbles: true }));
+            const paste = { clipboardData: transfer, bubbles: true, cancelable: true };
+            return !document.dispatchEvent(new ClipboardEvent("paste", paste));
         }""",
-        list(STOP),
+        arg=list(STOP),
     )
     shows_sign(page, "Stop")
     expect(page.get_by_text("pasted.png").first).to_be_visible()

@@ -113,7 +113,7 @@ def test_names_with_quotes_and_backslashes_become_labels(tmp_path: Path) -> None
 
 
 PROBLEMS: dict[str, tuple[Callable[[Path], None], str]] = {
-    "empty folder": (lambda folder: (folder / "owl").mkdir(), "'owl': no pictures in it; add some, or remove it"),
+    "empty folder": (lambda folder: (folder / "hawk").mkdir(), "'hawk': no pictures in it; add some, or remove it"),
     "one picture": (lambda folder: fill(folder / "owl", 1), "'owl': one picture only"),
     "picture outside": (lambda folder: fill(folder, 1), "'0.png': not in a class folder"),
     "same name": (lambda folder: fill(folder / "Blue-Tit", 2), "the same but for case and punctuation"),

@@ -271,7 +271,7 @@ def test_no_reasons_are_shown_if_nothing_failed(service: str, monkeypatch: pytes
 
 
 LABELS = shipped_labels()
-SIGNS = Task.model_validate(ready()["tasks"][0])
+SIGNS = Task.model_validate_json(json.dumps(ready()["tasks"][0]))
 NUMBER = Fact(key="sign_number", title="Sign", title_de="Zeichen", short=True, in_answer=True)
 KEYS = ["file", "class_index", "class_name", "sign_number", "probability", "verdict", "reason"]
 

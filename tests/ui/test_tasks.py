@@ -166,7 +166,7 @@ def test_task_without_samples_and_data_asks_for_a_picture(monkeypatch: pytest.Mo
 def test_classes_have_photos_of_the_data_set(two: tuple[str, Service], monkeypatch: pytest.MonkeyPatch) -> None:
     app = view("classes", two[0], monkeypatch)
     assert "3 of 3 classes" in said(app)
-    assert len(app.get("imgs")) == len(CLASSES)
+    assert len(app.get("image")) == len(CLASSES)
 
 
 def test_quiz_without_pictures_asks_about_the_description(monkeypatch: pytest.MonkeyPatch) -> None:
