@@ -13,7 +13,7 @@ GROUPS := service ui train notebooks dev
 ARTIFACT := model/artifacts/traffic_sign/card.json
 # Without a classifier, the service trains one on its first start and needs the packages for training.
 RUN_GROUPS := service ui $(if $(wildcard $(ARTIFACT)),,train)
-COMPARED := $(COMPARISON)$(wildcard data/store/comparison)
+COMPARED := $(COMPARISON)$(wildcard data/store/comparison/$(or $(TASK),traffic_sign))
 NOTEBOOKS := $(filter-out $(if $(COMPARED),,%/compare_models.ipynb),$(wildcard notebooks/*.ipynb))
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
@@ -71,8 +71,8 @@ train-quick: $(VENV)/train.installed ## Train on drawn signs in half a minute, i
 model-card: $(VENV)/train.installed ## Generate docs/model_card.md
 	$(BIN)/python -m model.evaluation.model_card $(dir $(ARTIFACT)) docs/model_card.md
 
-compare: $(VENV)/train.installed ## Compare NETWORKS="NAME …" with SEEDS="0 1 …" on DATA=path (default: data/store)
-	$(BIN)/python -m model.training.compare $(NETWORKS) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(DATA),--data $(DATA))
+compare: $(VENV)/train.installed ## Compare NETWORKS="NAME …" with SEEDS="0 1 …" for TASK=name on DATA=path (default: data/store)
+	$(BIN)/python -m model.training.compare $(if $(TASK),--task $(TASK)) $(NETWORKS) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(DATA),--data $(DATA))
 
 bench-training: $(VENV)/train.installed ## Benchmark the data augmentation as a share of a training step
 	$(BIN)/python -m bench.augmentation
@@ -114,10 +114,10 @@ samples: $(VENV)/train.installed ## Regenerate the page's pictures: icon, sample
 screenshots: install chromium ## Take the screenshots for the README
 	$(BIN)/python -m tests.browser.screenshots docs
 
-notebooks: $(VENV)/train.installed $(VENV)/notebooks.installed ## Render the notebooks to notebooks/html; DATA=path, COMPARISON=path (default: data/store)
-	$(if $(DATA),GTSRB=$(abspath $(DATA))) $(if $(COMPARISON),COMPARISON=$(abspath $(COMPARISON))) \
+notebooks: $(VENV)/train.installed $(VENV)/notebooks.installed ## Render the notebooks to notebooks/html; TASK=name, DATA=path, COMPARISON=path (default: data/store)
+	TASK=$(TASK) $(if $(DATA),DATA=$(abspath $(DATA))) $(if $(COMPARISON),COMPARISON=$(abspath $(COMPARISON))) \
 		$(BIN)/python -m nbconvert --to html --execute \
-		--HTMLExporter.require_js_url= --HTMLExporter.mathjax_url= --output-dir notebooks/html $(NOTEBOOKS)
+		--HTMLExporter.require_js_url= --HTMLExporter.mathjax_url= --output-dir notebooks/html$(if $(TASK),/$(TASK)) $(NOTEBOOKS)
 	$(if $(COMPARED),,@echo "Skipped compare_models.ipynb: there is no comparison. Run make compare or set COMPARISON=path.")
 
 test-system: ## Build the images, start them with Compose and predict from the page's container

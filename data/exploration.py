@@ -226,6 +226,28 @@ def decode_examples(source: Source, examples: Iterable[Example], side: int) -> P
     return np.stack(decoded) if decoded else np.empty((0, side, side, 3), np.uint8)
 
 
+def mean_pictures(source: Source, task: Task, side: int, most: int) -> Pixels:
+    """Return the mean picture of each class, of one picture of each group.
+
+    Args:
+        source: the examples.
+        task: the task.
+        side: of the mean pictures in pixels.
+        most: largest number of pictures of a class that are used, evenly spaced.
+
+    Returns:
+        Shape (classes, side, side, 3), uint8 in [0, 255]; white for a class without pictures.
+
+    Raises:
+        SourceError: a file cannot be read or is not a picture; the message names it.
+    """
+    means = np.full((len(task.labels), side, side, 3), 255, np.uint8)
+    for label in task.labels:
+        if examples := choose_one_per_track(source, label.index, most):
+            means[label.index] = decode_examples(source, examples, side).mean(axis=0).round()
+    return means
+
+
 def choose_one_per_track(source: Source, class_index: int, count: int | None = None) -> tuple[Example, ...]:
     """Return the last frame, which is the closest, of each track of a class, sorted by track.
 

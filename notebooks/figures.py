@@ -29,18 +29,18 @@ SHEET_COLUMNS = 15
 LISTED = 25  # maximum rows in a table of tracks or confusions
 BAND = (5, 95)  # percentiles
 BAND_LABEL = "the middle 90%"
-LUMA_LABEL = "mean luma in the sign's box, 0 to 255"
+LUMA_LABEL = "mean luma of the object, 0 to 255"
 
 _THOUSANDS = StrMethodFormatter("{x:,.0f}")
 
 
 def draw_class_balance(counts: ClassCounts, task: Task) -> Figure:
-    """Draw a bar for each class, largest on top, labelled with its number of tracks."""
+    """Draw a bar for each class, largest on top, labelled with its number of groups."""
     order = np.argsort(counts.examples, kind="stable")
     figure, axes = _axes(height=9.5)
     bars = axes.barh(_class_names(task, order), counts.examples[order], color=BLUE)
     axes.bar_label(bars, [f"{tracks:,}" for tracks in counts.tracks[order]], padding=3, fontsize=8, color=GREY)
-    _label(axes, "Pictures of each class; in grey, its tracks", "pictures")
+    _label(axes, "Pictures of each class; in grey, its groups", "pictures")
     _class_rows(axes, len(order))
     return figure
 
@@ -65,8 +65,8 @@ def draw_sizes(sizes: npt.NDArray[np.int64], task: Task) -> Figure:
     return figure
 
 
-def draw_tracks(tracks: Tracks) -> Figure:
-    """Draw the number of frames per track, and how a sign grows from its first frame to its last."""
+def draw_tracks(tracks: Tracks, task: Task) -> Figure:
+    """Draw the number of pictures per group, and how an object grows from the first of them to the last."""
     figure = _figure(height=3.6)
     left, right = figure.subplots(1, 2, width_ratios=(1, 2))
     frames, count = np.unique(tracks.frames, return_counts=True)
@@ -76,14 +76,14 @@ def draw_tracks(tracks: Tracks) -> Figure:
     left.set_xlim(frames.min() - 1, frames.max() + 1)
     left.margins(y=0.12)
     left.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    _label(left, "Length of the tracks", "frames in a track", "tracks")
+    _label(left, f"Size of the groups (each is a {task.data.group})", "pictures in a group", "groups")
 
     frame = np.arange(1, tracks.sides.shape[1] + 1)
     low, middle, high = np.nanpercentile(tracks.sides, (BAND[0], 50, BAND[1]), axis=0)
     right.fill_between(frame, low, high, color=SKY, alpha=0.4, linewidth=0, label=BAND_LABEL)
     right.plot(frame, middle, color=BLUE, linewidth=2, marker="o", markersize=3, label="median")
     right.set(ylim=(0, None), xticks=[1, *range(5, len(frame) + 1, 5)])
-    _label(right, "How a sign grows", "frame of its track", "longer side of the sign in pixels")
+    _label(right, "How an object grows", "picture of its group", "longer side of the object in pixels")
     right.legend(loc="upper left", frameon=False)
     return figure
 
@@ -267,10 +267,10 @@ def draw_confusions(
 
 
 def draw_shared_tracks(tracks: Sequence[SharedGroup], networks: Sequence[Entry], task: Task) -> Figure:
-    """Draw how many pictures of each track each network gets wrong, for the first `LISTED` tracks."""
+    """Draw how many pictures of each group each network gets wrong, for the first `LISTED` groups."""
     listed = tracks[:LISTED]
     return _draw_cells(
-        _listed_title("Wrong pictures in tracks where several networks err", len(listed), len(tracks)),
+        _listed_title("Wrong pictures in groups where several networks err", len(listed), len(tracks)),
         np.array([track.wrong for track in listed], np.float64),  # None becomes NaN
         [f"{task.labels[track.class_index].name}, {track.group}, seed {track.seed}" for track in listed],
         networks,

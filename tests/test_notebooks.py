@@ -6,10 +6,13 @@ import shutil
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
+from PIL import Image
 
+from data.task import load_task
 from data.tasks.traffic_sign.drawing.render import write_drawn
 from tests.conftest import ROOT, Comparison
 
@@ -50,10 +53,25 @@ def test_notebook_defines_no_functions_or_classes(path: Path) -> None:
 
 @every_notebook
 def test_notebook_runs_on_a_small_data_set_and_shows_figures(path: Path, drawn: Path, comparison: Comparison) -> None:
-    outputs = run(path, GTSRB=drawn, COMPARISON=comparison.output)
+    outputs = run(path, DATA=drawn, COMPARISON=comparison.output)
     errors = [output.text for output in outputs if output.output_type == "stream" and output.name == "stderr"]
     assert errors == []
     assert any("image/png" in output.get("data", {}) for output in outputs)
+
+
+def test_data_of_another_task_is_shown_with_its_copies(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for label in load_task("pizza").labels:
+        folder = tmp_path / "data" / label.name
+        folder.mkdir(parents=True)
+        for number in range(6):
+            picture = Image.fromarray(rng.integers(0, 256, (12, 12, 3), np.uint8)).resize((96, 96))
+            picture.save(folder / f"{number}.png")
+            picture.save(folder / f"{number}.jpg", quality=90)
+    outputs = run(ROOT / "notebooks" / "explore_data.ipynb", TASK="pizza", DATA=tmp_path / "data")
+    texts = "".join(str(output.get("data", {}).get("text/plain", "")) for output in outputs)
+    assert "24 photos become 12" in texts
+    assert sum("image/png" in output.get("data", {}) for output in outputs) > 8
 
 
 def test_notebook_without_a_comparison_says_how_to_create_one(tmp_path: Path) -> None:
@@ -67,7 +85,7 @@ def test_comparison_of_one_network_with_one_seed_has_figures(comparison: Compari
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 6
 
 
-def run(path: Path, **variables: Path) -> list[nbformat.NotebookNode]:
+def run(path: Path, **variables: Path | str) -> list[nbformat.NotebookNode]:
     """Run a notebook with these environment variables and return the outputs of its cells."""
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(notebook, timeout=TIMEOUT_S, resources={"metadata": {"path": str(path.parent)}})

@@ -42,7 +42,7 @@ NETWORKS = ("residual:32,64,128,256", "residual:16,32,64,128", "plain", "MobileN
 
 
 def parse_network(text: str, settings: Training) -> Training:
-    """Return the settings for a network.
+    """Return the settings for a network: those of the budget, except what only another network can do.
 
     Args:
         text: the network as NAME[:SIZE][=WEIGHTS].
@@ -61,7 +61,12 @@ def parse_network(text: str, settings: Training) -> Training:
         widths = sizes.split(",")
         if not all(re.fullmatch("[1-9][0-9]*", width) for width in widths):
             raise TrainingError(f"{text!r}: the widths of a residual network must be comma-separated positive integers")
-        return dataclasses.replace(settings, network=RESIDUAL, weights="", widths=tuple(map(int, widths)))
+        settings = dataclasses.replace(settings, widths=tuple(map(int, widths)))
+        name = RESIDUAL
+    if not weights:  # nothing to keep
+        settings = dataclasses.replace(settings, frozen_epochs=0)
+    if name != settings.network or not weights:  # another network has no layer of that name
+        settings = dataclasses.replace(settings, learns_from="")
     return dataclasses.replace(settings, network=name, weights=weights)
 
 
@@ -182,9 +187,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--seeds", type=integer_at_least(0), nargs="+", default=[0], help="each holds out other groups (default: 0)"
     )
-    parser.add_argument(
-        "--output", type=Path, default=COMPARISON, help="folder for the artifacts (default: data/store/comparison)"
-    )
+    parser.add_argument("--output", type=Path, help="folder for the artifacts (default: data/store/comparison/TASK)")
     parser.add_argument(
         "--store", type=Path, default=STORE, help="folder for data, caches and checkpoints (default: data/store)"
     )
@@ -204,12 +207,13 @@ def main(arguments: list[str]) -> int:
             for seed in options.seeds
         ]
         source = open_source(options.data, task) if options.data else find_source(task, options.store)
-        options.output.mkdir(parents=True, exist_ok=True)
+        output = options.output or COMPARISON / task.name
+        output.mkdir(parents=True, exist_ok=True)
         command = "python -m model.training.compare"
         command += f" --task {task.name}" if task.name != DEFAULT_TASK else ""
         command += f" --preset {options.preset}"
         command += f" --epochs {options.epochs} --frames {options.frames} --batch-size {options.batch_size}"
-        rows = compare(task, source, options.networks, settings, options.output, options.store, command)
+        rows = compare(task, source, options.networks, settings, output, options.store, command)
         print(render_table(rows))
         return 0
 
