@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from model.evaluation.evaluate import decode_pictures, evaluate, make_outlier_se
 from model.evaluation.leaderboard import differing_settings
 from model.evaluation.metrics import expected_calibration_error
 from model.progress import training_folder
+from model.training.compact import save_compact
 from model.training.export import to_litert
 from model.training.inference_graph import serving_network
 from model.training.network import multiply_adds
@@ -117,7 +119,7 @@ def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, re
         reporter.stage("evaluate", f"evaluating on {len(held_out):,} pictures of held-out {task.data.group}s")
         unseen = {name: pixels[::HELD_OUT_OUTLIERS] for name, pixels in outliers.items()}
         card = _calibrate_and_evaluate(card, task, inference, trained.network, held_out, unseen)
-    card = write_artifact(folder, card, inference, trained.network.save)
+    card = write_artifact(folder, card, inference, partial(save_compact, trained.network))
     shutil.rmtree(checkpoint)
     return card
 
