@@ -10,13 +10,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data.feedback import feedback_folder, keep
 from data.prepare import prepare
 from data.source import open_source
 from data.task import Task
-from data.tasks.traffic_sign.drawing.render import write_drawn
+from data.tasks.traffic_sign.drawing.render import draw_example, write_drawn
 from model.artifact import read_artifact
 from model.classifier import Classifier
 from model.progress import read_state, training_folder, training_lock
@@ -211,6 +212,39 @@ def test_unusable_feedback_is_named(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "'00043' is neither a class index, 0 to 42" in result.stderr
     assert not (tmp_path / "artifact").exists()
+
+
+def test_folders_of_pictures_become_a_task_with_a_classifier(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKS", str(tmp_path / "tasks"))
+    (tmp_path / "tasks").mkdir()
+    for class_index in (13, 14):
+        folder = tmp_path / "Drawn signs" / f"Kind {class_index}"
+        folder.mkdir(parents=True)
+        for number in range(8):
+            picture, _ = draw_example(class_index, np.random.default_rng(number), 64)
+            picture.save(folder / f"{number}.png")
+    shutil.copy(folder / "0.png", folder.parent / "Kind 13" / "copy.png")
+    options = ("--store", tmp_path / "store", "--artifact", tmp_path / "artifact")
+    result = init("--new-task", "my_signs", "--data", tmp_path / "Drawn signs", *options)
+    assert result.returncode == 0, result.stderr
+    card = read_artifact(tmp_path / "artifact")[0]
+    assert (card.task, [label.name for label in card.labels]) == ("my_signs", ["Kind 13", "Kind 14"])
+    assert card.data["name"] == "Drawn signs"
+    for words in (
+        "2 classes, 17 pictures",
+        "that it had never seen, it recognises",
+        "The same picture is in several classes",
+    ):
+        assert words in result.stdout
+    again = init("--new-task", "my_signs", "--data", tmp_path / "Drawn signs", *options)
+    assert again.returncode == 1
+    assert "there is a task 'my_signs' already" in again.stderr
+
+
+def test_new_task_without_data_says_what_is_missing() -> None:
+    result = init("--new-task", "my_signs")
+    assert result.returncode == 2
+    assert "--new-task needs --data PATH" in result.stderr
 
 
 @pytest.mark.slow
