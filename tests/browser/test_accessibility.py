@@ -129,7 +129,10 @@ def test_sample_can_be_chosen_with_the_keyboard(page: Page) -> None:
         for _ in range(40):
             if page.evaluate(condition):
                 return
+            focused = page.evaluate_handle("document.activeElement")
             page.keyboard.press(key)
+            # The page moves the focus itself, which may take it a while; another key pressed meanwhile is not lost.
+            page.wait_for_function("before => document.activeElement !== before", arg=focused)
         pytest.fail(f"{key} does not reach the element for which {condition}")
 
     press_until("Tab", "!!document.activeElement.closest('.st-key-sample')")
