@@ -23,7 +23,7 @@ from data.training_settings import IMAGENET
 from model.artifact import ARTIFACTS, CARD_FILE, Card, read_artifact
 from model.command import integer_at_least, run
 from model.errors import ModelError
-from model.findings import describe_findings
+from model.evaluation.findings import describe_findings
 from model.progress import TrainingState, training_folder, training_lock, write_state
 
 if TYPE_CHECKING:
