@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from data.images import Photo, Picture, Pixels
+from data.images import Picture, Pixels
+from data.photo import Photo
 from model.prediction import Prediction
 from model.recogniser import Found, Recogniser, decode_photo, whole_photo
 from service.answers import Options, preview, readable, thumbnail

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import TaskError
-from data.images import Photo
+from data.photo import Photo
 from data.task import DEFAULT_TASK, load_task
 from model.artifact import ARTIFACTS
 from model.detector import MAX_DETECTIONS
