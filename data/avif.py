@@ -7,7 +7,11 @@ decoder reserves memory for. A container that says less is no reason for a decod
 import struct
 from collections.abc import Iterator
 
+MAX_PARTS = 10_000  # boxes, items, extents and units that are read of a file; a grid of 1,000 tiles has some 7,000
+MAX_FRAME_BYTES = 32 * 1024**2  # of all frames together; several items may share their bytes
+
 _SEQUENCE_HEADER = 1  # type of an open bitstream unit (AV1 specification, section 6.2.2)
+_MAX_ZEROS = 31  # before a number of variable length; more mean that it has no valid value (section 4.10.3)
 _SEQUENCE_BRAND, _STILL_BRAND = b"avis", b"avif"
 
 
@@ -17,9 +21,11 @@ def as_still(payload: bytes) -> bytes:
 
 
 def ends_early(payload: bytes) -> bool:
-    """Say whether the last box of a file is longer than what is left of the file."""
+    """Say whether one of the first `MAX_PARTS` boxes of a file is longer than what is left of the file."""
     position = 0
-    while position < len(payload):
+    for _ in range(MAX_PARTS):
+        if position >= len(payload):
+            break
         length = int.from_bytes(payload[position : position + 4])
         if length == 1:
             length = int.from_bytes(payload[position + 8 : position + 16])
@@ -33,24 +39,43 @@ def read_largest_frame(payload: bytes) -> int:
     """Return the pixels of the largest frame of AV1 in the pictures of a file; 0 if there is none.
 
     Raises:
-        ValueError, IndexError, struct.error: the file is damaged.
+        ValueError, IndexError, struct.error: the file is damaged, or has more than `MAX_PARTS` or `MAX_FRAME_BYTES`.
     """
     largest = 0
-    for kind, meta in _boxes(payload):
+    budget = _Budget()
+    for kind, meta in _boxes(payload, budget):
         if kind != b"meta":
             continue
-        parts = dict(_boxes(meta[4:]))
-        frames = _list_frames(parts.get(b"iinf", b""))
-        for item, data in _read_items(parts.get(b"iloc", b""), payload, parts.get(b"idat", b"")):
-            if item in frames:
-                largest = max([largest, *_sizes(data)])
+        parts = dict(_boxes(meta[4:], budget))
+        frames = _list_frames(parts.get(b"iinf", b""), budget)
+        for data in _read_frames(parts.get(b"iloc", b""), frames, payload, parts.get(b"idat", b""), budget):
+            largest = max([largest, *_sizes(data, budget)])
     return largest
 
 
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+class _Budget:
+    """Limits the work on one file, whose few bytes can ask for the same parts again and again."""
+
+    def __init__(self) -> None:
+        self._parts, self._bytes = MAX_PARTS, MAX_FRAME_BYTES
+
+    def spend(self, frame_bytes: int = 0) -> None:
+        """Count one part.
+
+        Raises:
+            ValueError: the file has too many.
+        """
+        self._parts -= 1
+        self._bytes -= frame_bytes
+        if self._parts < 0 or self._bytes < 0:
+            raise ValueError("it has too many parts")
+
+
+def _boxes(data: bytes, budget: _Budget) -> Iterator[tuple[bytes, bytes]]:
     """Yield type and content of each box."""
     position = 0
     while position + 8 <= len(data):
+        budget.spend()
         length, kind = struct.unpack_from(">I4s", data, position)
         start = position + 8
         if length == 1:
@@ -64,10 +89,10 @@ def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         position = end
 
 
-def _list_frames(iinf: bytes) -> set[int]:
+def _list_frames(iinf: bytes, budget: _Budget) -> set[int]:
     """Return the numbers of the items that are frames of AV1."""
     frames = set()
-    for kind, content in _boxes(iinf[6:] if iinf[:1] == b"\0" else iinf[8:]):
+    for kind, content in _boxes(iinf[6:] if iinf[:1] == b"\0" else iinf[8:], budget):
         if kind == b"infe" and content[0] >= 2:
             form = ">H" if content[0] == 2 else ">I"
             (item,) = struct.unpack_from(form, content, 4)
@@ -76,14 +101,15 @@ def _list_frames(iinf: bytes) -> set[int]:
     return frames
 
 
-def _read_items(iloc: bytes, payload: bytes, idat: bytes) -> Iterator[tuple[int, bytes]]:
-    """Yield number and content of each item."""
+def _read_frames(iloc: bytes, frames: set[int], payload: bytes, idat: bytes, budget: _Budget) -> Iterator[bytes]:
+    """Yield the content of each item that is a frame, and nothing for others."""
     if not iloc:
         return
     version, reader = iloc[0], _Reader(iloc[4:])
     offset_bits, length_bits, base_bits, index_bits = (reader.take(4) * 8 for _ in range(4))
     wide = 32 if version == 2 else 16
     for _ in range(reader.take(wide)):
+        budget.spend()
         item = reader.take(wide)
         in_idat = bool(version) and reader.take(16) & 15 == 1
         reader.take(16)  # which file: this one
@@ -93,16 +119,17 @@ def _read_items(iloc: bytes, payload: bytes, idat: bytes) -> Iterator[tuple[int,
             if version:
                 reader.take(index_bits)
             offset, length = base + reader.take(offset_bits), reader.take(length_bits)
-            content.append(source[offset : offset + length if length else None])
-            if sum(map(len, content)) > len(payload):
-                raise ValueError("an item is larger than its file")
-        yield item, b"".join(content)
+            part = source[offset : offset + length if length else None] if item in frames else b""
+            budget.spend(len(part))
+            content.append(part)
+        yield b"".join(content)
 
 
-def _sizes(data: bytes) -> Iterator[int]:
+def _sizes(data: bytes, budget: _Budget) -> Iterator[int]:
     """Yield the pixels of a frame for each sequence header in a stream of AV1."""
     position = 0
     while position < len(data):
+        budget.spend()
         header = data[position]
         position += 2 if header & 4 else 1
         length = len(data) - position
@@ -139,6 +166,8 @@ def _read_size(header: bytes) -> int:
                 zeros = 0
                 while not reader.take(1):
                     zeros += 1
+                    if zeros > _MAX_ZEROS:
+                        raise ValueError("a number is too long")
                 reader.take(zeros)
             if reader.take(1):  # decoder model
                 delay_bits = reader.take(5) + 1

@@ -16,6 +16,7 @@ from PIL import Image, ImageFilter
 from data.images import Box, Boxes, Pixels
 from data.training_settings import DetectorTraining
 
+VERSION = 1  # raise with every change, also of these numbers, that alters the crop of a seed
 MIN_SIDE = 9.0  # pixels; smaller signs in a crop are neither signs nor background
 MIN_VISIBLE = 0.6  # share of a sign that must be inside the crop; others are neither signs nor background
 SHOWN = 0.7  # share of the scene crops that are placed around a labelled sign

@@ -1,7 +1,8 @@
-"""Decode pictures to pixels, and encode pixels; nothing else in the project decodes or resizes pictures.
+"""Decode pictures to pixels, and encode pixels; nothing else in the project decodes pictures.
 
-Training, serving and evaluation all use `decode`, so that a network gets the same pixels in all three.
-Raise `DECODER_VERSION` with every change that alters the decoded pixels.
+Training, serving and evaluation use `decode` for whole pictures and boxes, and `Picture.decode_photo` for photos that
+are searched, so that a network gets the same pixels in all three.
+Raise `DECODER_VERSION` with every change, here or in `data.conversion` and `data.photo`, that alters the pixels.
 """
 
 import io
@@ -12,16 +13,17 @@ import threading
 import zlib
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pillow_heif
-from PIL import AvifImagePlugin, Image, ImageChops, ImageFile
+from PIL import AvifImagePlugin, Image, ImageFile
 
 from data import avif, jpeg, png
+from data.conversion import cut, flatten, make_transparent, to_8_bits
 from data.errors import BoxError, ImageError
 from data.orientation import read_orientation
+from data.photo import Photo
 
 DECODER_VERSION = 1
 MEDIA_TYPES = {
@@ -44,9 +46,7 @@ MAX_REDUCED_PIXELS = 200_000_000  # of a JPEG that can be decoded at a reduced s
 LARGE_PIXELS = 10_000_000  # 40 MB as RGBA; larger pictures are decoded one at a time
 MIN_SIDE = 8  # pixels; smaller signs cannot be told apart (GTSRB's smallest image is 25 wide)
 MAX_SCANS = 64  # in a JPEG; each may touch all pixels, and encoders write no more than about 20
-BACKGROUND = (255, 255, 255)  # white, as most image viewers show behind transparent pixels
 SCALES = (8, 4, 2, 1)  # a JPEG can be decoded at these fractions of its size, which takes less time and memory
-PREVIEW_QUALITY = 85  # of a JPEG for people to look at; no network sees it
 DRAFT_FACTOR = 4  # a JPEG is decoded at a reduced scale only if that is still this many times the target size
 
 pillow_heif.register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
@@ -80,13 +80,16 @@ _STARTS = re.compile(
     rb"\x89PNG\r\n\x1a\n|\xff\xd8\xff|RIFF.{4}WEBP|GIF8[79]a|BM.{4}\0\0\0\0|P[1-6]\s|.{4}ftyp(?:avi[fs]|he[iv]|mif1|msf1)",
     re.DOTALL,
 )
+# Data of a scan that mean anything but what is there, also behind each restart marker of a JPEG.
+_NOISE = bytes.fromhex("5a93c6395ca9653a96c35a93c6395ca9")
+_NOISE += b"".join(bytes([0xFF, marker]) + _NOISE for marker in range(0xD0, 0xD8))
 _NOT_A_PICTURE = f"these bytes are not a picture in a known format ({', '.join(FORMATS)})"
 _CUT = "the picture is truncated: the file ends before its pixels do; send the complete file"
 _large_picture_lock = threading.Lock()
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels; right and bottom are exclusive
 Pixels = npt.NDArray[np.uint8]  # in [0, 255]; the last axis is red, green, blue and sometimes alpha
-Boxes = npt.NDArray[np.float32]  # (n, 4): left, top, right, bottom as fractions of the picture
+Boxes = npt.NDArray[np.float32]  # (n, 4): left, top, right, bottom; each use says in which unit
 Indices = npt.NDArray[np.int64]
 
 
@@ -111,8 +114,10 @@ class Picture:
         layout = _read_layout(payload)
         self._is_cut = _is_cut(payload)
         self.truncated = layout is not None and not layout.complete
+        self._cut_jpeg: bytes | None = None  # the file, if it ends in its first scan; later ones only refine its rows
         if layout is not None and self.truncated:
             payload = payload[: layout.end] + jpeg.END  # without it, Pillow refuses the rows that are there
+            self._cut_jpeg = payload if layout.scans == 1 else None
         elif payload.startswith(png.SIGNATURE):
             payload = png.keep_essentials(payload)
             self.truncated = png.may_lack_rows(payload)
@@ -126,11 +131,11 @@ class Picture:
         self._is_jpeg = image.format in _JPEGS
         self._is_streamed = layout is not None and layout.is_streamed
         self._is_oversized = self.width * self.height > MAX_PIXELS
-        is_progressive = self._is_jpeg and not self._is_streamed
-        if is_progressive and self._is_oversized and self.width * self.height <= MAX_REDUCED_PIXELS:
+        has_scans = self._is_jpeg and not self._is_streamed
+        if has_scans and self._is_oversized and self.width * self.height <= MAX_REDUCED_PIXELS:
             raise ImageError(
-                f"the picture has {self.width:,} × {self.height:,} pixels, but a progressive JPEG may have at most "
-                f"{MAX_PIXELS:,}; save it as a baseline JPEG or send a smaller one"
+                f"the picture has {self.width:,} × {self.height:,} pixels, but a JPEG of several scans may have at "
+                f"most {MAX_PIXELS:,}; save it as a single-scan JPEG (not progressive) or send a smaller one"
             )
         max_pixels = MAX_WEBP_PIXELS if image.format == "WEBP" else MAX_PIXELS
         _check_size(self.width, self.height, MAX_REDUCED_PIXELS if self._is_streamed else max_pixels)
@@ -160,10 +165,10 @@ class Picture:
             part = self._decode_part(box)
             with _convert_errors():
                 # Resize first: the background then needs only the target size.
-                part = _flatten(part.resize((width, height), Image.Resampling.BILINEAR))
+                part = flatten(part.resize((width, height), Image.Resampling.BILINEAR))
         return np.asarray(part)
 
-    def decode_photo(self, max_pixels: int) -> "Photo":
+    def decode_photo(self, max_pixels: int) -> Photo:
         """Decode the picture once, for looking at several parts of it. A picture can be decoded only once.
 
         A JPEG is decoded at the smallest of its `SCALES` that leaves at least `max_pixels`.
@@ -184,7 +189,7 @@ class Picture:
                 reduced = max(1, int(image.width * factor)), max(1, int(image.height * factor))
                 with _convert_errors():
                     image = image.resize(reduced, Image.Resampling.BILINEAR, reducing_gap=2)
-        return Photo(image, self.upright_size(), truncated=self.truncated)
+        return Photo(image, self.upright_size())
 
     def crop(self, box: Box, around: tuple[float, float, float, float] | None = None) -> bytes:
         """Crop the picture losslessly and return a PNG file that decodes to the same pixels as the box.
@@ -241,8 +246,8 @@ class Picture:
         if self._is_oversized:
             self._reduce(self.width, self.height)
         image: Image.Image = self._undecoded
-        low_bytes = self._low_bytes
-        self._image = self._low_bytes = None
+        low_bytes, cut_jpeg = self._low_bytes, self._cut_jpeg
+        self._image = self._low_bytes = self._cut_jpeg = None
         expected = image.size
         is_cut_png = self.truncated and not self._is_jpeg
         with _convert_errors(is_cut=self._is_cut):
@@ -250,13 +255,14 @@ class Picture:
             if image.size != expected:
                 raise ValueError("its header gives another size than its pixels have")
             # Rows that are missing in a JPEG are not reported.
-            if (self.truncated if self._is_jpeg else not has_all_rows) and _is_half_empty(image):
+            may_be_empty = not has_all_rows or cut_jpeg is not None
+            if may_be_empty and _is_half_empty(image) and (cut_jpeg is None or _lacks_half(cut_jpeg)):
                 raise ValueError("more than half of its rows are missing")
             if low_bytes is None:
-                image = _to_8_bits(image)
+                image = to_8_bits(image)
             else:
                 _load(low_bytes, may_lack_rows=is_cut_png)
-                image = _make_transparent(image, low_bytes, image.info["transparency"])
+                image = make_transparent(image, low_bytes, image.info["transparency"])
             if self._orientation in _TURNS:
                 image = image.transpose(_TURNS[self._orientation])
         if box is None:
@@ -265,93 +271,20 @@ class Picture:
         _check_box(box, height, width)
         across, down = image.width / width, image.height / height  # 1 unless the picture is oversized
         if around is not None:
-            return _cut(image, *(round(edge * (across, down)[place % 2]) for place, edge in enumerate(around)))
+            return cut(image, *(round(edge * (across, down)[place % 2]) for place, edge in enumerate(around)))
         left, top, right, bottom = box
         return image.crop(
             (math.floor(left * across), math.floor(top * down), math.ceil(right * across), math.ceil(bottom * down))
         )
 
 
-class Photo:
-    """A decoded, upright picture in memory, whose parts can be looked at without decoding it again.
-
-    Made by `Picture.decode_photo`.
-
-    Attributes:
-        height, width: size in pixels at full resolution; boxes are in these pixels.
-        scale: decoded pixels per pixel of the full resolution along each side, in (0, 1].
-        truncated: the file ended early, so that the last rows are undefined.
-    """
-
-    def __init__(self, image: Image.Image, size: tuple[int, int], *, truncated: bool = False) -> None:
-        self._image = image
-        self.height, self.width = size
-        self.scale = image.width / self.width
-        self.truncated = truncated
-
-    @cached_property
-    def pixels(self) -> Pixels:
-        """The decoded picture; shape (rows, columns, 3), uint8 in [0, 255], transparent pixels on `BACKGROUND`."""
-        return np.asarray(_flatten(self._image))
-
-    def resize(self, size: tuple[int, int], box: tuple[float, float, float, float] | None = None) -> Pixels:
-        """Return the picture or a part of it, stretched to a size with the same filter as `decode`.
-
-        At the full resolution, a box in whole pixels gives the same pixels as `decode`.
-
-        Args:
-            size: (height, width) of the result.
-            box: left, top, right, bottom in pixels at full resolution; None takes the whole picture. It may be
-                fractional and may reach beyond the edges, whose pixels are then repeated.
-
-        Returns:
-            shape (height, width, 3), uint8 in [0, 255].
-
-        Raises:
-            BoxError: the box is empty or not finite.
-        """
-        target = size[1], size[0]
-        if box is None:
-            return np.asarray(_flatten(self._image.resize(target, Image.Resampling.BILINEAR)))
-        across, down = self._image.width / self.width, self._image.height / self.height
-        left, top, right, bottom = box[0] * across, box[1] * down, box[2] * across, box[3] * down
-        if not (all(map(math.isfinite, box)) and left < right and top < bottom):
-            raise BoxError(f"the box {box} is empty: left must be < right and top must be < bottom")
-        # Cut first, so that the filter sees nothing beyond the box, as in `decode`.
-        start, end = (math.floor(left), math.floor(top)), (math.ceil(right), math.ceil(bottom))
-        part = _cut(self._image, *start, *end)
-        inside = left - start[0], top - start[1], right - start[0], bottom - start[1]
-        return np.asarray(_flatten(part.resize(target, Image.Resampling.BILINEAR, inside)))
-
-    def reduce(self, factor: int) -> Pixels:
-        """Return the picture reduced by a whole number, faster than `resize`; each pixel is the mean of a square.
-
-        Args:
-            factor: decoded pixels per pixel of the result along each side; at least 1. Sides are rounded up.
-
-        Returns:
-            shape (height, width, 3), uint8 in [0, 255].
-        """
-        return self.pixels if factor == 1 else np.asarray(_flatten(self._image.reduce(factor)))
-
-    def preview(self, max_side: int) -> bytes:
-        """Return the whole picture as a JPEG file without metadata, reduced to this longer side in pixels if larger."""
-        factor = min(1.0, max_side / max(self._image.size))
-        width, height = (max(1, round(side * factor)) for side in self._image.size)
-        image = _flatten(self._image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2))
-        image.info.clear()
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=PREVIEW_QUALITY)
-        return buffer.getvalue()
-
-
 def decode(payload: bytes, size: tuple[int, int], box: Box | None = None) -> Pixels:
     """Decode one picture to RGB pixels of a given size.
 
-    EXIF orientation is applied, transparent pixels are composited onto `BACKGROUND`, 16-bit samples are scaled to 8
-    bits, and grey, palette and CMYK pictures are converted to RGB. Only the first frame of an animation is decoded, and
-    colour profiles are ignored. The picture is stretched to `size` with Pillow's antialiased bilinear filter, without
-    keeping the aspect ratio.
+    EXIF orientation is applied, transparent pixels are composited onto white, 16-bit samples are scaled to 8 bits, and
+    grey, palette and CMYK pictures are converted to RGB. Only the first frame of an animation is decoded, and colour
+    profiles are ignored. The picture is stretched to `size` with Pillow's antialiased bilinear filter, without keeping
+    the aspect ratio.
 
     A process decodes pictures above `LARGE_PIXELS` one at a time, because each may take half a gigabyte.
 
@@ -519,61 +452,24 @@ def _check_box(box: Box, height: int, width: int) -> None:
         raise BoxError(f"the box of {extent} pixels in {whole} is too small; each side must have at least {MIN_SIDE}")
 
 
-def _cut(image: Image.Image, left: int, top: int, right: int, bottom: int) -> Image.Image:
-    """Return a part of a picture, in its pixels; pixels at the edges are repeated beyond them."""
-    columns, rows = image.size
-    # At least one row and one column of the picture, however far away the box is.
-    known = (
-        min(max(left, 0), columns - 1),
-        min(max(top, 0), rows - 1),
-        min(max(right, 1), columns),
-        min(max(bottom, 1), rows),
-    )
-    part = image.crop(known)
-    if known == (left, top, right, bottom):
-        return part
-    across = np.clip(np.arange(left, right), 0, columns - 1) - known[0]
-    down = np.clip(np.arange(top, bottom), 0, rows - 1) - known[1]
-    return Image.fromarray(np.asarray(part)[down[:, None], across])
-
-
 def _is_half_empty(image: Image.Image) -> bool:
     """Say whether the lower half of a truncated picture has one colour only, as missing rows are decoded."""
     lower = image.crop((0, image.height // 2, *image.size))
     return all(len(set(channel.getextrema())) == 1 for channel in lower.split())
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Convert a picture to 8-bit samples, in mode L, RGB, LA or RGBA."""
-    key = image.info.get("transparency")  # in a PNG, the colour that is transparent
-    if image.mode.startswith("I"):  # 16-bit grey, which Pillow may store in 32 bits
-        samples = np.asarray(image)
-        grey = Image.fromarray((samples >> 8).astype(np.uint8))
-        if key is not None:
-            grey.putalpha(Image.fromarray(np.where(samples == key, 0, 255).astype(np.uint8)))
-        return grey
-    if image.mode in {"L", "RGB", "LA", "RGBA"} and key is None:
-        return image
-    if isinstance(key, tuple):
-        image.info["transparency"] = tuple(sample & 255 for sample in key)  # the bits that count in 8-bit samples
-    return image.convert("RGBA" if image.has_transparency_data else "RGB")
+def _lacks_half(cut_jpeg: bytes) -> bool:
+    """Say whether more than half of the rows are missing in a JPEG whose first scan is followed by the end marker.
 
-
-def _make_transparent(high: Image.Image, low: Image.Image, key: tuple[int, int, int]) -> Image.Image:
-    """Return the upper bytes of 16-bit RGB samples, with the pixels made transparent that have a colour of 16 bits."""
-    alpha = Image.new("L", high.size, 0)
-    for channel, sample in enumerate(key):
-        for samples, wanted in ((high, sample >> 8), (low, sample & 255)):
-            differs = samples.getchannel(channel).point([255 * (value != wanted) for value in range(256)])
-            alpha = ImageChops.lighter(alpha, differs)
-    result = high.convert("RGB")
-    result.info.clear()
-    result.putalpha(alpha)
-    return result
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    """Convert a picture to RGB, with transparent pixels composited onto `BACKGROUND`."""
-    if not image.has_transparency_data:
-        return image.convert("RGB")
-    return Image.alpha_composite(Image.new("RGBA", image.size, BACKGROUND), image.convert("RGBA")).convert("RGB")
+    A decoder does not tell where its data end, but whatever follows them changes the rows from there on, and none if
+    only the end marker is missing. An eighth of the size is enough to see it.
+    """
+    scan = cut_jpeg.removesuffix(jpeg.END).rstrip(b"\xff")
+    ends = []
+    for tail in (b"", _NOISE):
+        image = _open(scan + tail + jpeg.END)
+        image.draft(None, (1, 1))
+        image.load()
+        ends.append(np.asarray(image).reshape(image.height, -1))
+    differs = (ends[0] != ends[1]).any(axis=1)
+    return bool(differs[: len(differs) // 2].any())

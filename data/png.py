@@ -42,12 +42,13 @@ def keep_essentials(payload: bytes) -> bytes:
                 if len(content) >= _TRANSPARENT_BYTES.get(payload[_COLOUR_TYPE], 0):
                     pixels.append(chunk)
             elif in_first_frame and (name := _name_metadata(kind, bytes(content))):
-                metadata[name] = chunk
+                metadata[name] = chunk  # unpacked only after the walk: a file may have thousands of them
         position = end
         seen_pixels = seen_pixels or kind == b"IDAT"
         if kind == b"IEND" or position >= len(payload):
             break
-    return b"".join([*pixels[:2], *metadata.values(), *pixels[2:]])  # the signature and the header come first
+    readable = [chunk for chunk in metadata.values() if _can_be_unpacked(bytes(chunk[4:8]), bytes(chunk[8:-4]))]
+    return b"".join([*pixels[:2], *readable, *pixels[2:]])  # the signature and the header come first
 
 
 def may_lack_rows(payload: bytes) -> bool:
@@ -64,13 +65,13 @@ def _name_metadata(kind: bytes, content: bytes) -> bytes | None:
     if kind == b"eXIf":
         return b"exif"
     name = content.partition(b"\0")[0]
-    return name if kind in _TEXTS and name in _TEXTS_WITH_ORIENTATION and _can_be_unpacked(kind, content) else None
+    return name if kind in _TEXTS and name in _TEXTS_WITH_ORIENTATION else None
 
 
 def _can_be_unpacked(kind: bytes, content: bytes) -> bool:
-    """Say whether a text chunk is not packed, or packed as a decoder expects."""
+    """Say whether a chunk is not packed, or packed as a decoder expects."""
     rest = content.partition(b"\0")[2]
-    if kind == b"tEXt" or (kind == b"iTXt" and rest[:1] == b"\0"):
+    if kind in {b"eXIf", b"tEXt"} or (kind == b"iTXt" and rest[:1] == b"\0"):
         return True
     method, packed = (rest[:1], rest[1:]) if kind == b"zTXt" else (rest[1:2], rest[2:].split(b"\0", 2)[-1])
     unpacker = zlib.decompressobj()

@@ -23,7 +23,8 @@ import numpy as np
 
 from data.errors import ImageError, SourceError
 from data.files import Files, list_names, list_pictures, open_files, read_file
-from data.images import DECODER_VERSION, Box, Indices, Photo, Picture, Pixels, decode, lies_inside, read_size
+from data.images import DECODER_VERSION, Box, Indices, Picture, Pixels, decode, lies_inside, read_size
+from data.photo import Photo
 from data.prepare import ShowProgress
 from data.task import SceneSet, Task
 

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
-from data.images import Photo, Pixels
+from data.images import Pixels
+from data.photo import Photo
 from model.errors import ArtifactError
 
 MAX_PIXELS: Final = 2_000_000  # of the finest scale; a 12-megapixel photo is reduced to 40% of its sides

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from data.images import Box, Photo, Picture, Pixels
+from data.images import Box, Picture, Pixels
+from data.photo import Photo
 from model.artifact import Card, Models, read_models
 from model.classifier import Classifier
 from model.detector import MAX_DETECTIONS, MAX_PIXELS, Detection, Detector

@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from data.errors import BoxError, ImageError
-from data.images import MAX_BYTES, Box, Photo, Picture
+from data.images import MAX_BYTES, Box, Picture
 from data.images import encode as encode_png
+from data.photo import Photo
 from model.artifact import Card
 from model.recogniser import with_margin
 from service.problems import TOO_LARGE, Problem

@@ -115,6 +115,7 @@ def predict_batch(task: str = DEFAULT_TASK) -> Response:
     options = Options.of(request.args, recogniser.card)
     if options.box is not None:
         raise Problem("bad_request", "`box` is not supported for batches.")
+    Inquiry(recogniser, options)  # reports options that do not apply, before any picture is read
     names: list[str] = []
     opened: list[Picture | Problem] = []
     pixels = 0

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from data.images import Box, Photo, encode
+from data.images import Box, encode
+from data.photo import Photo
 from model.calibrate import Verdict
 
 COLOURS: dict[Verdict, tuple[int, int, int]] = {

@@ -57,8 +57,9 @@ class InferenceQueue:
     that has arrived is received and counted, and rejected if the queue is full. A job that arrives alone starts at
     once either way.
 
-    Searches of whole photos have threads of their own, so that a crop never waits for one. All detectors run there:
-    each needs memory for the activations of a whole photo, so there must not be more of them than threads.
+    Searches of whole photos have threads of their own, so that a small crop never waits for one. (A large one may have
+    to be searched, so its caller runs it there from decoding on.) All detectors run there: each needs memory for the
+    activations of a whole photo, so there must not be more of them than threads.
 
     Args:
         threads: number of threads for slow jobs, and number of threads for searches.

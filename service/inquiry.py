@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from data.images import Photo, Picture, Pixels
+from data.images import Picture, Pixels
+from data.photo import Photo
 from model.prediction import Prediction
 from model.recogniser import Found, Recogniser, decode_photo, whole_photo
 from service.answers import Options, preview, readable, thumbnail
@@ -19,7 +20,7 @@ class Inquiry:
     """A question about one picture: what it shows, or what is where in it.
 
     `look`, or `decode` and `classify`, decides whether the whole picture is the answer. If not, `search` looks for
-    objects in it, which takes a hundred times as long.
+    objects in it, which takes some fifty times as long as classifying it.
 
     Args:
         recogniser: answers.
@@ -32,12 +33,17 @@ class Inquiry:
         predictions: those in the answer that say something about the picture; candidates that are not accepted do not.
 
     Raises:
-        Problem: `not_implemented` if every object is wanted and there is no detector; `bad_request` if in a box.
+        Problem: `not_implemented` if every object is wanted and there is no detector; `bad_request` if the options do
+            not apply to what is asked.
     """
 
     def __init__(self, recogniser: Recogniser, options: Options, *, every: bool = False) -> None:
         if every and options.box is not None:
             raise Problem("bad_request", "`box` is not supported when signs are located.")
+        if every and not options.locate:
+            raise Problem("bad_request", "`locate=false` is not supported when signs are located.")
+        if options.preview and not every:
+            raise Problem("bad_request", "`preview` is only supported on `/detect/{task}`.")
         if every and recogniser.detector is None:
             raise Problem("not_implemented", NO_DETECTOR)
         self._recogniser, self._options, self._every = recogniser, options, every

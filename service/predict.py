@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import TaskError
-from data.images import Photo
+from data.photo import Photo
 from data.task import DEFAULT_TASK, load_task
 from model.artifact import ARTIFACTS
 from model.detector import MAX_DETECTIONS
@@ -36,13 +36,17 @@ def main(arguments: list[str]) -> int:
         try:
             picture = open_picture(path.read_bytes())
             body = inquiry.look(picture) or inquiry.search()
-            if options.draw:
-                _write_drawn(options.draw / _drawn_name(path), inquiry.photo, body)
         except (OSError, Problem) as error:
-            reason = as_sentence(error.strerror or str(error)) if isinstance(error, OSError) else error.detail
-            print(f"{path}: {reason}", file=sys.stderr)
+            _report(path, error)
             status = 1
             continue
+        if options.draw:
+            drawn = options.draw / _drawn_name(path)
+            try:
+                _write_drawn(drawn, inquiry.photo, body)
+            except OSError as error:
+                _report(drawn, error)
+                status = 1
         if options.json:
             print(json.dumps({"file": str(path), **body}, ensure_ascii=False))
         else:
@@ -80,6 +84,12 @@ def _read_arguments(arguments: list[str]) -> argparse.Namespace:
     if options.draw and len({*names}) < len(names):
         parser.error("--draw needs pictures with different names")
     return options
+
+
+def _report(path: Path, error: OSError | Problem) -> None:
+    """Print why a picture could not be read or written."""
+    reason = error.detail if isinstance(error, Problem) else as_sentence(error.strerror or str(error))
+    print(f"{path}: {reason}", file=sys.stderr)
 
 
 def _lines(body: Body) -> Iterable[str]:

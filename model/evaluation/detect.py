@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from data.errors import ImageError, SourceError
 from data.files import read_pictures
-from data.images import Photo, Picture, Pixels, decode, encode
+from data.images import Picture, Pixels, decode, encode
+from data.photo import Photo
 from data.scenes import SceneSource, open_scenes
 from data.source import Source, open_labelled
 from data.task import load_task

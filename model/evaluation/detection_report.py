@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from jinja2 import Environment, StrictUndefined
 
-from data.images import Photo, encode
+from data.images import encode
+from data.photo import Photo
 from data.scenes import SceneSource
 from model.artifact import Card
 from model.detector import MAX_PIXELS

@@ -79,7 +79,7 @@ def build_detector(
     reporter.stage("prepare", f"decoding {len(source.scenes):,} scenes from {source.files.location}")
     pixels = source.decode(store / "cache", reporter.bar)
     cutouts = load_cutouts(recipe.task, examples) if settings.pasted else ([], [])
-    key = detector_key(settings, source, examples)
+    key = detector_key(settings, recipe.task, source, examples)
     checkpoint = training_folder(store, recipe.task.name) / "checkpoints" / f"detector-{key}"
     reporter.stage("train", f"training the detector on {len(source.scenes):,} scenes")
     trained = train_detector(settings, source, pixels, cutouts, checkpoint, reporter.train)

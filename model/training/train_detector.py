@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from data import compose
 from data.compose import Composer, Cutout, cut_out
 from data.errors import ImageError, SourceError
 from data.images import DECODER_VERSION, Pixels, decode
@@ -121,12 +122,19 @@ def load_cutouts(task: Task, examples: Source | None) -> tuple[list[Cutout], lis
     return photos, drawings
 
 
-def detector_key(settings: DetectorTraining, source: SceneSource, examples: Source | None) -> str:
-    """Return a digest of everything that determines the result, so that only an identical training resumes."""
+def detector_key(settings: DetectorTraining, task: Task, source: SceneSource, examples: Source | None) -> str:
+    """Return a digest of everything that determines the result, so that only an identical training resumes.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    extension = task.load_extension()
     facts = [
         dataclasses.asdict(settings),
         source.fingerprint,
         examples.fingerprint if examples else "",
+        extension.version if extension else [],
+        [compose.VERSION, FRAMES, DRAWING_SIDE, MAX_GRADIENT, STATISTICS_BATCHES],
         [DECODER_VERSION, choose_precision(), keras.backend.backend(), keras.__version__],
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.images import Photo, Picture, decode
+from data.images import Picture, decode
+from data.photo import Photo
 from model.artifact import add_detector, read_models
 from model.classifier import Classifier
 from model.detector import MAX_DETECTIONS, Detection, Detector

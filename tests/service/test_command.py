@@ -115,6 +115,18 @@ def test_signs_are_drawn_on_copies_of_the_photos(red_artifact: Path, street: Pat
             assert not edges.getpixel((middle, middle))
 
 
+def test_picture_that_cannot_be_written_is_named_and_the_answer_is_printed(
+    red_artifact: Path, street: Path, stop: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    (out / "street.png.png").mkdir(parents=True)
+    result = predict("--artifact", red_artifact, "--draw", out, street, stop)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1] == f"{out / 'street.png.png'}: Is a directory."
+    assert len(result.stdout.splitlines()) == 3
+    assert (out / "stop.png.png").is_file()
+
+
 def test_impossible_combinations_are_one_message(
     red_artifact: Path, bare_artifact: Path, street: Path, tmp_path: Path
 ) -> None:

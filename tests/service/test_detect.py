@@ -221,6 +221,16 @@ def test_readyz_and_card_name_the_detector(locating: str) -> None:
 def test_invalid_requests_are_rejected(locating: str, send: Callable[[str, bytes], requests.Response]) -> None:
     assert_problem(send(f"{locating}/detect/pizza", STREET), 404, "not_found", "no task 'pizza'")
     assert_problem(send(f"{locating}{DETECT}?box=0,0,9,9", STREET), 400, "bad_request", "`box` is not supported")
+    assert_problem(
+        send(f"{locating}{DETECT}?locate=false", STREET), 400, "bad_request", "`locate=false` is not supported"
+    )
+    for path in (PREDICT, "/predict", f"{PREDICT}/batch"):
+        assert_problem(
+            send(f"{locating}{path}?preview=true", STREET),
+            400,
+            "bad_request",
+            "`preview` is only supported on `/detect/",
+        )
     assert_problem(send(f"{locating}{DETECT}?top_k=0", STREET), 400, "bad_request", "top_k")
     assert_problem(send(f"{locating}{DETECT}?preview=1", STREET), 400, "bad_request", "preview must be true or false")
     assert_problem(

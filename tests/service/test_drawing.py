@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.images import Box, Photo
+from data.images import Box
+from data.photo import Photo
 from model.calibrate import Verdict
 from service.drawing import COLOURS, Mark, draw
 

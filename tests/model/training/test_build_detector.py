@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from data import compose
 from data.images import Picture
 from data.scenes import SceneSource, open_scenes
-from data.task import Task
+from data.task import Task, load_task
 from model.artifact import read_models
 from model.detector import Detector
 from model.errors import TrainingError
 from model.progress import TrainingState
 from model.training.build_detector import DetectorRecipe, build_detector
 from model.training.reporter import Reporter
-from model.training.train_detector import load_cutouts, split_scenes, train_detector
+from model.training.train_detector import detector_key, load_cutouts, split_scenes, train_detector
 from tests.conftest import SHIPPED, drawing, encoded
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's
@@ -94,6 +95,19 @@ def test_interrupted_training_gives_the_same_network(small: Task, scenes: SceneS
     resumed = train_detector(settings, scenes, pixels, cutouts, tmp_path / "parts")
     for one, other in zip(whole.network.get_weights(), resumed.network.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_only_an_identical_training_resumes(small: Task, scenes: SceneSource, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = small.detector["quick"]
+    key = detector_key(settings, small, scenes, None)
+    assert key == detector_key(settings, small, scenes, None)
+    keys = [
+        detector_key(dataclasses.replace(settings, seed=settings.seed + 1), small, scenes, None),
+        detector_key(settings, load_task("pizza"), scenes, None),  # which has no drawings to paste
+    ]
+    monkeypatch.setattr(compose, "VERSION", compose.VERSION + 1)
+    keys.append(detector_key(settings, small, scenes, None))
+    assert len({key, *keys}) == 4
 
 
 def test_folds_cover_all_scenes_once(small: Task, scenes: SceneSource) -> None:
