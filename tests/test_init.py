@@ -177,8 +177,8 @@ def test_detector_learns_from_photos_of_feedback(tmp_path: Path) -> None:
     for number in range(0, 125, 25):  # scenes of five drives
         scene((14, 20, 30), size=(160, 128)).save(scenes / f"{number:05d}.ppm")
     (scenes / "gt.txt").write_text("".join(f"{number:05d}.ppm;32;30;109;119;14\n" for number in range(0, 125, 25)))
-    options = ("--detector", "--data", tmp_path / "signs", "--scenes", scenes, "--preset", "quick", "--with-feedback")
-    options = (*options, "--store", tmp_path / "store", "--artifact", artifact)
+    options = ["--detector", "--data", tmp_path / "signs", "--scenes", scenes, "--preset", "quick", "--with-feedback"]
+    options += ["--store", tmp_path / "store", "--artifact", artifact]
     result = init(*options)
     assert result.returncode == 1
     assert "there is no feedback about a box in a photo" in result.stderr
