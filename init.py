@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 from data.download import download
 from data.errors import DataError, SourceError
 from data.feedback import feedback_folder
+from data.feedback_photos import PhotoSource, open_photos
 from data.scenes import find_scenes, open_scenes
-from data.source import DRAWN, STORE, Source, find_source, open_feedback, open_source
+from data.source import DRAWN, PHOTOS, STORE, Source, find_source, open_feedback, open_source
 from data.task import DEFAULT_TASK, Task, load_task
 from data.training_settings import IMAGENET
 from model.artifact import ARTIFACTS, CARD_FILE, Card, read_artifact
@@ -175,10 +176,11 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
 
         source = _source(task, settings.drawings, options, reporter)
         feedback = open_feedback(feedback_folder(options.store, task.name), task) if options.with_feedback else None
+        photos = _open_photos(task, options)
         recipe = Recipe(task, preset, settings, _command(options), reference, feedback, tuple(options.outliers))
         card = build_artifact(recipe, source, options.store, folder, reporter)
         if options.data != DRAWN:
-            card = _build_detector(task, preset, reference, source, options, folder, reporter) or card
+            card = _build_detector(task, preset, reference, source, photos, options, folder, reporter) or card
     return card
 
 
@@ -218,8 +220,10 @@ def _train_detector(task: Task, options: argparse.Namespace, folder: Path) -> Ca
         raise ModelError("drawings cannot be pasted as photographs; use --data PATH")
     reference = read_artifact(options.all_of)[0] if options.all_of else None
     with _training(task, options) as reporter:
-        source = _source(task, 0, options, reporter)
-        built = _build_detector(task, options.preset or "cpu", reference, source, options, folder, reporter)
+        source, photos = _source(task, 0, options, reporter), _open_photos(task, options)
+        if photos is not None and not photos.photos:
+            raise SourceError(f"{photos.files.location}: there is no feedback about a box in a photo")
+        built = _build_detector(task, options.preset or "cpu", reference, source, photos, options, folder, reporter)
         if built is None:
             raise SourceError(f"no scenes were found in {options.store}; use --scenes PATH or --download")
     return built
@@ -247,6 +251,7 @@ def _build_detector(
     preset: str,
     reference: Card | None,
     source: Source,
+    photos: PhotoSource | None,
     options: argparse.Namespace,
     folder: Path,
     reporter: "Reporter",
@@ -268,8 +273,13 @@ def _build_detector(
 
     if reference and not reference.detector:
         raise ModelError(f"classifier {reference.version} cannot be the reference: it has no detector")
-    recipe = DetectorRecipe(task, settings, _command(options), reference.detector if reference else None)
+    recipe = DetectorRecipe(task, settings, _command(options), reference.detector if reference else None, photos)
     return build_detector(recipe, scenes, source, options.store, folder, reporter)
+
+
+def _open_photos(task: Task, options: argparse.Namespace) -> PhotoSource | None:
+    """Open the photos from users, if feedback is wanted."""
+    return open_photos(feedback_folder(options.store, task.name) / PHOTOS, task) if options.with_feedback else None
 
 
 def _source(task: Task, drawings: int, options: argparse.Namespace, reporter: "Reporter") -> Source:

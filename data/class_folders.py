@@ -47,6 +47,7 @@ def read_class_folders(
     *,
     test_part: bool = False,
     no_class_folder: str | None = None,
+    ignored_folder: str | None = None,
     skip_unreadable: bool = False,
 ) -> ClassFolders:
     """Read the pictures in class folders.
@@ -56,6 +57,7 @@ def read_class_folders(
         task: its labels and the other names of their folders, the parts to train on, and the grouping.
         test_part: whether to read the test part, whose pictures are groups of their own, instead of those for training.
         no_class_folder: name of a folder whose pictures get `NO_CLASS`.
+        ignored_folder: name of a folder whose pictures are left out.
         skip_unreadable: whether to decode every picture now, and to leave out those that cannot be.
 
     Returns:
@@ -66,6 +68,8 @@ def read_class_folders(
     """
     by_part: defaultdict[Part | None, list[tuple[PurePosixPath, int | None]]] = defaultdict(list)
     for path in list_pictures(files):
+        if path.parent.name == ignored_folder:
+            continue
         class_index = NO_CLASS if path.parent.name == no_class_folder else _find_class(path.parent, task)
         by_part[_find_part(path.parent, class_index)].append((path, class_index))
     if test_part:

@@ -7,7 +7,7 @@ like a picture within a picture.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,8 @@ RECTANGULAR = 0.25  # share of the pasted photographs that keep their margin
 STACKED = 0.3  # share of the pasted examples that get another one directly below or beside them
 DARKEST = 35.0  # mean of a pasted sign's samples; many photographs are darker, and nobody could read them at this size
 ZOOM = (0.35, 4.5)  # smallest and largest scale of a scene in a crop; a close look magnifies a sign of 14 px as much
+
+Edges = tuple[float, float, float, float]  # left, top, right, bottom in pixels
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,14 @@ class Crop:
         pixels: shape (side, side, 3), uint8 in [0, 255].
         boxes: signs, shape (n, 4), float32: left, top, right, bottom in pixels; they may reach beyond the edges.
         ignored: boxes that are neither signs nor background, shape (m, 4), float32.
+        known: boxes outside of which nothing is known, so that nothing there is background, shape (k, 4), float32;
+            None if all of the crop is known.
     """
 
     pixels: Pixels
     boxes: Boxes
     ignored: Boxes
+    known: Boxes | None = None
 
 
 def cut_out(pixels: Pixels, box: Box, shape: Pixels) -> Cutout:
@@ -84,32 +89,35 @@ class Composer:
     """Makes training crops; the same seed always gives the same crop.
 
     Args:
-        scenes: shape (n, height, width, 3), uint8.
+        scenes: the scenes, each of shape (height, width, 3), uint8; their sizes may differ.
         boxes: the labelled signs, in pixels, of each scene that crops are taken from, by its index.
         photos, drawings: what can be pasted; either may be empty.
         settings: of the training.
+        others: boxes that are not signs, by the index of their scene. In these scenes, nothing is known outside of
+            the boxes; in all others, whatever is not a labelled sign is background.
     """
 
     def __init__(
         self,
-        scenes: Pixels,
-        boxes: Mapping[int, Sequence[Box]],
+        scenes: Pixels | Sequence[Pixels],
+        boxes: Mapping[int, Sequence[Edges]],
         photos: Sequence[Cutout],
         drawings: Sequence[Cutout],
         settings: DetectorTraining,
+        others: Mapping[int, Sequence[Edges]] = MappingProxyType({}),
     ) -> None:
-        self._scenes, self._boxes = scenes, boxes
+        self._scenes, self._boxes, self._others = scenes, boxes, others
         self._photos, self._drawings, self._settings = photos, drawings, settings
-        self._rows = list(boxes)
-        self._labelled = [row for row, signs in boxes.items() if signs]
+        self._rows = [row for row in boxes if row not in others]
+        self._labelled = [row for row, signs in boxes.items() if signs or others.get(row)]
 
     def crop(self, seed: Sequence[int]) -> Crop:
         """Compose one crop."""
         rng = np.random.default_rng(seed)
         side = self._settings.crop
-        image, boxes = self._plain(rng) if rng.random() < PLAIN else self._part(rng)
-        pasted: list[tuple[float, float, float, float]] = []
-        if self._photos or self._drawings:
+        image, boxes, others = self._plain(rng) if rng.random() < PLAIN else self._part(rng)
+        pasted: list[Edges] = []
+        if others is None and (self._photos or self._drawings):
             for _ in range(rng.poisson(self._settings.pasted)):
                 self._paste(image, [*boxes, *pasted], pasted, rng)
         every = np.array([*boxes, *pasted], np.float32).reshape(-1, 4)
@@ -117,37 +125,45 @@ class Composer:
         area = (every[:, 2:] - every[:, :2]).prod(axis=1)
         visible = np.maximum(inside[:, 2:] - inside[:, :2], 0).prod(axis=1) / np.maximum(area, 1e-6)
         usable = (visible >= MIN_VISIBLE) & ((every[:, 2:] - every[:, :2]).min(axis=1, initial=np.inf) >= MIN_SIDE)
-        return Crop(_distort(image, rng), every[usable], every[~usable & (visible > 0)])
+        known = None if others is None else np.array([*boxes, *others], np.float32).reshape(-1, 4)
+        return Crop(_distort(image, rng), every[usable], every[~usable & (visible > 0)], known)
 
-    def _plain(self, rng: np.random.Generator) -> tuple[Image.Image, list[Any]]:
+    def _plain(self, rng: np.random.Generator) -> tuple[Image.Image, list[Edges], None]:
         """Return a surface of one colour, a gradient or clouds."""
         side = self._settings.crop
         cells = int(rng.choice([1, 2, 4, 16, 64]))
         colours = rng.integers(0, 256, (cells, cells, 3)).astype(np.uint8)
         if rng.random() < 0.5:
             colours = np.repeat(colours[:, :, :1], 3, axis=2)
-        return Image.fromarray(colours).resize((side, side), Image.Resampling.BICUBIC), []
+        return Image.fromarray(colours).resize((side, side), Image.Resampling.BICUBIC), [], None
 
-    def _part(self, rng: np.random.Generator) -> tuple[Image.Image, list[tuple[float, float, float, float]]]:
-        """Return a part of a scene at a random scale, with the boxes of all its signs."""
+    def _part(self, rng: np.random.Generator) -> tuple[Image.Image, list[Edges], list[Edges] | None]:
+        """Return a part of a scene at a random scale, with the boxes of all its signs.
+
+        If nothing is known about the rest of the scene, also return its other labelled boxes, else None.
+        """
         side, (smallest, largest) = self._settings.crop, self._settings.sizes
-        height, width = self._scenes.shape[1:3]
         target = np.exp(rng.uniform(np.log(smallest), np.log(largest)))
         if self._labelled and rng.random() < SHOWN:
             row = int(rng.choice(self._labelled))
-            left, top, right, bottom = self._boxes[row][int(rng.integers(len(self._boxes[row])))]
-            zoom = float(np.clip(target / max(right - left, bottom - top), *ZOOM))
+            known = [*self._boxes[row], *self._others.get(row, ())]
+            left, top, right, bottom = known[int(rng.integers(len(known)))]
+            # What people send may show a sign from nearby; it is reduced until it has the size that is wanted.
+            least = 0.0 if row in self._others else ZOOM[0]
+            zoom = float(np.clip(target / max(right - left, bottom - top), least, ZOOM[1]))
+            height, width = self._scenes[row].shape[:2]
             extent = min(side / zoom, height, width)
             x = _place(left, right, extent, rng)
             y = _place(top, bottom, extent, rng)
         else:
             row = self._rows[int(rng.integers(len(self._rows)))]
+            height, width = self._scenes[row].shape[:2]
             extent = min(side / float(np.exp(rng.uniform(*np.log(ZOOM)))), height, width)
             x, y = rng.uniform(0, width - extent), rng.uniform(0, height - extent)
         x, y = min(max(x, 0.0), width - extent), min(max(y, 0.0), height - extent)
         # Only the part is copied: the scenes are mapped from a file.
         first_x, first_y = int(x), int(y)
-        part = np.asarray(self._scenes[row, first_y : int(y + extent) + 2, first_x : int(x + extent) + 2])
+        part = np.asarray(self._scenes[row][first_y : int(y + extent) + 2, first_x : int(x + extent) + 2])
         frame = (
             x - first_x,
             y - first_y,
@@ -156,19 +172,25 @@ class Composer:
         )
         image = Image.fromarray(part).resize((side, side), Image.Resampling.BILINEAR, box=frame)
         zoom = side / extent
-        boxes = [
-            ((left - x) * zoom, (top - y) * zoom, (right - x) * zoom, (bottom - y) * zoom)
-            for left, top, right, bottom in self._boxes[row]
-        ]
+
+        def in_crop(boxes: Sequence[Edges]) -> list[Edges]:
+            return [
+                ((left - x) * zoom, (top - y) * zoom, (right - x) * zoom, (bottom - y) * zoom)
+                for left, top, right, bottom in boxes
+            ]
+
+        boxes = in_crop(self._boxes[row])
+        if row in self._others:
+            return image, boxes, in_crop(self._others[row])
         if not boxes and rng.random() < 0.5:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return image, boxes
+        return image, boxes, None
 
     def _paste(
         self,
         image: Image.Image,
         taken: Sequence[Sequence[float]],
-        pasted: list[tuple[float, float, float, float]],
+        pasted: list[Edges],
         rng: np.random.Generator,
     ) -> None:
         """Paste an example where no sign is, and sometimes a second one next to it."""
@@ -196,9 +218,7 @@ class Composer:
             place = (x, y + sign[1] + gap) if rng.random() < 0.75 else (x + sign[0] + gap, y)
 
 
-def _transform(
-    cutout: Cutout, target: float, rng: np.random.Generator
-) -> tuple[Image.Image, Image.Image, tuple[float, float, float, float]]:
+def _transform(cutout: Cutout, target: float, rng: np.random.Generator) -> tuple[Image.Image, Image.Image, Edges]:
     """Return an example with random light, rotation and stretch, its opacity, and the box of the sign in it."""
     left, top, right, bottom = cutout.box
     factor = target / np.sqrt((right - left) * (bottom - top))

@@ -116,6 +116,13 @@ def prepare(
     )
 
 
+def save_array(path: Path, array: npt.NDArray[Any]) -> None:
+    """Write a .npy file. Unlike `numpy.save`, this reports why a write failed, such as a full disk."""
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        file.write(array.data)
+
+
 def _fill_cache(
     source: Source, size: tuple[int, int], roi: bool, folder: Path, show_progress: ShowProgress[Pixels]
 ) -> None:
@@ -165,17 +172,10 @@ def _load_links(folder: Path, pixels: Pixels, groups: list[str]) -> Links:
     path = folder / f"duplicates{VERSION}.npy"
     if not path.exists():
         temporary = path.with_suffix(".new")
-        _save(temporary, find_links(pixels, groups))
+        save_array(temporary, find_links(pixels, groups))
         temporary.rename(path)
     links: Links = np.load(path)
     return links
-
-
-def _save(path: Path, array: npt.NDArray[Any]) -> None:
-    """Write a .npy file. Unlike `numpy.save`, this reports why a write failed, such as a full disk."""
-    with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
-        file.write(array.data)
 
 
 def _fractions(example: Example) -> tuple[float, float, float, float]:

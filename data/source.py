@@ -19,6 +19,7 @@ STORE = Path(__file__).with_name("store")
 DRAWN = "drawn"
 FEEDBACK = "feedback"
 NONE = "none"  # folder of feedback that shows none of the classes
+PHOTOS = "photos"  # folder of the photos that feedback is about a part of; see `data.feedback`
 
 _EXPECTED = {
     "gtsrb": "neither Train.csv with a folder Train next to it, nor the tables GT-CCCCC.csv of the official archive",
@@ -114,10 +115,14 @@ def open_labelled(location: Path, task: Task) -> Source:
 def open_feedback(location: Path, task: Task) -> Source:
     """Open feedback: class folders of pictures that users labelled. Pictures in the folder `NONE` have `NO_CLASS`.
 
+    The folder `PHOTOS` is left out: the labelled parts of its photos are in the class folders.
+
     Raises:
         SourceError: there is no feedback, a picture cannot be read, or is in a folder that is not named after a class.
     """
-    source = _read_class_folders(open_files(location), task, no_class_folder=NONE) if location.is_dir() else None
+    source = None
+    if location.is_dir():
+        source = _read_class_folders(open_files(location), task, no_class_folder=NONE, ignored_folder=PHOTOS)
     if source is None:
         raise SourceError(f"{location}: there is no feedback; give some on the page or through the service")
     return source
@@ -217,10 +222,17 @@ def _read_test(files: Files, task: Task) -> Source | None:
 
 
 def _read_class_folders(
-    files: Files, task: Task, *, test_part: bool = False, no_class_folder: str | None = None
+    files: Files,
+    task: Task,
+    *,
+    test_part: bool = False,
+    no_class_folder: str | None = None,
+    ignored_folder: str | None = None,
 ) -> Source | None:
     """Return labelled pictures that may be of another data set; None if there are none."""
-    read = read_class_folders(files, task, test_part=test_part, no_class_folder=no_class_folder)
+    read = read_class_folders(
+        files, task, test_part=test_part, no_class_folder=no_class_folder, ignored_folder=ignored_folder
+    )
     name = files.location.resolve().name
     return Source(files, name, read.examples, grouped=False, notes=read.notes) if read.examples else None
 

@@ -152,8 +152,8 @@ def feedback(task: str = DEFAULT_TASK) -> tuple[Response, int]:
     check_origin(request.headers.get("Origin"), request.host, settings.origins)
     card = served.readiness.recogniser().card
     class_index = read_class_index(request.args, card)
-    box, margin = read_part(request.args, card)
-    stored = keep_picture(read_picture(by_url=False), box, margin, class_index, card, settings.store_folder)
+    part = read_part(request.args)
+    stored = keep_picture(read_picture(by_url=False), part, class_index, card, settings.store_folder)
     return jsonify({"class_index": class_index, "stored": stored}), 201
 
 

@@ -1,13 +1,14 @@
 """Pictures that users label, kept for later training."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from data.errors import StorageFullError
-from data.feedback import feedback_folder, keep
+from data.errors import SourceError, StorageFullError
+from data.feedback import FeedbackPhoto, feedback_folder, keep
 from data.images import MAX_BYTES, Box
 from data.source import NONE
 from model.artifact import Card
@@ -52,11 +53,21 @@ def read_class_index(query: Mapping[str, str], card: Card) -> int | None:
     return int(text)
 
 
-def read_part(query: Mapping[str, str], card: Card) -> tuple[Box | None, float]:
-    """Return the box in a query, or None, and the margin to keep around it, as a fraction of the sides of the result.
+@dataclass(frozen=True)
+class Part:
+    """The part of a picture that feedback is about.
 
-    The box of a sign that the service located lies tightly around it. Training expects the margin that the classifier
-    saw. A box that a person draws has the margin that they left.
+    Attributes:
+        box: in pixels of the upright picture.
+        located: whether the service found the box; otherwise a person drew it.
+    """
+
+    box: Box
+    located: bool
+
+
+def read_part(query: Mapping[str, str]) -> Part | None:
+    """Return the part in a query, or None for the whole picture.
 
     Raises:
         Problem: it is not a box, or the sign was located but has no box.
@@ -64,27 +75,35 @@ def read_part(query: Mapping[str, str], card: Card) -> tuple[Box | None, float]:
     box, located = read_box(query), read_switch(query, "located")
     if located and box is None:
         raise Problem("bad_request", "`located` needs the `box` of the sign.")
-    return box, card.detector["margin"] if located and card.detector else 0.0
+    return Part(box, located) if box else None
 
 
-def keep_picture(
-    payload: bytes, box: Box | None, margin: float, class_index: int | None, card: Card, store: Path
-) -> str:
-    """Keep a picture, or a part of it and the margin around it, and return its path in the feedback folder.
+def keep_picture(payload: bytes, part: Part | None, class_index: int | None, card: Card, store: Path) -> str:
+    """Keep a picture, or a part of it, for later training, and return its path in the feedback folder.
+
+    A part is kept for the classifier. If the task has a detector, the whole picture is kept too, with the box.
 
     Raises:
         Problem: it cannot be read, the box is not inside it, or it cannot be stored.
     """
     picture = open_picture(payload)
-    if box is not None:
-        payload = cut(picture, box, margin)
+    photo = None
+    if part:
+        # The box of a sign that the service located lies tightly around it. Training expects the margin that the
+        # classifier saw. A box that a person draws has the margin that they left.
+        margin = card.detector["margin"] if part.located and card.detector else 0.0
+        if card.detector:
+            photo = FeedbackPhoto(payload, picture.extension, part.box, part.located)
+        payload = cut(picture, part.box, margin)
         if len(payload) > MAX_BYTES:
             raise Problem("too_large", f"The lossless crop has {len(payload):,} bytes; the limit is {MAX_BYTES:,}.")
         picture = open_picture(payload)
     readable(lambda: picture.decode(card.input_size))  # a damaged picture would stop the training
     try:
-        return keep(feedback_folder(store, card.task), payload, picture.extension, class_index)
+        return keep(feedback_folder(store, card.task), payload, picture.extension, class_index, photo)
     except StorageFullError as error:
         raise Problem("storage_full", as_sentence(str(error))) from error
+    except SourceError as error:  # its message names a path
+        raise Problem("storage_full", "The picture could not be saved: its list of boxes is damaged.") from error
     except OSError as error:
         raise Problem("storage_full", f"The picture could not be saved: {error.strerror}.") from error

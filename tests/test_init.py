@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.feedback import feedback_folder, keep
+from data.feedback import FeedbackPhoto, feedback_folder, keep
 from data.prepare import prepare
 from data.source import open_source
 from data.task import Task
@@ -22,7 +22,7 @@ from model.artifact import read_artifact
 from model.classifier import Classifier
 from model.progress import read_state, training_folder, training_lock
 from model.training.train import checkpoint_key
-from tests.conftest import ROOT, SHIPPED, drawing, encoded
+from tests.conftest import ROOT, SHIPPED, drawing, encoded, scene
 
 
 def command(*arguments: object) -> list[str]:
@@ -167,6 +167,32 @@ def test_feedback_is_used_for_training_and_never_held_out(finished: tuple[Path, 
     result = init(*options, "--artifact", tmp_path / "other", "--all-of", store / "artifact")
     assert result.returncode == 1
     assert "['feedback'] differ" in result.stderr
+
+
+@pytest.mark.slow
+def test_detector_learns_from_photos_of_feedback(tmp_path: Path) -> None:
+    write_drawn(tmp_path / "signs", 2, seed=0)
+    artifact = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
+    scenes = tmp_path / "scenes"
+    scenes.mkdir()
+    for number in range(0, 125, 25):  # scenes of five drives
+        scene((14, 20, 30), size=(160, 128)).save(scenes / f"{number:05d}.ppm")
+    (scenes / "gt.txt").write_text("".join(f"{number:05d}.ppm;32;30;109;119;14\n" for number in range(0, 125, 25)))
+    options = ["--detector", "--data", tmp_path / "signs", "--scenes", scenes, "--preset", "quick", "--with-feedback"]
+    options += ["--store", tmp_path / "store", "--artifact", artifact]
+    result = init(*options)
+    assert result.returncode == 1
+    assert "there is no feedback about a box in a photo" in result.stderr
+
+    photo = FeedbackPhoto(encoded(scene((17, 60, 60))), ".png", (72, 60, 162, 150), located=False)
+    keep(feedback_folder(tmp_path / "store", "traffic_sign"), encoded(drawing(17)), ".png", 17, photo)
+    result = init(*options)
+    assert result.returncode == 0, result.stderr
+    assert "adding 1 photos from feedback, with 1 signs and 0 boxes of no sign" in result.stderr
+    detector = read_artifact(artifact)[0].detector
+    assert detector is not None
+    assert "--with-feedback" in detector["training"]["command"]
+    assert (detector["data"]["feedback"]["photos"], detector["data"]["scenes"]) == (1, 5)
 
 
 @pytest.mark.slow

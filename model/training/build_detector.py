@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import SourceError
+from data.feedback_photos import DecodedPhoto, PhotoSource
+from data.images import Pixels
 from data.scenes import SceneSource
-from data.source import Source
+from data.source import FEEDBACK, Source
 from data.task import SceneSet, Task
 from data.training_settings import DetectorTraining
 from model.artifact import Card, add_detector, read_models
 from model.classifier import Classifier
-from model.detector import Detector
+from model.detector import MAX_PIXELS, Detector
 from model.errors import TrainingError
 from model.evaluation.detection import Found, describe
 from model.evaluation.scenes import detect_in_scenes, find_in_scenes
@@ -41,12 +43,14 @@ class DetectorRecipe:
         command: command line that builds this detector, for the card.
         reference: the card's part of a detector with the same recipe that was evaluated on held-out scenes. If given,
             the new one is trained on all scenes and copies the threshold and the metrics of the reference.
+        feedback: photos from users, for training; never held out.
     """
 
     task: Task
     settings: DetectorTraining
     command: str
     reference: Mapping[str, Any] | None = None
+    feedback: PhotoSource | None = None
 
 
 def build_detector(
@@ -74,18 +78,21 @@ def build_detector(
     if scenes is None:
         raise SourceError(f"the task {recipe.task.name} has no scenes")
     if recipe.reference:
-        _check_reference(recipe.reference, settings, source)
+        _check_reference(recipe.reference, settings, source, recipe.feedback)
         settings = dataclasses.replace(settings, folds=0, fold=0)
     reporter.stage("prepare", f"decoding {len(source.scenes):,} scenes from {source.files.location}")
     pixels = source.decode(store / "cache", reporter.bar)
+    photos = _load_feedback(recipe.feedback, pixels, store, reporter) if recipe.feedback else []
     cutouts = load_cutouts(recipe.task, examples) if settings.pasted else ([], [])
-    key = detector_key(settings, recipe.task, source, examples)
+    key = detector_key(settings, recipe.task, source, examples, recipe.feedback)
     checkpoint = training_folder(store, recipe.task.name) / "checkpoints" / f"detector-{key}"
     reporter.stage("train", f"training the detector on {len(source.scenes):,} scenes")
-    trained = train_detector(settings, source, pixels, cutouts, checkpoint, reporter.train)
+    trained = train_detector(settings, source, pixels, cutouts, checkpoint, reporter.train, photos)
     reporter.stage("export", "converting the detector to LiteRT with 8-bit weights")
     inference = to_litert(trained.network)
     part = _describe(recipe, settings, scenes, source, trained, inference)
+    if recipe.feedback:
+        part["data"][FEEDBACK] = _describe_feedback(recipe.feedback, photos)
     if len(trained.held_out):
         reporter.stage("evaluate", f"evaluating the detector on {len(trained.held_out):,} held-out scenes")
         detector, models = Detector(inference), read_models(folder)
@@ -98,7 +105,35 @@ def build_detector(
     return card
 
 
-def _check_reference(reference: Mapping[str, Any], settings: DetectorTraining, source: SceneSource) -> None:
+def _load_feedback(feedback: PhotoSource, scenes: Pixels, store: Path, reporter: Reporter) -> list[DecodedPhoto]:
+    """Decode the photos from users, without those that are also scenes: users may send held-out ones.
+
+    Args:
+        feedback: the photos.
+        scenes: the decoded scenes, shape (n, height, width, 3), uint8.
+        store: folder for the cache of decoded photos.
+        reporter: reports progress.
+    """
+    known = {_digest(scene) for scene in scenes}
+    decoded = feedback.decode(store / "cache", MAX_PIXELS, reporter.bar)
+    photos = [photo for photo in decoded if _digest(photo.pixels) not in known]
+    if len(photos) < len(decoded):
+        reporter.say(f"note: ignoring {len(decoded) - len(photos):,} feedback photos that are also scenes")
+    added = _count_boxes(photos)
+    reporter.say(
+        f"adding {len(photos):,} photos from feedback, with {added['signs']:,} signs and "
+        f"{added['boxes_of_no_sign']:,} boxes of no sign"
+    )
+    return photos
+
+
+def _digest(pixels: Pixels) -> bytes:
+    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).digest()
+
+
+def _check_reference(
+    reference: Mapping[str, Any], settings: DetectorTraining, source: SceneSource, feedback: PhotoSource | None
+) -> None:
     """Check that the reference differs from the recipe only in its held-out scenes.
 
     Raises:
@@ -108,6 +143,8 @@ def _check_reference(reference: Mapping[str, Any], settings: DetectorTraining, s
     differing = [name for name in ours if name not in {"folds", "fold"} and ours[name] != theirs.get(name)]
     if reference["data"]["fingerprint"] != source.fingerprint:
         differing.append("data")
+    if reference["data"].get(FEEDBACK, {}).get("fingerprint") != (feedback.fingerprint if feedback else None):
+        differing.append(FEEDBACK)
     if differing:
         raise TrainingError(f"detector {reference['version']} cannot be the reference: {differing} differ")
     if not theirs["folds"]:
@@ -166,4 +203,16 @@ def _describe_scenes(
         "split": f"fold {settings.fold} of {settings.folds} held out, {scenes.group_size} neighbouring scenes together"
         if settings.folds
         else "all for training",
+    }
+
+
+def _describe_feedback(feedback: PhotoSource, photos: Sequence[DecodedPhoto]) -> dict[str, Any]:
+    """Return what a card says about the photos from users that a detector was trained on, in JSON types."""
+    return {"photos": len(photos), **_count_boxes(photos), "fingerprint": feedback.fingerprint}
+
+
+def _count_boxes(photos: Sequence[DecodedPhoto]) -> dict[str, int]:
+    return {
+        "signs": sum(len(photo.signs) for photo in photos),
+        "boxes_of_no_sign": sum(len(photo.others) for photo in photos),
     }

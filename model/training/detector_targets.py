@@ -27,7 +27,10 @@ def make_targets(crop: Crop) -> npt.NDArray[np.float32]:
     count = crop.pixels.shape[0] // STRIDE
     middle_y, middle_x = np.mgrid[:count, :count].astype(np.float32) + 0.5
     targets = np.zeros((count, count, CHANNELS), np.float32)
-    targets[..., 1] = 1
+    targets[..., 1] = crop.known is None
+    for left, top, right, bottom in () if crop.known is None else crop.known / STRIDE:
+        inside = (middle_x > left) & (middle_x < right) & (middle_y > top) & (middle_y < bottom)
+        targets[inside, 1] = 1
     for left, top, right, bottom in crop.ignored / STRIDE:
         inside = (middle_x > left - 1) & (middle_x < right + 1) & (middle_y > top - 1) & (middle_y < bottom + 1)
         targets[inside, 1] = 0

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from data import compose
 from data.compose import Composer, Cutout, cut_out
 from data.errors import ImageError, SourceError
+from data.feedback_photos import DecodedPhoto, PhotoSource
 from data.images import DECODER_VERSION, Pixels, decode
 from data.scenes import SceneSource
 from data.source import Source
@@ -54,6 +55,7 @@ def train_detector(
     cutouts: tuple[Sequence[Cutout], Sequence[Cutout]],
     checkpoint: Path,
     on_progress: ProgressCallback = lambda _state, _part: None,
+    feedback: Sequence[DecodedPhoto] = (),
 ) -> TrainedDetector:
     """Train a network on all groups of scenes except those held out.
 
@@ -64,6 +66,7 @@ def train_detector(
         cutouts: photographs and drawings to paste; see `load_cutouts`.
         checkpoint: folder for checkpoints. If it contains one, training resumes from there.
         on_progress: called after each batch and each epoch with the state and the finished share of the current epoch.
+        feedback: photos from users, which are further scenes for training; outside of their boxes nothing is known.
 
     Raises:
         TrainingError: the checkpoint cannot be read.
@@ -71,7 +74,14 @@ def train_detector(
     """
     keras.utils.set_random_seed(settings.seed)
     training, held_out = split_scenes(source, settings)
-    composer = Composer(pixels, {int(row): source.scenes[row].boxes for row in training}, *cutouts, settings)
+    photos = dict(enumerate(feedback, start=len(pixels)))
+    composer = Composer(
+        [*pixels, *(photo.pixels for photo in feedback)],
+        {int(row): source.scenes[row].boxes for row in training} | {row: photo.signs for row, photo in photos.items()},
+        *cutouts,
+        settings,
+        {row: photo.others for row, photo in photos.items()},
+    )
     steps = settings.crops // settings.batch_size
     keras.mixed_precision.set_dtype_policy(choose_precision())
     model = _compile(settings, steps)
@@ -122,7 +132,13 @@ def load_cutouts(task: Task, examples: Source | None) -> tuple[list[Cutout], lis
     return photos, drawings
 
 
-def detector_key(settings: DetectorTraining, task: Task, source: SceneSource, examples: Source | None) -> str:
+def detector_key(
+    settings: DetectorTraining,
+    task: Task,
+    source: SceneSource,
+    examples: Source | None,
+    feedback: PhotoSource | None = None,
+) -> str:
     """Return a digest of everything that determines the result, so that only an identical training resumes.
 
     Returns:
@@ -135,6 +151,7 @@ def detector_key(settings: DetectorTraining, task: Task, source: SceneSource, ex
         examples.fingerprint if examples else "",
         extension.version if extension else [],
         [compose.VERSION, FRAMES, DRAWING_SIDE, MAX_GRADIENT, STATISTICS_BATCHES],
+        feedback.fingerprint if feedback else "",
         [DECODER_VERSION, choose_precision(), keras.backend.backend(), keras.__version__],
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

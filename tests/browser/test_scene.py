@@ -334,7 +334,8 @@ def test_wrong_box_is_corrected_with_its_part_of_the_photo(browser: Browser, tmp
         page.get_by_role("button", name="Send").click()
         expect(page.get_by_text("Thank you")).to_be_visible()
         page.close()
-    [file] = (tmp_path / "feedback").rglob("*.png")
-    assert file.parent.name == "none"
+    file, whole = sorted((tmp_path / "feedback").rglob("*.png"))
+    assert (file.parent.name, whole.parent.name) == ("none", "photos")
+    assert whole.read_bytes() == photo()
     with Image.open(file) as part:
         assert part.size == (50, 50)  # with a margin of a tenth

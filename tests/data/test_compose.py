@@ -80,6 +80,48 @@ def test_without_pasting_only_labelled_signs_are_left(settings: DetectorTraining
     assert all(len(composer.crop((2, number)).boxes) == 0 for number in range(20))
 
 
+def test_photos_of_feedback_are_known_only_in_their_boxes(settings: DetectorTraining, cutouts: list[Cutout]) -> None:
+    scenes = [*grey_scenes(1), np.full((90, 400, 3), (20, 20, 220), np.uint8)]
+    scenes[1][20:60, 100:140] = RED
+    sign, other = (100, 20, 140, 60), (300, 30, 330, 60)
+    settings = dataclasses.replace(settings, pasted=3.0)
+    composer = Composer(scenes, {0: [], 1: [sign]}, cutouts, [], settings, {1: [other]})
+    crops = [composer.crop((4, number)) for number in range(200)]
+    partly = [crop for crop in crops if crop.known is not None]
+    assert 80 < len(partly) < 160
+    for crop in partly:
+        assert crop.known is not None
+        assert len(crop.known) == 2
+        assert len(crop.boxes) + len(crop.ignored) <= 1  # nothing is pasted where nothing is known
+        for box in (*crop.boxes, *crop.ignored):
+            assert np.array_equal(box, crop.known[0])
+    assert sum(len(crop.boxes) for crop in partly) > 30
+
+
+def test_photo_with_only_wrong_boxes_has_no_signs(settings: DetectorTraining) -> None:
+    scenes = [*grey_scenes(1), np.full((150, 150, 3), GREY, np.uint8)]
+    scenes[1][20:60, 100:140] = RED
+    composer = Composer(scenes, {0: [], 1: []}, [], [], settings, {1: [(100, 20, 140, 60)]})
+    partly = [crop for number in range(60) if (crop := composer.crop((5, number))).known is not None]
+    assert len(partly) > 20
+    for crop in partly:
+        assert crop.known is not None
+        assert len(crop.boxes) == len(crop.ignored) == 0
+        left, top, right, bottom = np.clip(np.round(crop.known[0]), 0, 128).astype(int)
+        inside = np.zeros((128, 128), bool)
+        inside[top:bottom, left:right] = True
+        red = redness(crop.pixels)
+        assert red[inside].mean() > 4 * abs(red[~inside].mean())  # it is not mirrored without its box
+
+
+def test_signs_that_fill_a_photo_of_feedback_are_reduced(settings: DetectorTraining) -> None:
+    scenes = [*grey_scenes(1), np.full((1200, 1600, 3), GREY, np.uint8)]
+    composer = Composer(scenes, {0: [], 1: [(300, 100, 1300, 1100)]}, [], [], settings, {1: []})
+    shown = [crop.boxes[0] for number in range(60) if len((crop := composer.crop((6, number))).boxes)]
+    assert len(shown) > 20
+    assert np.min([box[2] - box[0] for box in shown]) < 128
+
+
 def test_same_seed_gives_the_same_crop(settings: DetectorTraining, cutouts: list[Cutout]) -> None:
     composer = Composer(grey_scenes(), {0: [], 1: []}, cutouts, [], dataclasses.replace(settings, pasted=2.0))
     one, again, other = composer.crop((3, 1)), composer.crop((3, 1)), composer.crop((3, 2))

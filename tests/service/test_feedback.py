@@ -102,13 +102,56 @@ def test_picture_labelled_by_many_at_once_ends_up_in_one_class(keeper: str, kept
     assert len([path for path in files(kept) if path.endswith(name)]) == 1
 
 
-def test_only_the_box_is_kept_without_loss(keeper: str, kept: Path) -> None:
+def test_box_is_kept_without_loss_and_its_photo_as_it_was_sent(keeper: str, kept: Path) -> None:
     for payload in awkward_pictures().values():
         answer = post(keeper, payload, "class_index=3&box=10,8,60,70")
         assert answer.status_code == 201, answer.text
         part = (kept / answer.json()["stored"]).read_bytes()
         assert part.startswith(b"\x89PNG")
         assert np.array_equal(decode(part, (48, 48)), decode(payload, (48, 48), (10, 8, 60, 70)))
+        stored = (kept / "photos").glob(f"{hashlib.sha256(payload).hexdigest()}.*")
+        assert [path.read_bytes() for path in stored if path.suffix != ".json"] == [payload]
+
+
+def test_photo_is_kept_once_with_what_users_said_about_its_boxes(keeper: str, kept: Path) -> None:
+    photo = encoded(scene((14, 60, 60)), "JPEG", quality=90)
+    before = set(files(kept))
+    for query in (
+        "class_index=13&box=72,60,162,150&located=true",
+        "class_index=none&box=300,200,340,250",
+        *["class_index=14&box=72,60,162,150&located=true"] * 2,
+    ):
+        assert post(keeper, photo, query).status_code == 201
+    name = f"photos/{hashlib.sha256(photo).hexdigest()}.jpeg"
+    assert {path for path in set(files(kept)) - before if path.startswith("photos")} == {name, f"{name}.json"}
+    assert len(set(files(kept)) - before) == 4
+    assert (kept / name).read_bytes() == photo
+    assert json.loads((kept / f"{name}.json").read_text()) == [
+        {"box": [72, 60, 162, 150], "class_index": 14, "located": True},
+        {"box": [300, 200, 340, 250], "class_index": None, "located": False},
+    ]
+
+
+def test_boxes_of_one_photo_sent_at_once_are_all_kept(keeper: str, kept: Path) -> None:
+    photo = encoded(scene((14, 60, 60), (17, 300, 60)))
+    boxes = [(left, 10, left + 40, 60) for left in range(16)]
+    with ThreadPoolExecutor(8) as clients:
+        queries = [f"class_index=1&box={','.join(map(str, box))}" for box in boxes]
+        answers = list(clients.map(lambda query: post(keeper, photo, query), queries))
+    assert {answer.status_code for answer in answers} == {201}
+    table = kept / "photos" / f"{hashlib.sha256(photo).hexdigest()}.png.json"
+    assert sorted(tuple(each["box"]) for each in json.loads(table.read_text())) == boxes
+
+
+def test_damaged_list_of_boxes_is_a_problem_that_names_no_path(keeper: str, kept: Path) -> None:
+    photo = encoded(scene((17, 200, 100)))
+    assert post(keeper, photo, "class_index=17&box=212,100,302,190").status_code == 201
+    table = kept / "photos" / f"{hashlib.sha256(photo).hexdigest()}.png.json"
+    table.write_text("[")
+    answer = post(keeper, photo, "class_index=none&box=10,10,60,60")
+    assert_problem(answer, 507, "storage_full", "The picture could not be saved: its list of boxes is damaged.")
+    assert str(kept) not in answer.text
+    assert table.read_text() == "["
 
 
 @pytest.mark.parametrize("left", [60, -14], ids=["inside", "at the edge"])

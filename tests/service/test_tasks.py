@@ -169,6 +169,13 @@ def test_feedback_is_stored_by_task(both: str, store: Path) -> None:
     assert_problem(post(both, "/predict/shapes/feedback?class_index=2"), 400, "bad_request", "from 0 to 1")
 
 
+def test_photo_is_not_kept_where_there_is_no_detector_to_train(both: str, store: Path) -> None:
+    path = "/predict/shapes/feedback?class_index=1&box=0,0,48,48"
+    answer = check(post(both, path), "/predict/{task}/feedback", "post")
+    assert (store / "feedback" / "shapes" / answer["stored"]).exists()
+    assert not (store / "feedback" / "shapes" / "photos").exists()
+
+
 def test_cards_and_data_sets_are_those_of_the_task(both: str) -> None:
     assert check(get(both, "/model/shapes"), "/model/{task}")["title"] == "Shapes"
     labels = check(get(both, "/model/shapes/labels"), "/model/{task}/labels")

@@ -163,11 +163,12 @@ def test_feedback_is_stored_under_the_chosen_class(tmp_path: Path) -> None:
         client = Client(url, timeout_s=PATIENCE_S)
         client.send_feedback(TASK, STOP, 17)
         client.send_feedback(TASK, two_signs(), None, (96, 0, 192, 96))
-    named, none = sorted((tmp_path / "feedback").rglob("*.png"))
+    named, none, photo = sorted((tmp_path / "feedback").rglob("*.png"))
     assert (named.parent.name, named.read_bytes()) == ("00017", STOP)
     assert none.parent.name == "none"
     with Image.open(none) as part:
         assert part.convert("RGB").tobytes() == drawing(13).tobytes()
+    assert (photo.parent.name, photo.read_bytes()) == ("photos", two_signs())
 
 
 def test_service_without_feedback_rejects_it(other_service: tuple[str, Path]) -> None:

@@ -9,7 +9,10 @@ import pytest
 from PIL import Image
 
 from data import compose
-from data.images import Picture
+from data.compose import Crop
+from data.feedback import FeedbackPhoto, feedback_folder, keep
+from data.feedback_photos import PhotoSource, open_photos
+from data.images import Box, Picture
 from data.scenes import SceneSource, open_scenes
 from data.task import Task, load_task
 from model.artifact import read_models
@@ -17,6 +20,7 @@ from model.detector import Detector
 from model.errors import TrainingError
 from model.progress import TrainingState
 from model.training.build_detector import DetectorRecipe, build_detector
+from model.training.detector_targets import detection_loss, make_targets
 from model.training.reporter import Reporter
 from model.training.train_detector import detector_key, load_cutouts, split_scenes, train_detector
 from tests.conftest import SHIPPED, drawing, encoded
@@ -116,3 +120,66 @@ def test_folds_cover_all_scenes_once(small: Task, scenes: SceneSource) -> None:
     assert sorted(np.concatenate(held_out)) == list(range(6))
     training, none = split_scenes(scenes, dataclasses.replace(settings, folds=0))
     assert (len(training), len(none)) == (6, 0)
+
+
+def add_feedback(store: Path, task: Task, photo: bytes, box: Box, class_index: int | None) -> PhotoSource:
+    folder = feedback_folder(store, task.name)
+    part = encoded(drawing(14, 40, len(list(folder.rglob("*.png")))))
+    keep(folder, part, ".png", class_index, FeedbackPhoto(photo, ".png", box, located=False))
+    return open_photos(folder / "photos", task)
+
+
+def test_photos_from_users_are_trained_on_and_never_held_out(
+    small: Task, scenes: SceneSource, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, store = tmp_path / "artifact", tmp_path / "store"
+    shutil.copytree(SHIPPED, folder)
+    (store / "training" / small.name).mkdir(parents=True)
+    reporter = Reporter(store / "training" / small.name)
+    photo = Image.new("RGB", (300, 200), (90, 110, 150))
+    photo.paste(drawing(14, 48, 7), (100, 30))
+    add_feedback(store, small, encoded(photo), (104, 34, 144, 74), 14)
+    add_feedback(store, small, encoded(photo), (200, 100, 260, 160), None)
+    with Image.open(tmp_path / "scenes" / "00003.ppm") as scene:
+        feedback = add_feedback(store, small, encoded(scene), (44, 34, 84, 74), 14)
+    recipe = DetectorRecipe(small, small.detector["quick"], "python init.py --detector", feedback=feedback)
+    card = build_detector(recipe, scenes, None, store, folder, reporter)
+    said = capsys.readouterr().err
+    assert "ignoring 1 feedback photos that are also scenes" in said
+    assert "adding 1 photos from feedback, with 1 signs and 1 boxes of no sign" in said
+    assert card.detector is not None
+    known = {"photos": 1, "signs": 1, "boxes_of_no_sign": 1, "fingerprint": feedback.fingerprint}
+    assert card.detector["data"]["feedback"] == known
+    assert (card.detector["data"]["scenes"], card.detector["data"]["scenes_held_out"]) == (6, 1)
+    assert card.detector["metrics"]["scenes"] == 1
+
+    without = dataclasses.replace(recipe, reference=card.detector, feedback=None)
+    with pytest.raises(TrainingError, match=r"cannot be the reference: \['feedback'\] differ"):
+        build_detector(without, scenes, None, store, folder, reporter)
+    assert detector_key(recipe.settings, small, scenes, None, feedback) != detector_key(
+        recipe.settings, small, scenes, None
+    )
+
+
+def test_nothing_outside_of_the_boxes_of_a_photo_from_users_counts() -> None:
+    sign, other = (16.0, 16.0, 56.0, 56.0), (80.0, 16.0, 120.0, 56.0)
+    crop = Crop(
+        np.zeros((128, 128, 3), np.uint8),
+        boxes=np.array([sign], np.float32),
+        ignored=np.empty((0, 4), np.float32),
+        known=np.array([sign, other], np.float32),
+    )
+    targets = make_targets(crop)[None]
+
+    def loss(row: int, column: int, logit: float) -> float:
+        """Return the loss of a network that gives this logit at one place of 8 pixels, and -4 elsewhere."""
+        places = np.full((1, 16, 16, 5), [-4.0, 0.0, 0.0, 0.0, 0.0], np.float32)
+        places[0, row, column, 0] = logit
+        return float(detection_loss(targets, places))
+
+    nothing = loss(12, 4, -4.0)
+    assert loss(12, 4, 8.0) == loss(4, 8, 8.0) == nothing  # below the sign, and between the boxes
+    assert loss(4, 4, 8.0) < nothing  # the middle of the sign
+    assert loss(4, 12, 8.0) > nothing + 1  # in the box that is no sign
+    everything = make_targets(dataclasses.replace(crop, known=None))[None]
+    assert everything[0, 12, 4, 1] == 1
