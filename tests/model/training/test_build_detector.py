@@ -156,8 +156,8 @@ def test_photos_from_users_are_trained_on_and_never_held_out(
     without = dataclasses.replace(recipe, reference=card.detector, feedback=None)
     with pytest.raises(TrainingError, match=r"cannot be the reference: \['feedback'\] differ"):
         build_detector(without, scenes, None, store, folder, reporter)
-    assert detector_key(recipe.settings, small, scenes, None, feedback) != detector_key(
-        recipe.settings, small, scenes, None
+    assert detector_key(recipe.settings, recipe.task, scenes, None, feedback) != detector_key(
+        recipe.settings, recipe.task, scenes, None
     )
 
 
