@@ -22,7 +22,7 @@ SIZES = ((0, 16), (16, 24), (24, 32), (32, 64), (64, 128), (128, 10_000))  # pix
 
 
 @dataclass(frozen=True)
-class Found:
+class SceneMatches:
     """What was found in one scene, and what is there.
 
     Attributes:
@@ -40,7 +40,7 @@ class Found:
     true_class_index: Indices
 
 
-def match(found: Found, *, by_class: bool) -> Indices:
+def match(found: SceneMatches, *, by_class: bool) -> Indices:
     """Return the index of the sign that each detection finds, or -1; shape (n,).
 
     Args:
@@ -75,7 +75,7 @@ def average_precision(scores: Floats, correct: Flags, signs: int) -> float:
     return float(best[correct].sum() / signs)
 
 
-def describe(scenes: Sequence[Found], class_count: int) -> dict[str, Any]:
+def describe(scenes: Sequence[SceneMatches], class_count: int) -> dict[str, Any]:
     """Return the figures of a set of scenes in JSON types, fractions rounded to five decimal places."""
     alone = [match(found, by_class=False) for found in scenes]
     named = [match(found, by_class=True) for found in scenes]
@@ -104,7 +104,7 @@ def describe(scenes: Sequence[Found], class_count: int) -> dict[str, Any]:
 
 
 def _at_rate(
-    scenes: Sequence[Found], named: Sequence[Indices], alone: Sequence[Indices], rate: float
+    scenes: Sequence[SceneMatches], named: Sequence[Indices], alone: Sequence[Indices], rate: float
 ) -> dict[str, Any]:
     """Return the recall at the lowest threshold with at most this many false alarms per scene.
 

@@ -18,7 +18,7 @@ from model.artifact import Card, add_detector, read_models
 from model.classifier import Classifier
 from model.detector import Detector
 from model.errors import TrainingError
-from model.evaluation.detection import Found, describe
+from model.evaluation.detection import SceneMatches, describe
 from model.evaluation.scenes import detect_in_scenes, find_in_scenes
 from model.progress import training_folder
 from model.recogniser import Recogniser
@@ -114,7 +114,7 @@ def _check_reference(reference: Mapping[str, Any], settings: DetectorTraining, s
         raise TrainingError(f"detector {reference['version']} cannot be the reference: it held nothing out")
 
 
-def _choose_min_scores(scenes: Sequence[Found]) -> dict[str, float]:
+def _choose_min_scores(scenes: Sequence[SceneMatches]) -> dict[str, float]:
     """Return the card's smallest scores of accepted objects, from what a detector alone found in held-out scenes."""
     rates = describe(scenes, class_count=1)["at_false_alarms_per_scene"]
     return {"min_score": MIN_SCORE, "min_unsure_score": max(MIN_SCORE, float(rates[str(FALSE_ALARMS)]["threshold"]))}

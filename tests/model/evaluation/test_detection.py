@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from model.detector import intersection_over_union
-from model.evaluation.detection import Found, average_precision, describe, match
+from model.evaluation.detection import SceneMatches, average_precision, describe, match
 
 
 def found(
     boxes: list[list[float]], scores: list[float], classes: list[int], true: list[list[float]], true_classes: list[int]
-) -> Found:
-    return Found(
+) -> SceneMatches:
+    return SceneMatches(
         np.array(boxes, float).reshape(-1, 4),
         np.array(scores, float),
         np.array(classes, np.int64),

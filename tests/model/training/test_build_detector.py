@@ -8,17 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.images import Picture
 from data.scenes import SceneSource, open_scenes
 from data.task import Task
 from model.artifact import read_models
-from model.detector import Detector
 from model.errors import TrainingError
 from model.progress import TrainingState
 from model.training.build_detector import DetectorRecipe, build_detector
 from model.training.reporter import Reporter
 from model.training.train_detector import load_cutouts, split_scenes, train_detector
-from tests.conftest import SHIPPED, drawing, encoded
+from tests.conftest import SHIPPED, drawing
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's
 
@@ -44,7 +42,7 @@ def scenes(tmp_path: Path, small: Task) -> SceneSource:
     return open_scenes(folder, small)
 
 
-def test_detector_is_added_to_an_artifact_and_runs(small: Task, scenes: SceneSource, tmp_path: Path) -> None:
+def test_detector_is_added_to_an_artifact(small: Task, scenes: SceneSource, tmp_path: Path) -> None:
     folder, store = tmp_path / "artifact", tmp_path / "store"
     shutil.copytree(SHIPPED, folder)
     (store / "training" / small.name).mkdir(parents=True)
@@ -58,20 +56,13 @@ def test_detector_is_added_to_an_artifact_and_runs(small: Task, scenes: SceneSou
     assert card.detector is not None
     assert (card.detector["data"]["scenes"], card.detector["data"]["scenes_held_out"]) == (6, 1)
     assert card.detector["metrics"]["signs"] == 1
-    assert 0 <= card.detector["min_score"] <= 1
     assert not list((store / "training" / small.name / "checkpoints").iterdir())
-    assert after.detector is not None
-    photo = Picture(encoded(drawing(14, 200))).decode_photo(1_000_000)
-    for detection in Detector(after.detector).detect(photo, min_score=0.001):
-        left, top, right, bottom = detection.box
-        assert 0 <= left < right <= 200
-        assert 0 <= top < bottom <= 200
 
     everything = dataclasses.replace(recipe, reference=card.detector)
     whole = build_detector(everything, scenes, None, store, folder, reporter).detector
     assert whole is not None
     assert whole["metrics"]["measured_on"] == card.detector["version"]
-    assert whole["min_score"] == card.detector["min_score"]
+    assert whole["min_unsure_score"] == card.detector["min_unsure_score"]
     assert whole["data"]["scenes_held_out"] == 0
     other = dataclasses.replace(everything, settings=dataclasses.replace(recipe.settings, epochs=3))
     with pytest.raises(TrainingError, match=r"cannot be the reference: \['epochs'\] differ"):
