@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from data.download import download
 from data.errors import DataError, SourceError
 from data.feedback import feedback_folder
-from data.scenes import find_scenes, open_scenes
+from data.scenes import SceneSource, find_scenes, open_scenes
 from data.source import DRAWN, STORE, Source, find_source, open_feedback, open_source
 from data.task import DEFAULT_TASK, Task, load_task
 from data.training_settings import IMAGENET
@@ -26,6 +26,7 @@ from model.errors import ModelError
 from model.progress import TrainingState, training_folder, training_lock, write_state
 
 if TYPE_CHECKING:
+    from model.training.build_detector import DetectorRecipe
     from model.training.reporter import Reporter
 
 DRAWN_SEED = 0
@@ -133,13 +134,16 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
     settings = replace(settings, weights=_find_weights(options.weights or settings.weights, options.store))
     with _training(task, options) as reporter:
         from model.training.build import Recipe, build_artifact
+        from model.training.build_detector import build_detector
 
         source = _source(task, settings.drawings, options, reporter)
+        # Before the classifier, whose training takes an hour: whatever is wrong with the scenes is reported at once.
+        detector = None if options.data == DRAWN else _prepare_detector(task, preset, reference, options, reporter)
         feedback = open_feedback(feedback_folder(options.store, task.name), task) if options.with_feedback else None
         recipe = Recipe(task, preset, settings, _command(options), reference, feedback, tuple(options.outliers))
         card = build_artifact(recipe, source, options.store, folder, reporter)
-        if options.data != DRAWN:
-            card = _build_detector(task, preset, reference, source, options, folder, reporter) or card
+        if detector:
+            card = build_detector(*detector, source, options.store, folder, reporter)
     return card
 
 
@@ -167,11 +171,13 @@ def _train_detector(task: Task, options: argparse.Namespace, folder: Path) -> Ca
         raise ModelError("drawings cannot be pasted as photographs; use --data PATH")
     reference = read_artifact(options.all_of)[0] if options.all_of else None
     with _training(task, options) as reporter:
+        from model.training.build_detector import build_detector
+
         source = _source(task, 0, options, reporter)
-        built = _build_detector(task, options.preset or "cpu", reference, source, options, folder, reporter)
-        if built is None:
+        detector = _prepare_detector(task, options.preset or "cpu", reference, options, reporter)
+        if detector is None:
             raise SourceError(f"no scenes were found in {options.store}; use --scenes PATH or --download")
-    return built
+        return build_detector(*detector, source, options.store, folder, reporter)
 
 
 @contextmanager
@@ -191,16 +197,10 @@ def _training(task: Task, options: argparse.Namespace) -> Iterator["Reporter"]:
         write_state(work, TrainingState("done"))
 
 
-def _build_detector(
-    task: Task,
-    preset: str,
-    reference: Card | None,
-    source: Source,
-    options: argparse.Namespace,
-    folder: Path,
-    reporter: "Reporter",
-) -> Card | None:
-    """Train the detector where the task has one and there are scenes; return the new card, or None."""
+def _prepare_detector(
+    task: Task, preset: str, reference: Card | None, options: argparse.Namespace, reporter: "Reporter"
+) -> tuple["DetectorRecipe", SceneSource] | None:
+    """Return what the detector is trained with and on, checked; None if the task has none, or there are no scenes."""
     settings = task.detector_preset(preset)
     if settings is None:
         if options.scenes:
@@ -213,12 +213,13 @@ def _build_detector(
             "whole; use --scenes PATH or --download"
         )
         return None
-    from model.training.build_detector import DetectorRecipe, build_detector
+    from model.training.build_detector import DetectorRecipe, prepare_scenes
 
     if reference and not reference.detector:
         raise ModelError(f"classifier {reference.version} cannot be the reference: it has no detector")
     recipe = DetectorRecipe(task, settings, _command(options), reference.detector if reference else None)
-    return build_detector(recipe, scenes, source, options.store, folder, reporter)
+    prepare_scenes(recipe, scenes, options.store, reporter)
+    return recipe, scenes
 
 
 def _source(task: Task, drawings: int, options: argparse.Namespace, reporter: "Reporter") -> Source:
@@ -291,6 +292,11 @@ def _summary(card: Card) -> str:
 def _detector_summary(card: Card) -> str:
     assert card.detector is not None  # noqa: S101 — checked by the callers
     metrics = card.detector["metrics"]
+    if not metrics:
+        return (
+            f"Detector {card.detector['version']} is kept, but its figures are dropped: they were measured with the "
+            "replaced classifier"
+        )
     subject = f"reference detector {metrics['measured_on']}" if "measured_on" in metrics else "it"
     return (
         f"Detector {card.detector['version']}: on {metrics['scenes']} held-out scenes with {metrics['signs']} signs, "

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from data.compose import Composer, Cutout, cut_out
+from data.compose import COMPOSER_VERSION, Composer, Cutout, cut_out
 from data.errors import ImageError, SourceError
 from data.images import DECODER_VERSION, Pixels, decode
 from data.scenes import SceneSource
@@ -121,13 +122,27 @@ def load_cutouts(task: Task, examples: Source | None) -> tuple[list[Cutout], lis
     return photos, drawings
 
 
-def detector_key(settings: DetectorTraining, source: SceneSource, examples: Source | None) -> str:
-    """Return a digest of everything that determines the result, so that only an identical training resumes."""
+def detector_key(
+    settings: DetectorTraining, source: SceneSource, cutouts: tuple[Sequence[Cutout], Sequence[Cutout]]
+) -> str:
+    """Return a digest of the settings, scenes, pasted pictures and versions, so that no other training resumes.
+
+    Args:
+        settings, source, cutouts: as for `train_detector`.
+
+    Returns:
+        16 hexadecimal digits.
+    """
+    pasted = hashlib.sha256()
+    for cutout in itertools.chain(*cutouts):
+        pasted.update(f"{cutout.pixels.shape} {cutout.box} {cutout.drawn}".encode())
+        pasted.update(cutout.pixels.tobytes())
+        pasted.update(cutout.mask.tobytes())
     facts = [
         dataclasses.asdict(settings),
         source.fingerprint,
-        examples.fingerprint if examples else "",
-        [DECODER_VERSION, choose_precision(), keras.backend.backend(), keras.__version__],
+        pasted.hexdigest(),
+        [DECODER_VERSION, COMPOSER_VERSION, choose_precision(), keras.backend.backend(), keras.__version__],
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 

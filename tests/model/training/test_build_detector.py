@@ -15,7 +15,7 @@ from model.errors import TrainingError
 from model.progress import TrainingState
 from model.training.build_detector import DetectorRecipe, build_detector
 from model.training.reporter import Reporter
-from model.training.train_detector import load_cutouts, split_scenes, train_detector
+from model.training.train_detector import detector_key, load_cutouts, split_scenes, train_detector
 from tests.conftest import SHIPPED, drawing
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's
@@ -67,6 +67,41 @@ def test_detector_is_added_to_an_artifact(small: Task, scenes: SceneSource, tmp_
     other = dataclasses.replace(everything, settings=dataclasses.replace(recipe.settings, epochs=3))
     with pytest.raises(TrainingError, match=r"cannot be the reference: \['epochs'\] differ"):
         build_detector(other, scenes, None, store, folder, reporter)
+    dropped = dataclasses.replace(recipe, reference={**card.detector, "metrics": {}})
+    with pytest.raises(TrainingError, match="its figures were dropped when the classifier was replaced"):
+        build_detector(dropped, scenes, None, store, folder, reporter)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"folds": 0}, r"to measure the detector on: the settings hold no fold \(`folds` is 0\)"),
+        ({"folds": 9, "fold": 8}, "to measure the detector on: the settings hold fold 8 of 9"),
+        ({"folds": 1, "fold": 0}, "to train on: the settings hold fold 0 of 1"),
+    ],
+)
+def test_settings_that_leave_nothing_to_measure_or_to_train_on_are_rejected_before_training(
+    small: Task, scenes: SceneSource, tmp_path: Path, changes: dict[str, int], message: str
+) -> None:
+    settings = dataclasses.replace(small.detector["quick"], **changes)  # type: ignore[arg-type]
+    recipe = DetectorRecipe(small, settings, "python init.py --detector")
+    with pytest.raises(TrainingError, match=message):
+        build_detector(recipe, scenes, None, tmp_path, tmp_path / "artifact", Reporter(tmp_path))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_only_the_same_training_resumes(small: Task, scenes: SceneSource) -> None:
+    settings = small.detector["quick"]
+    photos, drawings = load_cutouts(small, None)
+    key = detector_key(settings, scenes, (photos, drawings))
+    assert detector_key(settings, scenes, load_cutouts(small, None)) == key
+    redrawn = dataclasses.replace(drawings[0], pixels=255 - drawings[0].pixels)
+    others = [
+        detector_key(dataclasses.replace(settings, seed=1), scenes, (photos, drawings)),
+        detector_key(settings, scenes, (photos, [redrawn, *drawings[1:]])),
+        detector_key(settings, scenes, (photos, [])),
+    ]
+    assert len({key, *others}) == 4
 
 
 @pytest.mark.slow
