@@ -31,7 +31,7 @@ from tests.faults.client import Tally, load, message
 Ledger = list[tuple[str, Tally, str]]
 
 STOP = encoded(drawing(size=48))
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "PPM", "AVIF", "HEIF")
 REFUSED = "the new classifier cannot be used"
 GROWTH_MB = 40  # that Pillow, threads and the allocator may keep after 10,000 damaged pictures
 PANORAMAS_MB = 700  # that a worker may need for several pictures of 64 megapixels; up to 570 was measured
