@@ -17,7 +17,7 @@ from data.download import download
 from data.errors import DataError, SourceError
 from data.feedback import feedback_folder
 from data.feedback_photos import PhotoSource, open_photos
-from data.scenes import find_scenes, open_scenes
+from data.scenes import SceneSource, find_scenes, open_scenes
 from data.source import DRAWN, PHOTOS, STORE, Source, find_source, open_feedback, open_source
 from data.task import DEFAULT_TASK, Task, load_task
 from data.training_settings import IMAGENET
@@ -28,6 +28,7 @@ from model.evaluation.findings import describe_findings
 from model.progress import TrainingState, training_folder, training_lock, write_state
 
 if TYPE_CHECKING:
+    from model.training.build_detector import DetectorRecipe
     from model.training.reporter import Reporter
 
 DRAWN_SEED = 0
@@ -173,14 +174,18 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
     settings = replace(settings, weights=_find_weights(options.weights or settings.weights, network, options.store))
     with _training(task, options) as reporter:
         from model.training.build import Recipe, build_artifact
+        from model.training.build_detector import build_detector
 
         source = _source(task, settings.drawings, options, reporter)
         feedback = open_feedback(feedback_folder(options.store, task.name), task) if options.with_feedback else None
-        photos = _open_photos(task, options)
+        photos, detector = _open_photos(task, options), None
+        if options.data != DRAWN:
+            # Before the classifier, whose training takes an hour, so that faults in the scenes are reported at once.
+            detector = _prepare_detector(task, preset, reference, photos, options, reporter)
         recipe = Recipe(task, preset, settings, _command(options), reference, feedback, tuple(options.outliers))
         card = build_artifact(recipe, source, options.store, folder, reporter)
-        if options.data != DRAWN:
-            card = _build_detector(task, preset, reference, source, photos, options, folder, reporter) or card
+        if detector:
+            card = build_detector(*detector, source, options.store, folder, reporter)
     return card
 
 
@@ -220,13 +225,15 @@ def _train_detector(task: Task, options: argparse.Namespace, folder: Path) -> Ca
         raise ModelError("drawings cannot be pasted as photographs; use --data PATH")
     reference = read_artifact(options.all_of)[0] if options.all_of else None
     with _training(task, options) as reporter:
+        from model.training.build_detector import build_detector
+
         source, photos = _source(task, 0, options, reporter), _open_photos(task, options)
         if photos is not None and not photos.photos:
             raise SourceError(f"{photos.files.location}: there is no feedback about a box in a photo")
-        built = _build_detector(task, options.preset or "cpu", reference, source, photos, options, folder, reporter)
-        if built is None:
+        detector = _prepare_detector(task, options.preset or "cpu", reference, photos, options, reporter)
+        if detector is None:
             raise SourceError(f"no scenes were found in {options.store}; use --scenes PATH or --download")
-    return built
+        return build_detector(*detector, source, options.store, folder, reporter)
 
 
 @contextmanager
@@ -246,17 +253,15 @@ def _training(task: Task, options: argparse.Namespace) -> Iterator["Reporter"]:
         write_state(work, TrainingState("done"))
 
 
-def _build_detector(
+def _prepare_detector(
     task: Task,
     preset: str,
     reference: Card | None,
-    source: Source,
     photos: PhotoSource | None,
     options: argparse.Namespace,
-    folder: Path,
     reporter: "Reporter",
-) -> Card | None:
-    """Train the detector where the task has one and there are scenes; return the new card, or None."""
+) -> tuple["DetectorRecipe", SceneSource] | None:
+    """Return what the detector is trained with and on, checked; None if the task has none, or there are no scenes."""
     settings = task.detector_preset(preset)
     if settings is None:
         if options.scenes:
@@ -269,12 +274,13 @@ def _build_detector(
             "whole; use --scenes PATH or --download"
         )
         return None
-    from model.training.build_detector import DetectorRecipe, build_detector
+    from model.training.build_detector import DetectorRecipe, prepare_scenes
 
     if reference and not reference.detector:
         raise ModelError(f"classifier {reference.version} cannot be the reference: it has no detector")
     recipe = DetectorRecipe(task, settings, _command(options), reference.detector if reference else None, photos)
-    return build_detector(recipe, scenes, source, options.store, folder, reporter)
+    prepare_scenes(recipe, scenes, options.store, reporter)
+    return recipe, scenes
 
 
 def _open_photos(task: Task, options: argparse.Namespace) -> PhotoSource | None:
@@ -354,6 +360,11 @@ def _summary(card: Card) -> str:
 def _detector_summary(card: Card) -> str:
     assert card.detector is not None  # noqa: S101 — checked by the callers
     metrics = card.detector["metrics"]
+    if not metrics:
+        return (
+            f"Detector {card.detector['version']} is kept, but its figures are dropped: they were measured with the "
+            "replaced classifier"
+        )
     subject = f"reference detector {metrics['measured_on']}" if "measured_on" in metrics else "it"
     return (
         f"Detector {card.detector['version']}: on {metrics['scenes']} held-out scenes with {metrics['signs']} signs, "

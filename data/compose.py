@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 from data.images import Box, Boxes, Pixels
 from data.training_settings import DetectorTraining
 
-VERSION = 1  # raise with every change, also of these numbers, that alters the crop of a seed
+COMPOSER_VERSION = 1  # raise it with every change that alters the crops, so that older trainings do not resume
 MIN_SIDE = 9.0  # pixels; smaller signs in a crop are neither signs nor background
 MIN_VISIBLE = 0.6  # share of a sign that must be inside the crop; others are neither signs nor background
 SHOWN = 0.7  # share of the scene crops that are placed around a labelled sign
@@ -112,7 +112,14 @@ class Composer:
         self._labelled = [row for row, signs in boxes.items() if signs or others.get(row)]
 
     def crop(self, seed: Sequence[int]) -> Crop:
-        """Compose one crop."""
+        """Compose one crop.
+
+        Args:
+            seed: integers that determine the crop, such as the training's seed, the epoch and the number of the crop.
+
+        Returns:
+            The crop, with the side in pixels that the settings give.
+        """
         rng = np.random.default_rng(seed)
         side = self._settings.crop
         image, boxes, others = self._plain(rng) if rng.random() < PLAIN else self._part(rng)

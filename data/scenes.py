@@ -3,7 +3,8 @@
 Two layouts are read, from a folder or from an unopened archive:
 
 official    gt.txt (NNNNN.ppm;left;top;right;bottom;class, right and bottom inclusive) and NNNNN.ppm
-JSON        gt.json ({"NNNNN": [{"left", "top", "right", "bottom", "objectId"}, …]}, all integers) and images/NNNNN.jpg
+JSON        gt.json ({"NNNNN": [{"left", "top", "right", "bottom", "objectId"}, …]}, all integers) and images/NNNNN.jpg;
+            right and bottom inclusive
 
 NNNNN is the number of the scene. Scenes without a sign of the task's classes have no entry.
 """
@@ -18,6 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -88,13 +90,16 @@ class SceneSource:
         """Decode one scene, as a photo is decoded for recognition; see `data.images.Picture.decode_photo`.
 
         Raises:
-            SourceError: the file is missing, or cannot be read or decoded.
+            SourceError: the file is missing, cannot be read or decoded, or is too small for a box.
         """
-        path = self.scenes[row].path
+        scene = self.scenes[row]
+        name = f"{self.files.location}/{scene.path}"
         try:
-            return Picture(read_file(self.files, path)).decode_photo(max_pixels)
+            photo = Picture(read_file(self.files, scene.path)).decode_photo(max_pixels)
         except ImageError as error:
-            raise SourceError(f"{self.files.location}/{path}: {error}") from error
+            raise SourceError(f"{name}: {error}") from error
+        _check_inside(scene, (photo.height, photo.width), name)
+        return photo
 
     def decode(self, cache: Path, show_progress: ShowProgress[Pixels] = lambda items, _total: items) -> Pixels:
         """Decode all scenes, or map them from the cache into memory.
@@ -103,7 +108,7 @@ class SceneSource:
             Shape (n, height, width, 3), uint8, read-only.
 
         Raises:
-            SourceError: a file cannot be read or decoded, or the scenes differ in size.
+            SourceError: a file cannot be read or decoded, the scenes differ in size, or a box is not inside its scene.
         """
         path = cache / f"scenes-{self.fingerprint[:16]}-decoder{DECODER_VERSION}.npy"
         if not path.exists():
@@ -124,6 +129,7 @@ class SceneSource:
             try:
                 if read_size(payload) != size:
                     raise SourceError(f"{name}: all scenes must have the same size, {size[1]} × {size[0]} pixels")
+                _check_inside(scene, size, name)
                 return decode(payload, size)
             except ImageError as error:
                 raise SourceError(f"{name}: {error}") from error
@@ -159,7 +165,7 @@ def find_scenes(task: Task, store: Path) -> SceneSource | None:
 
 
 def _read_scenes(files: Files, task: Task) -> SceneSource | None:
-    """Return the scenes in a folder or archive; None if there is no table.
+    """Return the scenes in a folder or archive; None if there is no table or no picture.
 
     Raises:
         SourceError: the task has no scenes, or a table is damaged.
@@ -172,12 +178,18 @@ def _read_scenes(files: Files, task: Task) -> SceneSource | None:
     table = min(tables, key=lambda name: len(name.parts))
     labelled = _read_official(files, table) if table.name == OFFICIAL_TABLE else _read_json(files, table)
     folders = {table.parent, table.parent / "images"}
-    pictures = {int(path.stem): path for path in list_pictures(files) if path.parent in folders and _is_number(path)}
+    pictures: dict[int, PurePosixPath] = {}
+    for path in list_pictures(files):
+        if path.parent in folders and _is_number(path):
+            number = int(path.stem)
+            if number in pictures:
+                both = f"{pictures[number]} and {path}"
+                raise SourceError(f"{files.location}: scene {number} is there twice, {both}; remove one of them")
+            pictures[number] = path
     _check(files, table, task, labelled, pictures)
-    return SceneSource(
-        files, tuple(_scene(number, path, labelled, task.scenes) for number, path in sorted(pictures.items())
-                     if number < task.scenes.count)
-    )  # fmt: skip
+    scenes = [_scene(number, path, labelled, task.scenes) for number, path in sorted(pictures.items())
+              if number < task.scenes.count]  # fmt: skip
+    return SceneSource(files, tuple(scenes)) if scenes else None
 
 
 def _scene(
@@ -213,16 +225,33 @@ def _read_official(files: Files, table: PurePosixPath) -> dict[int, list[tuple[B
 
 
 def _read_json(files: Files, table: PurePosixPath) -> dict[int, list[tuple[Box, int]]]:
+    name = f"{files.location}/{table}"
+    labelled: dict[int, list[tuple[Box, int]]] = {}
     try:
-        found = json.loads(read_file(files, str(table)))
-        return {
-            int(number): [
-                ((sign["left"], sign["top"], sign["right"] + 1, sign["bottom"] + 1), sign["objectId"]) for sign in signs
-            ]
-            for number, signs in found.items()
-        }
+        for key, signs in json.loads(read_file(files, str(table)), object_pairs_hook=_without_duplicates).items():
+            number = int(key)
+            if number in labelled:
+                raise SourceError(f"{name}: scene {number} is there twice; put all of its signs under one key")
+            labelled[number] = [_read_sign(sign) for sign in signs]
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise SourceError(f"{files.location}/{table}: {type(error).__name__}: {error}") from error
+        raise SourceError(f"{name}: {type(error).__name__}: {error}") from error
+    return labelled
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object; `json` would silently keep the last of several members of one name."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)!r} is there twice in one object")
+    return table
+
+
+def _read_sign(sign: Mapping[str, Any]) -> tuple[Box, int]:
+    left, top, right, bottom, class_index = (sign[key] for key in ("left", "top", "right", "bottom", "objectId"))
+    if any(type(value) is not int for value in (left, top, right, bottom, class_index)):
+        raise ValueError(f"not all values are integers: {dict(sign)}")
+    return (left, top, right + 1, bottom + 1), class_index
 
 
 def _check(
@@ -238,5 +267,17 @@ def _check(
         for box, class_index in signs:
             if not 0 <= class_index < len(task.labels):
                 raise SourceError(f"{files.location}/{table}: scene {number}: there is no class {class_index}")
-            if not lies_inside(box, (100_000, 100_000)):
+            left, top, right, bottom = box
+            if left >= right or top >= bottom:
                 raise SourceError(f"{files.location}/{table}: scene {number}: the box {box} is empty")
+
+
+def _check_inside(scene: Scene, size: tuple[int, int], name: str) -> None:
+    """Check that all boxes of a scene lie inside its picture of this (height, width) and name.
+
+    Raises:
+        SourceError: one does not.
+    """
+    for box in scene.boxes:
+        if not lies_inside(box, size):
+            raise SourceError(f"{name}: the labelled box {box} is not inside its {size[1]} × {size[0]} pixels")

@@ -203,6 +203,9 @@ def _verified(folder: Path, table: dict[str, Any]) -> Models:
 def write_artifact(folder: Path, card: Card, inference: bytes, save_network: Callable[[Path], object]) -> Card:
     """Write a complete artifact, replacing any existing one, whose detector is kept.
 
+    The detector's figures are dropped if the classifier's version changes, since they were measured with both together.
+    Its thresholds stay: they were chosen for the detector alone.
+
     Args:
         folder: folder of the artifact.
         card: its metadata; `files` and `detector` are filled in here.
@@ -219,7 +222,7 @@ def write_artifact(folder: Path, card: Card, inference: bytes, save_network: Cal
     def fill(new: Path) -> Card:
         (new / INFERENCE_FILE).write_bytes(inference)
         save_network(new / NETWORK_FILE)
-        return dataclasses.replace(card, detector=_copy_detector(folder, new))
+        return dataclasses.replace(card, detector=_copy_detector(folder, new, card.version))
 
     return _replace(folder, fill)
 
@@ -294,9 +297,10 @@ def _replace(folder: Path, fill: Callable[[Path], Card]) -> Card:
     return card
 
 
-def _copy_detector(folder: Path, new: Path) -> Mapping[str, Any] | None:
-    """Copy the detector of an artifact, if there is one, to another folder; return the detector's part of the card.
+def _copy_detector(folder: Path, new: Path, version: str) -> Mapping[str, Any] | None:
+    """Copy the detector of an artifact, if there is one, to another folder with a classifier of this version.
 
+    Returns the detector's part of the card, without figures if the artifact's classifier has another version.
     A new classifier must not fail because of what it replaces, so a damaged detector is dropped with a warning.
     """
     if not (folder / CARD_FILE).exists():
@@ -310,6 +314,8 @@ def _copy_detector(folder: Path, new: Path) -> Mapping[str, Any] | None:
         contents = {name: _read(folder / name) for name in _DETECTOR_FILES}
         if any(_digest(content) != table["files"][name] for name, content in contents.items()):
             raise ValueError("a SHA-256 differs from the one in the card")
+        if table["version"] != version:
+            part = {**{name: value for name, value in part.items() if name != "evaluations"}, "metrics": {}}
     except (ArtifactError, KeyError, TypeError, ValueError) as error:
         _log.warning("%s: the detector is damaged and not kept: %s", folder, error)
         return None

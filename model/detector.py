@@ -14,19 +14,21 @@ from data.photo import Photo
 from model.errors import ArtifactError
 
 MAX_PIXELS: Final = 2_000_000  # of the finest scale; a 12-megapixel photo is reduced to 40% of its sides
-STRIDE: Final = 8  # pixels per place of the network's answer
+STRIDE: Final = 8  # pixels per grid cell of the network's answer
 MULTIPLE: Final = 32  # the sides of the network's input are multiples of this
 ZOOM_STEP: Final = 3  # between two scales; the network finds signs between 12 and 150 pixels
 LARGEST: Final = 150  # pixels; coarser scales are added until the photo's shorter side is no longer than this
-TYPICAL: Final = 4.0  # strides; the unit of the network's widths and heights
+REFERENCE_SIDE: Final = 4.0  # strides; the unit of the network's widths and heights
+LOG_SIDES: Final = (-3.0 - math.log(REFERENCE_SIDE), 5.0 - math.log(REFERENCE_SIDE))  # of 0.4 and 1,187 pixels
 MAX_OVERLAP: Final = 0.45  # intersection over union of two detections; of a pair above, the better one is kept
 MAX_INSIDE: Final = 0.8  # share of the smaller one of two detections that may lie inside the larger one
 MAX_DETECTIONS: Final = 100
+REACH: Final = 1.0  # of the photo's sides; a candidate's box may extend beyond each edge of the photo by this much
 MIN_FIRST_SCORE: Final = 0.3  # of the first look; what has less is not looked at again
 CLOSE_SIDE: Final = 96  # pixels; the network's input in a close look
 CLOSE_SIGN: Final = 64  # pixels; side of the supposed sign in it
 MIN_SHARED: Final = 0.2  # intersection over union with the supposed sign of what a close look takes for it
-AROUND: Final = np.indices((3, 3)).reshape(2, 9)  # rows and columns of a place and its neighbours, from the first one
+AROUND: Final = np.indices((3, 3)).reshape(2, 9)  # rows and columns of a cell and its neighbours, from the first one
 ABSENT: Final = 0.005  # score of a close look that finds nothing
 
 
@@ -48,7 +50,7 @@ class Detector:
 
     Args:
         model: content of a LiteRT file that maps `pixels`, (1, height, width, 3), uint8, to `places`, (1, height / 8,
-            width / 8, 5), float32; see `model.training.detector_network`.
+            width / 8, 5), float32, a grid with one cell for every 8 × 8 pixels; see `model.training.detector_network`.
 
     Raises:
         ArtifactError: the model cannot run.
@@ -58,20 +60,24 @@ class Detector:
         self._model = model
         self._local = threading.local()
         try:
-            places = self._run("part", np.zeros((MULTIPLE, MULTIPLE, 3), np.uint8))
+            cells = self._run("close look", np.zeros((MULTIPLE, MULTIPLE, 3), np.uint8))
         except (ValueError, RuntimeError, KeyError) as error:
             raise ArtifactError(f"the detector cannot run: {error}") from error
-        if places.shape != (MULTIPLE // STRIDE, MULTIPLE // STRIDE, 5):
-            raise ArtifactError(f"the detector answers with shape {places.shape}")
+        if cells.shape != (MULTIPLE // STRIDE, MULTIPLE // STRIDE, 5):
+            raise ArtifactError(f"the detector answers with shape {cells.shape}")
 
-    def detect(self, photo: Photo, min_score: float) -> list[Detection]:
-        """Return what looks like a sign, best first, at most `MAX_DETECTIONS`.
+    def detect(self, photo: Photo, min_score: float) -> tuple[list[Detection], bool]:
+        """Find what looks like a sign.
 
         Args:
             photo: the photo.
             min_score: smallest score of a detection, in (0, 1).
+
+        Returns:
+            The detections, best first. And whether there may be more: only the best `MAX_DETECTIONS` candidates of the
+            first look get a close look, and the others are dropped.
         """
-        boxes, scores = self._look(photo)
+        boxes, scores, capped = self._look(photo)
         for row, box in enumerate(boxes):
             boxes[row], closely = self._look_closely(photo, box)
             # The mean of the logits: a sign has to look like one both from afar and closely.
@@ -79,32 +85,40 @@ class Detector:
             scores[row] = odds / (1 + odds)
         good = scores >= min_score
         boxes, scores = _clip(boxes[good], photo), scores[good]
-        return [Detection(_as_box(boxes[row]), float(scores[row])) for row in suppress(boxes, scores)]
+        kept = non_maximum_suppression(boxes, scores)
+        return [Detection(_as_box(boxes[row]), float(scores[row])) for row in kept], capped
 
-    def _look(self, photo: Photo) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Return the boxes and scores of at most `MAX_DETECTIONS` places of a photo where a sign may be."""
+    def _look(self, photo: Photo) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], bool]:
+        """Look at the whole photo for candidates: parts of it that may be a sign.
+
+        Returns:
+            Boxes of the best `MAX_DETECTIONS` candidates, shape (n, 4), and their scores, shape (n,); and whether there
+            were more.
+        """
         rows, columns = photo.pixels.shape[:2]
         scale = np.tile([photo.width / columns, photo.height / rows], 2)
         boxes, scores = [], []
         factor = 1
         while True:
-            purpose = "photo" if factor == 1 else "reduced photo"
-            found, certainty = find_peaks(self._run(purpose, _pad(photo.reduce(factor))), MIN_FIRST_SCORE)
+            name = "photo" if factor == 1 else "reduced photo"
+            found, certainty = find_peaks(self._run(name, _pad(photo.reduce(factor))), MIN_FIRST_SCORE)
             boxes.append(found * factor * scale)
             scores.append(certainty)
             if min(rows, columns) <= LARGEST * factor:
                 break
             factor *= ZOOM_STEP
         every, score = np.concatenate(boxes), np.concatenate(scores)
-        kept = suppress(_clip(every, photo), score)[:MAX_DETECTIONS]
-        return every[kept], score[kept]
+        candidates = non_maximum_suppression(_clip(every, photo), score)
+        kept = candidates[:MAX_DETECTIONS]
+        # A close look needs memory for the part that it cuts out, however large the network says that a sign is.
+        return _clip(every[kept], photo, REACH), score[kept], len(candidates) > MAX_DETECTIONS
 
     def _look_closely(self, photo: Photo, box: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], float]:
         """Return a better box of a supposed sign and its score; the same box and `ABSENT` where none is seen."""
         extent = math.sqrt((box[2:] - box[:2]).prod()) * CLOSE_SIDE / CLOSE_SIGN
         corner = (box[:2] + box[2:] - extent) / 2
         part = photo.resize((CLOSE_SIDE, CLOSE_SIDE), _as_box(np.concatenate([corner, corner + extent])))
-        found, scores = find_peaks(self._run("part", part), ABSENT)
+        found, scores = find_peaks(self._run("close look", part), ABSENT)
         found = found * (extent / CLOSE_SIDE) + np.tile(corner, 2)
         same = intersection_over_union(box[None], found)[0] >= MIN_SHARED
         if not same.any():
@@ -112,53 +126,79 @@ class Detector:
         best = scores[same].argmax()
         return found[same][best], float(scores[same][best])
 
-    def _run(self, purpose: str, pixels: Pixels) -> npt.NDArray[np.float32]:
+    def _run(self, scale: str, pixels: Pixels) -> npt.NDArray[np.float32]:
         """Return the network's answer for a picture whose sides are multiples of 32; (rows, columns, 5), float32.
 
         Args:
-            purpose: has an interpreter of its own, which keeps its memory while its pictures are of one size. A new
-                size takes half as long again.
+            scale: name of the scale; each has an interpreter of its own, which keeps its memory while its pictures are
+                of one size. A new input size makes the call 50% slower.
             pixels: the picture, shape (height, width, 3), uint8 in [0, 255].
         """
-        if not hasattr(self._local, purpose):
+        if not hasattr(self._local, scale):
             interpreter = Interpreter(model_content=self._model, num_threads=1)
-            setattr(self._local, purpose, interpreter.get_signature_runner("serving_default"))
-        runner: Any = getattr(self._local, purpose)
-        places: npt.NDArray[np.float32] = runner(pixels=pixels[None])["places"][0]
-        return places
+            setattr(self._local, scale, interpreter.get_signature_runner("serving_default"))
+        runner: Any = getattr(self._local, scale)
+        cells: npt.NDArray[np.float32] = runner(pixels=pixels[None])["places"][0]
+        return cells
 
 
 def find_peaks(
-    places: npt.NDArray[np.float32], min_score: float
+    cells: npt.NDArray[np.float32], min_score: float
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Return the boxes at the local maxima of a heat map.
 
     Args:
-        places: the network's answer, (rows, columns, 5).
+        cells: the network's answer, (rows, columns, 5), float32.
         min_score: smallest score of a maximum, in (0, 1).
 
     Returns:
         Boxes in pixels of the network's input, shape (n, 4), and their scores, shape (n,).
     """
-    logit = places[..., 0]
+    logit = cells[..., 0]
     row, column = np.nonzero(logit > math.log(min_score / (1 - min_score)))
     padded = np.full((logit.shape[0] + 2, logit.shape[1] + 2), -np.inf)
     padded[1:-1, 1:-1] = logit
-    # Compare only the few places above the score with their neighbours; a filter over the whole map takes longer.
+    # Compare only the few cells above the score with their neighbours; a filter over the whole map takes longer.
     around = padded[row[:, None] + AROUND[0], column[:, None] + AROUND[1]].max(axis=1)
     is_peak = logit[row, column] >= around
     row, column = row[is_peak], column[is_peak]
-    peak = places[row, column].astype(np.float64)
-    center = np.stack([column, row], axis=1) + 0.5 + peak[:, 1:3]
-    half = TYPICAL * np.exp(np.clip(peak[:, 3:5], -4.0, 4.0)) / 2
+    peak = cells[row, column].astype(np.float64)
     scores = 1 / (1 + np.exp(-np.clip(peak[:, 0], -30, 30)))
-    return np.concatenate([center - half, center + half], axis=1) * STRIDE, scores
+    boxes: npt.NDArray[np.float64] = decode_boxes(peak, row, column) * STRIDE
+    return boxes, scores
 
 
-def suppress(boxes: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+def decode_boxes(cells: Any, row: Any, column: Any, array: Any = np) -> Any:
+    """Return the boxes that the network gives in some grid cells, in strides; shape (…, 4), float.
+
+    Serving and the training's loss both call this, so that they cannot differ.
+
+    Args:
+        cells: the network's answer in these cells, shape (…, 5), float; see `model.training.detector_network`.
+        row, column: of each cell, shape (…), or shapes that broadcast to it.
+        array: module with the array functions: NumPy, or `keras.ops` for tensors.
+    """
+    center_x, center_y = column + 0.5 + cells[..., 1], row + 0.5 + cells[..., 2]
+    half_width, half_height = (
+        REFERENCE_SIDE * array.exp(array.clip(cells[..., channel], *LOG_SIDES)) / 2 for channel in (3, 4)
+    )
+    return array.stack(
+        [center_x - half_width, center_y - half_height, center_x + half_width, center_y + half_height], axis=-1
+    )
+
+
+def non_maximum_suppression(boxes: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """Return the indices of the boxes to keep, best first: greedy non-maximum suppression.
 
-    A box is dropped if a better one overlaps it by more than `MAX_OVERLAP`, or one of the two lies inside the other.
+    A box is dropped if a better one overlaps it by more than `MAX_OVERLAP`, or one of the two lies inside the other by
+    more than `MAX_INSIDE`. Empty boxes are dropped too.
+
+    Args:
+        boxes: shape (n, 4): left, top, right, bottom.
+        scores: shape (n,).
+
+    Returns:
+        Shape (m,), int64.
     """
     order = np.argsort(-scores, kind="stable")
     area = _area(boxes)
@@ -195,8 +235,10 @@ def _area(boxes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return area
 
 
-def _clip(boxes: npt.NDArray[np.float64], photo: Photo) -> npt.NDArray[np.float64]:
-    return np.clip(boxes, 0, np.tile([photo.width, photo.height], 2))
+def _clip(boxes: npt.NDArray[np.float64], photo: Photo, reach: float = 0.0) -> npt.NDArray[np.float64]:
+    """Clip boxes to a photo that is enlarged on each side by `reach`, as a fraction of its sides."""
+    size = np.tile([photo.width, photo.height], 2)
+    return np.clip(boxes, 0 - reach * size, (1 + reach) * size)
 
 
 def _as_box(sides: npt.NDArray[np.float64]) -> tuple[float, float, float, float]:

@@ -10,7 +10,7 @@ from data.images import Box, Picture, Pixels
 from data.photo import Photo
 from model.artifact import Card, Models, read_models
 from model.classifier import Classifier
-from model.detector import MAX_DETECTIONS, MAX_PIXELS, Detection, Detector
+from model.detector import MAX_PIXELS, Detection, Detector
 from model.errors import ArtifactError
 from model.prediction import Prediction
 
@@ -18,7 +18,7 @@ SEARCHED_SIDE: Final = 16  # decoded pixels; a narrower strip holds no sign, but
 
 
 @dataclass(frozen=True)
-class Found:
+class RecognisedObject:
     """An object in a photo, or the whole photo taken as one.
 
     Attributes:
@@ -81,31 +81,45 @@ class Recogniser:
         """The card of the artifact."""
         return self.classifier.card
 
-    def recognise(self, photo: Photo, *, explain: bool = False) -> tuple[list[Found], bool]:
-        """Return the whole photo as the only object if that is accepted or there is no detector, else as `find_all`.
+    def must_search(self, whole: Prediction) -> bool:
+        """Return whether to look for objects in a photo: if it is not accepted as a whole, and there is a detector.
+
+        Args:
+            whole: the prediction for the whole photo.
+        """
+        return self.detector is not None and not whole.is_accepted
+
+    def recognise(self, photo: Photo, *, explain: bool = False) -> tuple[list[RecognisedObject], bool]:
+        """Say what is in a photo, in one step; the service does the same in several.
 
         Args:
             photo: made by `decode_photo`.
             explain: include the class map in each prediction.
+
+        Returns:
+            The whole photo as the only object and False, or the result of `find_all` if it must be searched.
         """
         pixels = photo.resize(self.card.input_size)
         whole = whole_photo(photo, self.classifier.classify(pixels, explain=explain), pixels)
-        if whole.prediction.is_accepted or self.detector is None:
-            return [whole], False
-        return self.find_all(photo, explain=explain)
+        return self.find_all(photo, explain=explain) if self.must_search(whole.prediction) else ([whole], False)
 
-    def find_best(self, photo: Photo, *, explain: bool = False) -> Found | None:
+    def find_best(self, photo: Photo, *, explain: bool = False) -> RecognisedObject | None:
         """Return the most prominent object that is accepted, or None.
+
+        Args:
+            photo: made by `decode_photo`.
+            explain: include the class map in the prediction.
 
         Raises:
             ArtifactError: there is no detector.
         """
-        found = (self._identify(photo, each, explain) for each in self._propose(photo, self._min_score))
+        proposals, _ = self._propose(photo, self._min_score)
+        found = (self._identify(photo, each, explain) for each in proposals)
         return next((each for each in found if each.prediction.is_accepted), None)
 
     def find_all(
         self, photo: Photo, *, explain: bool = False, min_score: float | None = None
-    ) -> tuple[list[Found], bool]:
+    ) -> tuple[list[RecognisedObject], bool]:
         """Find every object in a photo.
 
         Args:
@@ -115,28 +129,29 @@ class Recogniser:
 
         Returns:
             The objects, most prominent first: the accepted ones, then those with at least the card's
-            `min_unsure_score` that are not accepted. And whether there may be more: the detector reports at most
-            `MAX_DETECTIONS`.
+            `min_unsure_score` that are not accepted. And whether there may be more, because the detector had more
+            candidates than it looks at closely.
 
         Raises:
             ArtifactError: there is no detector.
         """
-        proposals = self._propose(photo, self._min_score if min_score is None else min_score)
+        proposals, capped = self._propose(photo, self._min_score if min_score is None else min_score)
         found = [self._identify(photo, each, explain) for each in proposals]
         if min_score is None:  # of what is not accepted, show only what people would take for a sign
             found = [each for each in found if each.prediction.is_accepted or each.score >= self._min_unsure_score]
         found.sort(key=lambda each: not each.prediction.is_accepted)
-        return found, len(proposals) >= MAX_DETECTIONS
+        return found, capped
 
-    def _propose(self, photo: Photo, min_score: float) -> list[Detection]:
-        """Return what may be an object, most prominent first."""
+    def _propose(self, photo: Photo, min_score: float) -> tuple[list[Detection], bool]:
+        """Return what may be an object, most prominent first, and whether there may be more."""
         if self.detector is None:
             raise ArtifactError(f"the artifact of {self.card.task} has no detector")
         if min(photo.pixels.shape[:2]) < SEARCHED_SIDE:
-            return []
-        return sorted(self.detector.detect(photo, min_score), key=prominence, reverse=True)
+            return [], False
+        detections, capped = self.detector.detect(photo, min_score)
+        return sorted(detections, key=prominence, reverse=True), capped
 
-    def _identify(self, photo: Photo, detection: Detection, explain: bool) -> Found:
+    def _identify(self, photo: Photo, detection: Detection, explain: bool) -> RecognisedObject:
         """Classify one object."""
         pixels = photo.resize(self.card.input_size, with_margin(detection.box, self._margin))
         prediction = self.classifier.classify(pixels, explain=explain)
@@ -144,7 +159,7 @@ class Recogniser:
         least = self._min_unsure_score if prediction.verdict == "unsure" else self._min_score
         if detection.score < least:
             prediction = dataclasses.replace(prediction, verdict="not_recognised")
-        return Found(_in_whole_pixels(detection.box, photo), detection.score, prediction, pixels)
+        return RecognisedObject(_in_whole_pixels(detection.box, photo), detection.score, prediction, pixels)
 
 
 def decode_photo(picture: Picture) -> Photo:
@@ -156,9 +171,9 @@ def decode_photo(picture: Picture) -> Photo:
     return picture.decode_photo(MAX_PIXELS)
 
 
-def whole_photo(photo: Photo, prediction: Prediction, pixels: Pixels) -> Found:
+def whole_photo(photo: Photo, prediction: Prediction, pixels: Pixels) -> RecognisedObject:
     """Return a prediction for the whole photo as that for an object that fills it."""
-    return Found((0, 0, photo.width, photo.height), 1.0, prediction, pixels)
+    return RecognisedObject((0, 0, photo.width, photo.height), 1.0, prediction, pixels)
 
 
 def prominence(detection: Detection) -> float:

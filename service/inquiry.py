@@ -6,7 +6,7 @@ from typing import Any
 from data.images import Picture, Pixels
 from data.photo import Photo
 from model.prediction import Prediction
-from model.recogniser import Found, Recogniser, decode_photo, whole_photo
+from model.recogniser import RecognisedObject, Recogniser, decode_photo, whole_photo
 from service.answers import Options, preview, readable, thumbnail
 from service.problems import Problem
 from service.stages import Stages
@@ -85,7 +85,7 @@ class Inquiry:
         self.stages.begin()
         self._whole = self._recogniser.classifier.classify(self._pixels, explain=self._options.explain)
         self.stages.end("infer")
-        if self.may_search and not self._whole.is_accepted:
+        if self.may_search and self._recogniser.must_search(self._whole):
             return None
         return self._answer()
 
@@ -102,7 +102,7 @@ class Inquiry:
         self.stages.end("locate")
         return self._answer(best)
 
-    def _answer(self, best: Found | None = None) -> Body:
+    def _answer(self, best: RecognisedObject | None = None) -> Body:
         """Return one prediction: that for an object, if there is one, else that for the whole picture."""
         if self._every and self.photo is not None:
             return self._answer_every(self.photo, [whole_photo(self.photo, self._whole, self._pixels)])
@@ -117,7 +117,7 @@ class Inquiry:
         self.stages.end("encode")
         return body
 
-    def _answer_every(self, photo: Photo, found: Sequence[Found], *, capped: bool = False) -> Body:
+    def _answer_every(self, photo: Photo, found: Sequence[RecognisedObject], *, capped: bool = False) -> Body:
         card = self._recogniser.card
         body = {
             "width": photo.width,

@@ -205,8 +205,12 @@ def run_service(**settings: object) -> "subprocess.CompletedProcess[str]":
 @pytest.fixture(scope="session")
 def red_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped classifier with a detector for what is red; see `tests.red_detector`. Do not change it."""
-    folder = tmp_path_factory.mktemp("red") / "artifact"
-    command = [sys.executable, "-m", "tests.red_detector", str(folder)]
+    return write_red_artifact(tmp_path_factory.mktemp("red") / "artifact")
+
+
+def write_red_artifact(folder: Path, *arguments: str) -> Path:
+    """Run `tests.red_detector` in a process of its own; return the folder."""
+    command = [sys.executable, "-m", "tests.red_detector", str(folder), *arguments]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     return folder

@@ -133,6 +133,25 @@ def test_training_on_all_examples_copies_the_figures_of_the_reference(
     assert re.search(r"cannot be the reference: .*'data'.* differ", result.stderr)
 
 
+def test_unusable_scenes_are_reported_before_the_classifier_is_trained(bare_artifact: Path, tmp_path: Path) -> None:
+    write_drawn(tmp_path / "signs", 2, seed=0)
+    scenes = tmp_path / "scenes"
+    scenes.mkdir()
+    (scenes / "00000.ppm").write_bytes(encoded(drawing(14, 160), "PPM"))
+    (scenes / "gt.txt").write_text("00000.ppm;10;10;200;100;14")
+    options = ("--retrain", "--data", tmp_path / "signs", "--store", tmp_path, "--artifact", tmp_path / "artifact")
+    for words, reason in (
+        (("--preset", "quick", "--scenes", tmp_path / "nowhere"), "nowhere: there is no such"),
+        (("--preset", "quick", "--scenes", scenes), "there is no labelled object to measure the detector on"),
+        (("--all-of", bare_artifact, "--scenes", scenes), "cannot be the reference: it has no detector"),
+    ):
+        result = init(*options, *words)
+        assert result.returncode == 1
+        assert reason in result.stderr
+        assert "epoch" not in result.stderr
+        assert not (tmp_path / "artifact").exists()
+
+
 @pytest.mark.slow
 def test_feedback_is_used_for_training_and_never_held_out(finished: tuple[Path, str], tmp_path: Path) -> None:
     store = Path(shutil.copytree(finished[0], tmp_path / "store"))

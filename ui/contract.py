@@ -345,7 +345,7 @@ class FoundAtRate(Open):
     """Shares of the objects that are found and rightly named; `recall_by_size` has found and all, by size in pixels."""
 
     recall: float
-    recall_from_20_px: float
+    recall_from_20_px: float | None = None
     recall_by_size: dict[str, tuple[int, int]] = {}
 
 

@@ -24,7 +24,7 @@ from data.scenes import SceneSource, open_scenes
 from data.source import Source, open_labelled
 from data.task import load_task
 from model.artifact import Card, add_detector_metrics
-from model.command import integer_at_least, run
+from model.command import run
 from model.detector import MAX_PIXELS
 from model.errors import EvaluationError
 from model.evaluation import detection
@@ -40,7 +40,6 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m model.evaluation.detect", description=__doc__)
     parser.add_argument("artifact", type=Path, help="folder of the classifier and its detector")
     parser.add_argument("--scenes", type=Path, help="folder or archive of scenes")
-    parser.add_argument("--fold", type=integer_at_least(0), help="use another fold than the one that was held out")
     parser.add_argument("--not-signs", type=Path, nargs="+", default=[], help="folders or archives of everyday photos")
     parser.add_argument("--data", type=Path, help="labelled pictures of single signs, to be framed")
     parser.add_argument("--output", type=Path, help="write all figures to this JSON file")
@@ -53,6 +52,8 @@ def main(arguments: list[str]) -> int:
         parser.error("at least one of --scenes, --not-signs and --data is required")
     if options.report and not options.scenes:
         parser.error("--report requires --scenes")
+    if len({location.stem for location in options.not_signs}) < len(options.not_signs):
+        parser.error("--not-signs needs folders or archives with different names, under which the figures are kept")
     return run(lambda: _evaluate(options), resumes=False)
 
 
@@ -64,7 +65,7 @@ def _evaluate(options: argparse.Namespace) -> int:
     figures: dict[str, Any] = {}
     source = open_scenes(options.scenes, task) if options.scenes else None
     if source:
-        rows = select_scenes(recogniser.card, source, options.fold)
+        rows = select_scenes(recogniser.card, source)
         found = find_in_scenes(recogniser, source, rows)
         figures["scenes"] = detection.describe(found, len(task.labels))
         if options.report:
@@ -84,13 +85,12 @@ def _evaluate(options: argparse.Namespace) -> int:
     return 0
 
 
-def select_scenes(card: Card, source: SceneSource, fold: int | None) -> npt.NDArray[np.int64]:
+def select_scenes(card: Card, source: SceneSource) -> npt.NDArray[np.int64]:
     """Return the indices of the scenes that the detector was not trained on: all, if it knows none of them.
 
     Args:
         card: describes the detector.
         source: the scenes.
-        fold: the fold to use instead of the one that was held out.
 
     Raises:
         EvaluationError: the detector was trained on all of these scenes.
@@ -103,7 +103,7 @@ def select_scenes(card: Card, source: SceneSource, fold: int | None) -> npt.NDAr
     settings = part["training"]["settings"]
     if not settings["folds"]:
         raise EvaluationError(f"detector {part['version']} was trained on all of these scenes; use others")
-    return source.select_fold(settings["fold"] if fold is None else fold, settings["folds"])
+    return source.select_fold(settings["fold"], settings["folds"])
 
 
 def count_accepted(recogniser: Recogniser, location: Path) -> dict[str, Any]:
@@ -131,15 +131,14 @@ def evaluate_frames(recogniser: Recogniser, source: Source, scenes: SceneSource 
     Args:
         recogniser: to be evaluated.
         source: labelled pictures of single signs; `FRAMED` of them, evenly spread, that are recognised alone are used.
-        scenes: scenes without signs from which the frames are filled; None fills them with one colour.
+        scenes: those without signs fill the frames; if there are none, one colour does.
     """
-    task = load_task(recogniser.card.task)
     rng = np.random.default_rng(0)
     surroundings = _surroundings(scenes, recogniser.card) if scenes else []
     crops: list[tuple[Pixels, int]] = []
     for example in source.examples[:: max(1, len(source.examples) // (2 * FRAMED))]:
         pixels = decode(source.read(example), example.size)
-        prediction = recogniser.classifier.classify(decode(encode(pixels), task.input_size))
+        prediction = recogniser.classifier.classify(decode(encode(pixels), recogniser.card.input_size))
         if prediction.is_accepted and prediction.class_index == example.class_index and len(crops) < FRAMED:
             crops.append((pixels, example.class_index))
     table = []
@@ -155,12 +154,12 @@ def evaluate_frames(recogniser: Recogniser, source: Source, scenes: SceneSource 
                 right += class_index in named
                 wrong += any(each != class_index for each in named)
             table.append({"ratio": list(ratio), "share": share, "crops": len(crops), "right": right, "wrong": wrong})
-    return {"surroundings": "scenes" if scenes else "one colour", "table": table}
+    return {"surroundings": "scenes" if surroundings else "one colour", "table": table}
 
 
 def _surroundings(source: SceneSource, card: Card) -> list[Pixels]:
     """Return the scenes without labelled signs that the detector was not trained on."""
-    rows = [row for row in select_scenes(card, source, None) if not source.scenes[row].boxes]
+    rows = [row for row in select_scenes(card, source) if not source.scenes[row].boxes]
     return [source.decode_photo(row, MAX_PIXELS).pixels for row in rows]
 
 
@@ -185,12 +184,15 @@ def _print(figures: dict[str, Any]) -> None:
 
 def _print_scenes(figures: dict[str, Any]) -> None:
     print(f"scenes  {figures['scenes']} with {figures['signs']} signs of {figures['classes']} classes")
+    if not figures["signs"]:
+        return
     print(f"mAP50   {figures['map50']:.3f} over the classes")
     print(f"AP50    {figures['ap50_of_a_sign']:.3f} of a sign, {figures['ap50_of_a_named_sign']:.3f} of a named one")
     print("false alarms a scene   recall   from 20 px   wrongly named   recall by size in px")
     for rate, row in figures["at_false_alarms_per_scene"].items():
         sizes = ", ".join(f"{size} {hit}/{count}" for size, (hit, count) in row["recall_by_size"].items())
-        shares = f"{row['recall']:>9.1%}{row['recall_from_20_px']:>13.1%}"
+        large = "–" if row["recall_from_20_px"] is None else f"{row['recall_from_20_px']:.1%}"
+        shares = f"{row['recall']:>9.1%}{large:>13}"
         print(f"{rate:>20}{shares}{row['wrongly_named']:>16}   {sizes}")
 
 

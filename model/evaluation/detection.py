@@ -22,7 +22,7 @@ SIZES = ((0, 16), (16, 24), (24, 32), (32, 64), (64, 128), (128, 10_000))  # pix
 
 
 @dataclass(frozen=True)
-class Found:
+class SceneMatches:
     """What was found in one scene, and what is there.
 
     Attributes:
@@ -40,7 +40,7 @@ class Found:
     true_class_index: Indices
 
 
-def match(found: Found, *, by_class: bool) -> Indices:
+def match(found: SceneMatches, *, by_class: bool) -> Indices:
     """Return the index of the sign that each detection finds, or -1; shape (n,).
 
     Args:
@@ -75,8 +75,15 @@ def average_precision(scores: Floats, correct: Flags, signs: int) -> float:
     return float(best[correct].sum() / signs)
 
 
-def describe(scenes: Sequence[Found], class_count: int) -> dict[str, Any]:
-    """Return the figures of a set of scenes in JSON types, fractions rounded to five decimal places."""
+def describe(scenes: Sequence[SceneMatches], class_count: int) -> dict[str, Any]:
+    """Return the figures of a set of scenes in JSON types, fractions rounded to five decimal places.
+
+    Figures that are undefined are None: all fractions without any sign, and the recall from 20 px without such a sign.
+
+    Args:
+        scenes: at least one.
+        class_count: number of classes.
+    """
     alone = [match(found, by_class=False) for found in scenes]
     named = [match(found, by_class=True) for found in scenes]
     scores = np.concatenate([found.scores for found in scenes])
@@ -92,9 +99,9 @@ def describe(scenes: Sequence[Found], class_count: int) -> dict[str, Any]:
     return {
         "scenes": len(scenes),
         "signs": signs,
-        "ap50_of_a_sign": round(average_precision(scores, is_sign, signs), 5),
-        "ap50_of_a_named_sign": round(average_precision(scores, is_named, signs), 5),
-        "map50": round(float(np.mean(list(per_class.values()))), 5),
+        "ap50_of_a_sign": round(average_precision(scores, is_sign, signs), 5) if signs else None,
+        "ap50_of_a_named_sign": round(average_precision(scores, is_named, signs), 5) if signs else None,
+        "map50": _mean(np.array([*per_class.values()])),
         "classes": len(per_class),
         "ap50_by_class": {str(index): round(value, 5) for index, value in per_class.items()},
         "at_false_alarms_per_scene": {
@@ -104,7 +111,7 @@ def describe(scenes: Sequence[Found], class_count: int) -> dict[str, Any]:
 
 
 def _at_rate(
-    scenes: Sequence[Found], named: Sequence[Indices], alone: Sequence[Indices], rate: float
+    scenes: Sequence[SceneMatches], named: Sequence[Indices], alone: Sequence[Indices], rate: float
 ) -> dict[str, Any]:
     """Return the recall at the lowest threshold with at most this many false alarms per scene.
 
@@ -127,8 +134,8 @@ def _at_rate(
     return {
         "threshold": round(threshold, 5),
         "found_and_named": int(every.sum()),
-        "recall": round(float(every.mean()), 5),
-        "recall_from_20_px": round(float(every[size >= 20].mean()), 5),
+        "recall": _mean(every),
+        "recall_from_20_px": _mean(every[size >= 20]),
         "wrongly_named": wrong,
         "recall_by_size": {
             f"{low}-{high}": [int(every[inside].sum()), int(inside.sum())]
@@ -139,3 +146,7 @@ def _at_rate(
             str(index): [int(every[truth == index].sum()), int(np.sum(truth == index))] for index in np.unique(truth)
         },
     }
+
+
+def _mean(values: Floats | Flags) -> float | None:
+    return round(float(values.mean()), 5) if len(values) else None

@@ -15,7 +15,7 @@ from data.photo import Photo
 from data.scenes import SceneSource
 from model.artifact import Card
 from model.detector import MAX_PIXELS
-from model.evaluation.detection import Found, match
+from model.evaluation.detection import SceneMatches, match
 from model.recogniser import with_margin
 
 TEMPLATE = Path(__file__).with_suffix(".html")
@@ -29,7 +29,7 @@ def render_mistakes(
     card: Card,
     source: SceneSource,
     rows: npt.NDArray[np.int64],
-    scenes: Sequence[Found],
+    scenes: Sequence[SceneMatches],
     figures: Mapping[str, Any],
 ) -> str:
     """Return the page: the figures, the signs that were missed, false alarms, wrong names, and recall by class.
@@ -76,7 +76,7 @@ def render_mistakes(
     return template.render(card=card, figures=figures, shown=shown, counts=counts, rate=RATE, classes=classes)
 
 
-def _above(found: Found, threshold: float) -> Found:
+def _above(found: SceneMatches, threshold: float) -> SceneMatches:
     """Return a scene with only the detections whose score is above a threshold."""
     sure = found.scores > threshold
     return dataclasses.replace(
@@ -84,7 +84,7 @@ def _above(found: Found, threshold: float) -> Found:
     )
 
 
-def _mistakes(scenes: Sequence[Found], names: Mapping[int, str]) -> Iterator[dict[str, Any]]:
+def _mistakes(scenes: Sequence[SceneMatches], names: Mapping[int, str]) -> Iterator[dict[str, Any]]:
     """Yield every mistake; missed signs have their size as their score, so that the largest come first."""
     for number, found in enumerate(scenes):
         alone, named = match(found, by_class=False), match(found, by_class=True)

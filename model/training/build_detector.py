@@ -20,14 +20,14 @@ from model.artifact import Card, add_detector, read_models
 from model.classifier import Classifier
 from model.detector import MAX_PIXELS, Detector
 from model.errors import TrainingError
-from model.evaluation.detection import Found, describe
+from model.evaluation.detection import SceneMatches, describe
 from model.evaluation.scenes import detect_in_scenes, find_in_scenes
 from model.progress import training_folder
 from model.recogniser import Recogniser
 from model.training.build import describe_versions
 from model.training.export import to_litert
 from model.training.reporter import Reporter
-from model.training.train_detector import TrainedDetector, detector_key, load_cutouts, train_detector
+from model.training.train_detector import TrainedDetector, detector_key, load_cutouts, split_scenes, train_detector
 
 MIN_SCORE = 0.5  # of objects that the classifier is confident of: as likely an object as not
 FALSE_ALARMS = 0.1  # per scene, of the detector alone, above the score that is enough where the classifier is unsure
@@ -71,20 +71,16 @@ def build_detector(
 
     Raises:
         DataError: the data cannot be read.
-        ModelError: the reference has other settings or scenes, or training cannot start or continue.
+        ModelError: see `prepare_scenes`; or the training cannot continue.
         OSError: the disk is full or not writable.
     """
-    settings, scenes = recipe.settings, recipe.task.scenes
-    if scenes is None:
-        raise SourceError(f"the task {recipe.task.name} has no scenes")
+    settings, scenes = recipe.settings, _scenes_of(recipe.task)
+    pixels = prepare_scenes(recipe, source, store, reporter)
     if recipe.reference:
-        _check_reference(recipe.reference, settings, source, recipe.feedback)
         settings = dataclasses.replace(settings, folds=0, fold=0)
-    reporter.stage("prepare", f"decoding {len(source.scenes):,} scenes from {source.files.location}")
-    pixels = source.decode(store / "cache", reporter.bar)
     photos = _load_feedback(recipe.feedback, pixels, store, reporter) if recipe.feedback else []
     cutouts = load_cutouts(recipe.task, examples) if settings.pasted else ([], [])
-    key = detector_key(settings, recipe.task, source, examples, recipe.feedback)
+    key = detector_key(settings, source, cutouts, recipe.feedback)
     checkpoint = training_folder(store, recipe.task.name) / "checkpoints" / f"detector-{key}"
     reporter.stage("train", f"training the detector on {len(source.scenes):,} scenes")
     trained = train_detector(settings, source, pixels, cutouts, checkpoint, reporter.train, photos)
@@ -103,6 +99,51 @@ def build_detector(
     card = add_detector(folder, inference, trained.network.save, part)
     shutil.rmtree(checkpoint)
     return card
+
+
+def prepare_scenes(recipe: DetectorRecipe, source: SceneSource, store: Path, reporter: Reporter) -> Pixels:
+    """Find everything that would stop a training, and decode the scenes; the next time they come from the cache.
+
+    Args:
+        recipe, source, store, reporter: as for `build_detector`.
+
+    Returns:
+        Shape (n, height, width, 3), uint8, read-only.
+
+    Raises:
+        DataError: the scenes cannot be read.
+        TrainingError: the reference has other settings or scenes, or no figures; or no labelled object is held out.
+        OSError: the disk is full or not writable.
+    """
+    _scenes_of(recipe.task)
+    if recipe.reference:
+        _check_reference(recipe.reference, recipe.settings, source, recipe.feedback)
+    else:
+        _check_split(recipe.settings, source)
+    reporter.stage("prepare", f"reading {len(source.scenes):,} scenes from {source.files.location}")
+    return source.decode(store / "cache", reporter.bar)
+
+
+def _scenes_of(task: Task) -> SceneSet:
+    if task.scenes is None:
+        raise SourceError(f"the task {task.name} has no scenes")
+    return task.scenes
+
+
+def _check_split(settings: DetectorTraining, source: SceneSource) -> None:
+    """Check that there are objects to train on, and others to measure on.
+
+    Raises:
+        TrainingError: there are none.
+    """
+    held_out = f"fold {settings.fold} of {settings.folds}" if settings.folds else "no fold (`folds` is 0)"
+    parts = split_scenes(source, settings)
+    for rows, purpose in zip(parts, ("to train on", "to measure the detector on"), strict=True):
+        if not any(source.scenes[row].boxes for row in rows):
+            raise TrainingError(
+                f"there is no labelled object {purpose}: the settings hold {held_out} of the scenes out; change `fold` "
+                "or `folds` of the detector in the task file, or add scenes"
+            )
 
 
 def _load_feedback(feedback: PhotoSource, scenes: Pixels, store: Path, reporter: Reporter) -> list[DecodedPhoto]:
@@ -137,7 +178,7 @@ def _check_reference(
     """Check that the reference differs from the recipe only in its held-out scenes.
 
     Raises:
-        TrainingError: it differs in other ways, or held nothing out.
+        TrainingError: it differs in other ways, held nothing out, or has no figures.
     """
     theirs, ours = reference["training"]["settings"], _settings_to_json(settings)
     differing = [name for name in ours if name not in {"folds", "fold"} and ours[name] != theirs.get(name)]
@@ -149,9 +190,14 @@ def _check_reference(
         raise TrainingError(f"detector {reference['version']} cannot be the reference: {differing} differ")
     if not theirs["folds"]:
         raise TrainingError(f"detector {reference['version']} cannot be the reference: it held nothing out")
+    if not reference["metrics"]:
+        raise TrainingError(
+            f"detector {reference['version']} cannot be the reference: its figures were dropped when the classifier "
+            "was replaced; train it again with --detector"
+        )
 
 
-def _choose_min_scores(scenes: Sequence[Found]) -> dict[str, float]:
+def _choose_min_scores(scenes: Sequence[SceneMatches]) -> dict[str, float]:
     """Return the card's smallest scores of accepted objects, from what a detector alone found in held-out scenes."""
     rates = describe(scenes, class_count=1)["at_false_alarms_per_scene"]
     return {"min_score": MIN_SCORE, "min_unsure_score": max(MIN_SCORE, float(rates[str(FALSE_ALARMS)]["threshold"]))}

@@ -1,4 +1,4 @@
-"""The detector's network: in one fully convolutional pass, a heat map of sign centres with a box at each place."""
+"""The detector's network: in one fully convolutional pass, a heat map of sign centres with a box in each grid cell."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from keras import layers
 from data.training_settings import DetectorTraining
 
 DETECTOR = "detector"  # name of the Keras model
-RARITY = -4.6  # initial logit of the heat map: 1% (Lin et al. 2017)
+PRIOR_LOGIT = -4.6  # initial logit of the heat map: 1% (Lin et al. 2017)
 
 
 def build_detector(settings: DetectorTraining) -> keras.Model:
@@ -16,9 +16,9 @@ def build_detector(settings: DetectorTraining) -> keras.Model:
 
     Returns:
         A functional model that maps pixels (batch, height, width, 3), uint8 in [0, 255], with sides that are multiples
-        of 32, to (batch, height / 8, width / 8, 5), float32: the logit that a sign has its centre there; the offset of
-        the centre from the middle of the place, right and down, in strides; and the logarithms of width and height in
-        units of 4 strides, 32 pixels.
+        of 32, to (batch, height / 8, width / 8, 5), float32, with one grid cell for every 8 × 8 pixels: the logit that
+        a sign has its centre in the cell; the offset of the centre from the middle of the cell, right and down, in
+        strides; and the logarithms of width and height in units of 4 strides, 32 pixels.
     """
     two, four, eight, sixteen, thirty_two = settings.widths
     pixels = keras.Input((None, None, 3), dtype="uint8", name="pixels")
@@ -36,7 +36,7 @@ def build_detector(settings: DetectorTraining) -> keras.Model:
         x = layers.UpSampling2D(2, name=f"up{stride}_double")(x)
         x = layers.Add(name=f"up{stride}_add")([x, skipped])
     x = _convolution(x, settings.head, 3, 1, "head")
-    bias = keras.initializers.Constant(RARITY)
+    bias = keras.initializers.Constant(PRIOR_LOGIT)
     heat = layers.Conv2D(1, 1, bias_initializer=bias, dtype="float32", name="heat")(x)
     shape = layers.Conv2D(
         4, 1, kernel_initializer=keras.initializers.RandomNormal(stddev=0.01), dtype="float32", name="shape"

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +12,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from data import compose
-from data.compose import Composer, Cutout, cut_out
+from data.compose import COMPOSER_VERSION, Composer, Cutout, cut_out
 from data.errors import ImageError, SourceError
 from data.feedback_photos import DecodedPhoto, PhotoSource
 from data.images import DECODER_VERSION, Pixels, decode
@@ -134,24 +134,30 @@ def load_cutouts(task: Task, examples: Source | None) -> tuple[list[Cutout], lis
 
 def detector_key(
     settings: DetectorTraining,
-    task: Task,
     source: SceneSource,
-    examples: Source | None,
+    cutouts: tuple[Sequence[Cutout], Sequence[Cutout]],
     feedback: PhotoSource | None = None,
 ) -> str:
     """Return a digest of everything that determines the result, so that only an identical training resumes.
 
+    Args:
+        settings, source, cutouts: as for `train_detector`.
+        feedback: photos from users.
+
     Returns:
         16 hexadecimal digits.
     """
-    extension = task.load_extension()
+    pasted = hashlib.sha256()
+    for cutout in itertools.chain(*cutouts):
+        pasted.update(f"{cutout.pixels.shape} {cutout.box} {cutout.drawn}".encode())
+        pasted.update(cutout.pixels.tobytes())
+        pasted.update(cutout.mask.tobytes())
     facts = [
         dataclasses.asdict(settings),
         source.fingerprint,
-        examples.fingerprint if examples else "",
-        extension.version if extension else [],
-        [compose.VERSION, FRAMES, DRAWING_SIDE, MAX_GRADIENT, STATISTICS_BATCHES],
+        pasted.hexdigest(),
         feedback.fingerprint if feedback else "",
+        [COMPOSER_VERSION, MAX_GRADIENT, STATISTICS_BATCHES],
         [DECODER_VERSION, choose_precision(), keras.backend.backend(), keras.__version__],
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

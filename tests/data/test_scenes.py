@@ -119,12 +119,55 @@ def test_damaged_table_is_an_error_that_names_it(official: Path, task: Task, tab
     assert "gt.txt" in str(raised.value)
 
 
+def test_damaged_json_is_an_error_that_names_it(as_json: Path, task: Task) -> None:
+    good = {"left": 34, "top": 24, "right": 65, "bottom": 55, "objectId": 14}
+    as_text, as_key = json.dumps({"0": [good]}), json.dumps([good])
+    for table, message in (
+        (as_text.replace("14", '"14"'), "not all values are integers: .*'objectId': '14'"),
+        (as_text.replace("65", "65.5"), "not all values are integers"),
+        (as_text.replace("34", "true"), "not all values are integers"),
+        (as_text.replace('"top"', '"up"'), "KeyError: 'top'"),
+        (f'{{"0": {as_key}, "00000": {as_key}}}', "scene 0 is there twice"),
+        (f'{{"0": {as_key}, "0": {as_key}}}', "'0' is there twice in one object"),
+        (f'{{"sign": {as_key}}}', "invalid literal"),
+        (as_key, "'list' object has no attribute"),
+    ):
+        (as_json / "gt.json").write_text(table)
+        with pytest.raises(SourceError, match=message) as raised:
+            open_scenes(as_json, task)
+        assert "gt.json: " in str(raised.value)
+
+
+@pytest.mark.parametrize("row", ["00000.ppm;-1;24;65;55;14", "00000.ppm;34;24;160;55;14", "00000.ppm;34;24;65;120;14"])
+def test_box_outside_its_picture_is_an_error_that_names_it(
+    official: Path, task: Task, tmp_path: Path, row: str
+) -> None:
+    (official / "gt.txt").write_text(row)
+    source = open_scenes(official, task)
+    for decode in (lambda: source.decode(tmp_path / "cache"), lambda: source.decode_photo(0, 1_000_000)):
+        with pytest.raises(SourceError, match=r"00000\.ppm: the labelled box .* is not inside its 160 × 120 pixels"):
+            decode()
+
+
+@pytest.mark.parametrize("name", ["0.ppm", "images/00000.png"])
+def test_picture_that_is_there_twice_is_an_error_that_names_both(official: Path, task: Task, name: str) -> None:
+    (official / "images").mkdir()
+    scene(1).save(official / name)
+    with pytest.raises(SourceError, match="scene 0 is there twice, ") as raised:
+        open_scenes(official, task)
+    assert "00000.ppm" in str(raised.value)
+    assert name in str(raised.value)
+
+
 def test_blank_last_row_is_ignored(official: Path, task: Task) -> None:
     (official / "gt.txt").write_text("00000.ppm;34;24;65;55;14\n;;;;;\n\n")
     assert len(open_scenes(official, task).scenes[0].boxes) == 1
 
 
 def test_folder_without_scenes_is_an_error(tmp_path: Path, task: Task) -> None:
+    with pytest.raises(SourceError, match=r"no scenes \(gt\.txt or gt\.json"):
+        open_scenes(tmp_path, task)
+    (tmp_path / "gt.txt").write_text("")  # a table without its pictures
     with pytest.raises(SourceError, match=r"no scenes \(gt\.txt or gt\.json"):
         open_scenes(tmp_path, task)
 

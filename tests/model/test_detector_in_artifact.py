@@ -1,5 +1,6 @@
 """Artifacts with a detector: writing, reading and what keeps it."""
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -94,6 +95,15 @@ def test_metrics_labels_and_a_new_classifier_keep_the_detector(artifact: Path) -
     write_artifact(artifact, card, inference, network(b"new network"))
     assert_kept()
     assert (artifact / NETWORK_FILE).read_bytes() == b"new network"
+
+
+def test_figures_measured_with_another_classifier_are_dropped(artifact: Path) -> None:
+    add_detector_metrics(artifact, "one", {"photos": 2})
+    card, inference = read_artifact(SHIPPED)
+    renamed = dataclasses.replace(card, version="another")
+    written = write_artifact(artifact, renamed, inference, network(b"network"))
+    assert written.detector == {**PART, "metrics": {}}
+    assert read_models(artifact).detector == b"detector"
 
 
 def test_figures_of_an_evaluation_are_added_to_the_detector(artifact: Path) -> None:

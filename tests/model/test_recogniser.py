@@ -1,6 +1,7 @@
 """The classifier and a detector together."""
 
 import dataclasses
+import itertools
 import shutil
 from pathlib import Path
 
@@ -113,6 +114,20 @@ def test_number_of_objects_is_limited(recogniser: Recogniser) -> None:
     found, capped = recogniser.recognise(photo_of(scene(*signs, size=(1200, 1000))))
     assert capped
     assert len(found) == MAX_DETECTIONS
+
+
+def test_limit_is_said_although_the_close_look_rejects_most(recogniser: Recogniser) -> None:
+    """Squares that are just red enough for a close look, and signs that are more than that."""
+    image = scene((14, 0, 0), (17, 600, 500), size=(1200, 1000))
+    for left, top in itertools.product(range(0, 1200, 100), range(0, 1000, 100)):
+        if (left, top) not in [(0, 0), (600, 500)]:
+            image.paste((190, 153, 153), (left, top, left + 90, top + 90))
+    found, capped = recogniser.recognise(photo_of(image))
+    assert capped
+    assert [each.prediction.class_index for each in found] == [14, 17]
+    found, capped = recogniser.recognise(photo_of(image.crop((0, 0, 1200, 700))))  # all of these get a close look
+    assert not capped
+    assert [each.prediction.class_index for each in found] == [14, 17]
 
 
 def test_boxes_lie_inside_the_photo(recogniser: Recogniser) -> None:

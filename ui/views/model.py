@@ -80,10 +80,11 @@ def _show_detector(metrics: DetectorMetrics) -> None:
     found = metrics.at_false_alarms_per_scene.get(FALSE_ALARMS)
     if not metrics.signs or found is None:
         return
+    large = "–" if found.recall_from_20_px is None else percent(found.recall_from_20_px, 1)
     st.subheader(text("model.detector"), anchor=False)
     st.markdown(
         text("model.detector_explained", signs=number(metrics.signs), scenes=number(metrics.scenes),
-             recall=percent(found.recall, 1), recall_from_20_px=percent(found.recall_from_20_px, 1),
+             recall=percent(found.recall, 1), recall_from_20_px=large,
              map50=percent(metrics.map50, 1))
     )  # fmt: skip
     if metrics.measured_on:

@@ -43,3 +43,21 @@ def test_figures_and_mistakes_of_scenes(scenes: Path, tmp_path: Path, capsys: py
     assert page.count("<img") == 2
     assert "Missed signs (1 of 1)" in page
     assert "False alarms (1 of 1)" in page
+
+
+def test_scenes_without_signs_give_no_figures_but_their_false_alarms(
+    scenes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (scenes / "gt.txt").write_text("")
+    output, report = tmp_path / "figures.json", tmp_path / "mistakes.html"
+    assert main([str(SHIPPED), "--scenes", str(scenes), "--output", str(output), "--report", str(report)]) == 0
+    figures = json.loads(output.read_text(), parse_constant=pytest.fail)["scenes"]
+    assert (figures["signs"], figures["map50"]) == (0, None)
+    assert capsys.readouterr().out.splitlines() == ["scenes  5 with 0 signs of 0 classes"]
+    assert "False alarms (1 of 1)" in report.read_text()
+
+
+def test_photos_in_places_of_the_same_name_are_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([str(SHIPPED), "--not-signs", str(tmp_path / "one/photos"), str(tmp_path / "two/photos.zip")])
+    assert "folders or archives with different names" in capsys.readouterr().err

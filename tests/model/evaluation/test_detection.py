@@ -1,16 +1,18 @@
 """Metrics of detection on scenes whose answers can be worked out by hand."""
 
+import json
+
 import numpy as np
 import pytest
 
 from model.detector import intersection_over_union
-from model.evaluation.detection import Found, average_precision, describe, match
+from model.evaluation.detection import SceneMatches, average_precision, describe, match
 
 
 def found(
     boxes: list[list[float]], scores: list[float], classes: list[int], true: list[list[float]], true_classes: list[int]
-) -> Found:
-    return Found(
+) -> SceneMatches:
+    return SceneMatches(
         np.array(boxes, float).reshape(-1, 4),
         np.array(scores, float),
         np.array(classes, np.int64),
@@ -65,3 +67,15 @@ def test_figures_of_some_scenes() -> None:
     assert strict["recall_from_20_px"] == 0.5
     assert strict["recall_by_size"] == {"16-24": [0, 1], "24-32": [1, 2]}
     assert strict["recall_by_class"] == {"3": [1, 2], "5": [0, 1]}
+
+
+def test_figures_that_are_undefined_are_none() -> None:
+    """Without any sign, and without one of 20 px; JSON has no word for "not a number"."""
+    nothing = describe([found([SIGN, ELSEWHERE], [0.9, 0.3], [3, 3], [], [])], 43)
+    assert (nothing["signs"], nothing["map50"], nothing["ap50_of_a_sign"]) == (0, None, None)
+    rate = nothing["at_false_alarms_per_scene"]["0.5"]
+    assert (rate["threshold"], rate["recall"], rate["recall_from_20_px"]) == (0.9, None, None)
+    small = describe([found([[0, 0, 18, 18]], [0.9], [3], [[0, 0, 18, 18]], [3])], 43)
+    rate = small["at_false_alarms_per_scene"]["0.5"]
+    assert (rate["recall"], rate["recall_from_20_px"]) == (1, None)
+    json.dumps([nothing, small], allow_nan=False)
