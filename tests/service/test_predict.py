@@ -163,6 +163,9 @@ class Awkward:
     def names(self) -> list[str]:
         return list(self.pictures)
 
+    def folders(self) -> list[str]:
+        return []
+
     def read(self, name: str) -> bytes:
         return self.pictures[name]
 

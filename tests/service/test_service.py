@@ -107,9 +107,9 @@ def test_predictions_need_a_key_if_keys_are_set() -> None:
             assert [status(route, key) for key in (None, "", "first-key, second-key", "Second-key")] == [401] * 4
             assert [status(route, key) for key in ("first-key", "second-key")] == [200] * 2
         assert requests.get(f"{service}/readyz", timeout=60).status_code == 200
-        assert Client(service, 5.0, "first-key").predict(STOP).class_index == 14
+        assert Client(service, 5.0, "first-key").predict("traffic_sign", STOP).class_index == 14
         with pytest.raises(NotAllowed, match="UI_API_KEY"):
-            Client(service, 5.0).predict(STOP)
+            Client(service, 5.0).predict("traffic_sign", STOP)
 
 
 def test_new_artifact_is_loaded_without_a_failed_request_and_a_damaged_one_is_not(
@@ -132,13 +132,13 @@ def test_new_artifact_is_loaded_without_a_failed_request_and_a_damaged_one_is_no
         for version in ("second", "third"):
             replace(version)
             log.wait_for_both(f"classifier {version} is in use now")
-            assert client.predict(STOP).class_index == 14
+            assert client.predict("traffic_sign", STOP).class_index == 14
         bad = Path(shutil.copytree(folder, tmp_path / "bad"))
         (bad / "model.tflite").write_bytes(b"damaged")
         folder.rename(tmp_path / "third")
         bad.rename(folder)
         log.wait_for_both("the new classifier cannot be used")
-        assert client.predict(STOP).class_index == 14
+        assert client.predict("traffic_sign", STOP).class_index == 14
         assert requests.get(f"{service}/readyz", timeout=60).json()["version"] == "third"
 
 
