@@ -442,10 +442,11 @@ def test_service_page_shows_the_time_to_find_signs_if_there_is_one(
 ) -> None:
     stages = {"decode": (4, 0.008), "infer": (4, 0.004), "locate": (2, 0.2), "encode": (4, 0.0)}
     lines = [
-        f'sign_stage_seconds_{name}{{stage="{stage}"}} {value}'
+        f'sign_stage_seconds_{name}{{stage="{stage}",task="{task}"}} {value}'
+        for task, factor in (("traffic_sign", 1), ("another", 9))
         for stage, values in stages.items()
         if locates or stage != "locate"
-        for name, value in zip(("count", "sum"), values, strict=True)
+        for name, value in zip(("count", "sum"), (values[0], factor * values[1]), strict=True)
     ]
     metrics = Reply((STAGES + "\n".join(lines) + "\n").encode())
     known = {**answers(), "/tasks": ready()}
