@@ -22,14 +22,14 @@ def on_page(colour: str, sign: Image.Image) -> npt.NDArray[np.float64]:
 
 
 def test_page_has_a_small_picture_of_each_sign(task: Task) -> None:
-    files = sorted((PAGE / "static" / "signs").iterdir())
+    files = sorted((PAGE / "static" / "traffic_sign" / "drawings").iterdir())
     assert [path.name for path in files] == [f"{label.index:02}.webp" for label in task.labels]
     assert sum(path.stat().st_size for path in files) < 500_000
 
 
 @pytest.mark.parametrize("class_index", range(43))
 def test_page_shows_the_right_sign_on_a_transparent_background(class_index: int) -> None:
-    with Image.open(PAGE / "static" / "signs" / f"{class_index:02}.webp") as file:
+    with Image.open(PAGE / "static" / "traffic_sign" / "drawings" / f"{class_index:02}.webp") as file:
         sign = file.convert("RGBA")
     assert sign.size == (SIGN_SIDE, SIGN_SIDE)
     opacity = np.asarray(sign.getchannel("A"))
@@ -42,7 +42,7 @@ def test_page_shows_the_right_sign_on_a_transparent_background(class_index: int)
 @pytest.mark.parametrize("class_index", range(43))
 @pytest.mark.parametrize("colour", ["white", "#0e1117"])
 def test_rim_of_a_sign_is_visible_on_light_and_dark_pages(class_index: int, colour: str) -> None:
-    with Image.open(PAGE / "static" / "signs" / f"{class_index:02}.webp") as file:
+    with Image.open(PAGE / "static" / "traffic_sign" / "drawings" / f"{class_index:02}.webp") as file:
         pixels = on_page(colour, file)
     row = pixels[SIGN_SIDE * 4 // 5] if class_index != 13 else pixels[SIGN_SIDE // 5]
     contrast = np.abs(row - row[0]).max(axis=1)
