@@ -7,7 +7,6 @@ turned, moved, enlarged or with other colours. Pictures that are linked, directl
 """
 
 import argparse
-import hashlib
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ import numpy.typing as npt
 from data.errors import DataError
 from data.images import Indices, Pixels
 from data.local_features import extract_features, propose_pairs, resample, show_same_photo
+from data.pictures import digest
 
 VERSION = 1  # raise it when the same pixels give other links
 EXACT, NEAR, ALTERED = range(3)  # kinds of links
@@ -191,7 +191,7 @@ def merge_groups(
 def _find_exact(pixels: Pixels) -> Iterable[tuple[int, int]]:
     first: dict[bytes, int] = {}
     for row, picture in enumerate(pixels):
-        earlier = first.setdefault(hashlib.sha256(picture.tobytes()).digest(), row)
+        earlier = first.setdefault(digest(picture), row)
         if earlier != row:
             yield earlier, row
 

@@ -3,7 +3,6 @@
 Values are per example (in the order of `Source.examples`), per class or per track. Callers draw the figures.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import numpy.typing as npt
 from data.errors import ImageError, SourceError
 from data.example import Example
 from data.images import Indices, Pixels, decode
+from data.pictures import digest
 from data.prepare import ShowProgress
 from data.source import Source
 from data.task import Task
@@ -170,9 +170,8 @@ def read_contents(source: Source, show_progress: ShowProgress[_Measurement] = la
         pixels = _decode(source, example, example.size)
         left, top, right, bottom = example.box
         mean = pixels[top:bottom, left:right].mean(axis=(0, 1))
-        digest = hashlib.sha256(f"{pixels.shape}".encode() + pixels.tobytes())
         # Hexadecimal, because NumPy strips trailing zero bytes from byte strings.
-        return digest.hexdigest().encode(), float(mean @ LUMA)
+        return digest(pixels).hex().encode(), float(mean @ LUMA)
 
     count = len(source.examples)
     measured = list(show_progress(_in_parallel(measure, source.examples), count))
@@ -208,8 +207,8 @@ def find_duplicates(source: Source, contents: Contents) -> tuple[Duplicates, ...
         ValueError: the contents belong to another source.
     """
     same: defaultdict[bytes, list[Example]] = defaultdict(list)
-    for example, digest in zip(source.examples, contents.digests.tolist(), strict=True):
-        same[digest].append(example)
+    for example, key in zip(source.examples, contents.digests.tolist(), strict=True):
+        same[key].append(example)
     return tuple(Duplicates(tuple(examples)) for examples in same.values() if len(examples) > 1)
 
 

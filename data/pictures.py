@@ -1,5 +1,6 @@
 """Pictures that stay on disk until they are needed."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -8,6 +9,15 @@ import numpy.typing as npt
 from data.images import Indices, Pixels
 
 Rows = slice | Indices | npt.NDArray[np.bool_]
+
+
+def digest(pixels: Pixels) -> bytes:
+    """Return 32 bytes that are the same for pictures of the same size with the same pixels, and for no others.
+
+    Args:
+        pixels: shape (height, width, 3), uint8.
+    """
+    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).digest()
 
 
 class Pictures:

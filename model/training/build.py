@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from data.example import NO_CLASS
 from data.images import DECODER_VERSION, Pixels
+from data.pictures import digest
 from data.prepare import Prepared, prepare
 from data.source import DRAWN, FEEDBACK, Source, describe_gaps
 from data.split import require_two_groups
@@ -103,6 +104,8 @@ def build_artifact(recipe: Recipe, source: Source, store: Path, folder: Path, re
         feedback = prepare(recipe.feedback, task, store / "cache", reporter.bar)
         prepared = _with_feedback(task, examples, feedback, settings, reporter)
     outliers = {path.stem: decode_pictures(path, task.input_size) for path in recipe.outliers}
+    if len(outliers) < len(recipe.outliers):
+        raise TrainingError("two folders or archives of outliers have the same name; rename one of them")
     learned = _with_outliers(prepared, outliers, settings) if outliers else prepared
     groups = len(np.unique(examples.groups))
     reporter.stage("train", f"training on {groups:,} {task.data.group}s, preset {recipe.preset}")
@@ -131,8 +134,8 @@ def _with_feedback(
 
     Pictures that are also in the data set are ignored, because users may send held-out ones.
     """
-    known = {_digest(pixels) for pixels in examples.pixels}
-    new = np.array([_digest(pixels) not in known for pixels in feedback.pixels])
+    known = {digest(pixels) for pixels in examples.pixels}
+    new = np.array([digest(pixels) not in known for pixels in feedback.pixels])
     labelled = feedback.subset(np.flatnonzero(new & (feedback.class_index != NO_CLASS)))
     outliers = feedback.pixels[new & (feedback.class_index == NO_CLASS)]
     if not new.all():
@@ -173,16 +176,12 @@ def _with_outliers(prepared: Prepared, outliers: Mapping[str, Pixels], settings:
         count = min(len(pixels), left // (len(kinds) - number))
         added.append(pixels[np.linspace(0, len(pixels) - 1, count).round().astype(int)])
         left -= count
-    digests = sorted(_digest(pixels).hex()[:16] for pixels in added)
+    digests = sorted(digest(pixels).hex()[:16] for pixels in added)
     return dataclasses.replace(
         prepared,
         outliers=np.concatenate([*([] if prepared.outliers is None else [prepared.outliers]), *added]),
         fingerprint=" ".join([prepared.fingerprint, *digests]),
     )
-
-
-def _digest(pixels: npt.NDArray[np.uint8]) -> bytes:
-    return hashlib.sha256(pixels.tobytes()).digest()
 
 
 def _check_reference(recipe: Recipe, reference: Card, prepared: Prepared) -> None:

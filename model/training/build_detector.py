@@ -12,6 +12,7 @@ from typing import Any
 from data.errors import SourceError
 from data.feedback_photos import DecodedPhoto, PhotoSource
 from data.images import Pixels
+from data.pictures import digest
 from data.scenes import SceneSource
 from data.source import FEEDBACK, Source
 from data.task import SceneSet, Task
@@ -155,9 +156,9 @@ def _load_feedback(feedback: PhotoSource, scenes: Pixels, store: Path, reporter:
         store: folder for the cache of decoded photos.
         reporter: reports progress.
     """
-    known = {_digest(scene) for scene in scenes}
+    known = {digest(scene) for scene in scenes}
     decoded = feedback.decode(store / "cache", MAX_PIXELS, reporter.bar)
-    photos = [photo for photo in decoded if _digest(photo.pixels) not in known]
+    photos = [photo for photo in decoded if digest(photo.pixels) not in known]
     if len(photos) < len(decoded):
         reporter.say(f"note: ignoring {len(decoded) - len(photos):,} feedback photos that are also scenes")
     added = _count_boxes(photos)
@@ -166,10 +167,6 @@ def _load_feedback(feedback: PhotoSource, scenes: Pixels, store: Path, reporter:
         f"{added['boxes_of_no_sign']:,} boxes of no sign"
     )
     return photos
-
-
-def _digest(pixels: Pixels) -> bytes:
-    return hashlib.sha256(str(pixels.shape).encode() + pixels.tobytes()).digest()
 
 
 def _check_reference(
