@@ -19,7 +19,7 @@ from data.feedback import feedback_folder
 from data.feedback_photos import PhotoSource, open_photos
 from data.scenes import SceneSource, find_scenes, open_scenes
 from data.source import DRAWN, PHOTOS, STORE, Source, find_source, open_feedback, open_source
-from data.task import DEFAULT_TASK, Task, load_task
+from data.task import DEFAULT_TASK, MORE_TASKS, Task, load_task
 from data.training_settings import IMAGENET
 from model.artifact import ARTIFACTS, CARD_FILE, Card, read_artifact
 from model.command import integer_at_least, run
@@ -55,7 +55,8 @@ def main(arguments: list[str]) -> int:
             if options.new_task:
                 print("\n".join(describe_findings(card)))
             if options.artifact:
-                named = "" if task.name == DEFAULT_TASK else f"SERVICE_TASKS={task.name} "
+                more = {MORE_TASKS: os.environ.get(MORE_TASKS), "SERVICE_TASKS": task.name}
+                named = "" if task.name == DEFAULT_TASK else "".join(f"{key}={more[key]} " for key in more if more[key])
                 print(f"Serve it with: {named}SERVICE_ARTIFACT={folder} make run")
             return 0
         card, _ = read_artifact(folder)

@@ -97,7 +97,8 @@ def write_task(name: str, folders: Folders, origin: str, backbone: str, weights:
         weights: initial weights of the backbone.
 
     Returns:
-        The path of the file: in the folder that the variable TASKS names, or else in `data/tasks`.
+        The path of the file: in the folder that the variable TASKS names, or else in `data/tasks`. A file with the same
+        text is kept, so that a command that was stopped can be repeated.
 
     Raises:
         TaskError: the name is not in snake case or is taken, or the folders' names do not make labels.
@@ -106,11 +107,15 @@ def write_task(name: str, folders: Folders, origin: str, backbone: str, weights:
         raise TaskError(
             f"{name!r} cannot name a task; use lower-case letters, digits and underscores, such as my_birds"
         )
+    path, text = task_folder() / name / TASK_FILE, _task_file(name, folders, origin, backbone, weights)
+    if path.exists() and path.read_text(encoding="utf-8") == text:
+        return path
     if name in list_tasks():
-        raise TaskError(f"there is a task {name!r} already; train it with: python init.py --task {name}")
-    path = task_folder() / name / TASK_FILE
+        raise TaskError(
+            f"there is a task {name!r} already; train it as it is with: python init.py --task {name} --data PATH"
+        )
     path.parent.mkdir(parents=True)
-    path.write_text(_task_file(name, folders, origin, backbone, weights), encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
     try:
         read_task(path)
     except TaskError:

@@ -281,6 +281,14 @@ def test_folders_of_pictures_become_a_task_with_a_classifier(tmp_path: Path, mon
         "The same picture is in several classes",
     ):
         assert words in result.stdout
+    assert (
+        f"TASKS={tmp_path / 'tasks'} SERVICE_TASKS=my_signs SERVICE_ARTIFACT={tmp_path / 'artifact'} make run"
+        in result.stdout
+    )
+    again = init("--new-task", "my_signs", "--data", tmp_path / "Drawn signs", *options)
+    assert again.returncode == 1
+    assert "already exists; add --retrain" in again.stderr
+    (tmp_path / "tasks/my_signs/task.toml").write_text("# changed by hand")
     again = init("--new-task", "my_signs", "--data", tmp_path / "Drawn signs", *options)
     assert again.returncode == 1
     assert "there is a task 'my_signs' already" in again.stderr

@@ -33,6 +33,13 @@ NONE: Final = "none"
 SHOWN: Final = 0.001  # candidates less probable than this are not mentioned
 
 
+def show_name(label: Label) -> None:
+    """Show the name of a class, and that in the other language if it differs."""
+    st.header(name_of(label), anchor=False)
+    if other_name_of(label) != name_of(label):
+        st.caption(other_name_of(label))
+
+
 def show_meaning(label: Label, facts: Sequence[Fact]) -> None:
     """Show the description of a class and its facts: short ones as badges, others as paragraphs."""
     short = [(fact, value) for fact in facts if fact.short and (value := value_of(fact, label))]
@@ -41,7 +48,8 @@ def show_meaning(label: Label, facts: Sequence[Fact]) -> None:
         for fact, value in short
     ]
     st.markdown(" ".join([*badges, f":gray-badge[{text('class.index', index=label.index)}]"]))
-    st.write(description_of(label))
+    if description_of(label):
+        st.write(description_of(label))
     for fact in facts:
         if not fact.short and (value := value_of(fact, label)):
             st.markdown(f"**{title_of(fact)}:** {value}")
@@ -57,8 +65,7 @@ def show_prediction(task: Task, prediction: Prediction, *, part: bool = False) -
         with st.container(horizontal=True, vertical_alignment="center"):
             show_example(task, label, 112)
             with st.container(width="stretch"):
-                st.header(name_of(label), anchor=False)
-                st.caption(other_name_of(label))
+                show_name(label)
     else:
         st.header(text("verdict.none"), anchor=False)
     st.markdown(f":{colour}-badge[{icon} {text(f'verdict.{prediction.verdict}')}]")

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 from sklearn.metrics import f1_score, roc_auc_score
 
 from data.label import Label
@@ -91,6 +92,9 @@ def _bootstrap(correct: Flags, groups: npt.NDArray[np.str_], seed: int) -> tuple
     drawn = np.random.default_rng(seed).integers(0, len(size), (RESAMPLES, len(size)))
     accuracy = right[drawn].sum(axis=1) / size[drawn].sum(axis=1)
     low, high = np.quantile(accuracy, [0.025, 0.975])
+    if low == high:  # all groups are right, or all wrong: then the bootstrap is as sure as if there were millions
+        interval = binomtest(round(low * len(size)), len(size)).proportion_ci(method="wilson")
+        low, high = interval.low, interval.high
     return float(low), float(high)
 
 

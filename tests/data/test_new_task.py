@@ -151,7 +151,9 @@ def test_name_that_cannot_be_part_of_a_url_is_rejected(birds: Path, name: str) -
 
 def test_existing_task_is_not_overwritten(birds: Path) -> None:
     path = create(birds)
-    written = path.read_text(encoding="utf-8")
+    assert create(birds) == path
+    written = path.read_text(encoding="utf-8") + "# by hand\n"
+    path.write_text(written, encoding="utf-8")
     for name in ("my_birds", "traffic_sign"):
         with pytest.raises(TaskError, match=f"there is a task '{name}' already"):
             write_task(name, find_folders(open_files(birds)), "birds", "", "")

@@ -160,7 +160,7 @@ def test_task_without_samples_and_data_asks_for_a_picture(monkeypatch: pytest.Mo
     with server(Service()) as url:
         app = open_page(url, monkeypatch, task="jelly")
         assert not [group for group in app.button_group if group.key == "sample"]
-        assert "Drop a photo above." in said(app)
+        assert "Drop a photo. The answer appears here." in said(app)
 
 
 def test_classes_have_photos_of_the_data_set(two: tuple[str, Service], monkeypatch: pytest.MonkeyPatch) -> None:

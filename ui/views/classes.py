@@ -6,11 +6,11 @@ from typing import Any, Final
 
 import streamlit as st
 
-from ui.answer import show_meaning
+from ui.answer import show_meaning, show_name
 from ui.connection import facts, labels
 from ui.contract import Fact, Label, Task
 from ui.examples import example_url, show_example
-from ui.texts import description_of, name_of, other_name_of, text, title_of, value_of
+from ui.texts import description_of, name_of, text, title_of, value_of
 
 CHOSEN: Final = "class"  # in the URL: ?class=14
 ANSWERS: Final = 4  # per question
@@ -91,8 +91,7 @@ def _show_details(task: Task, label: Label) -> None:
         with picture:
             show_example(task, label, 200)
         with words:
-            st.header(name_of(label), anchor=False)
-            st.caption(other_name_of(label))
+            show_name(label)
             show_meaning(label, facts(task))
             if label.confused_with:
                 st.markdown(f"**{text('classes.confused')}**")

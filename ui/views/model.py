@@ -175,7 +175,11 @@ def _show_classes(task: Task, metrics: Metrics) -> None:
         "errors": st.column_config.NumberColumn(text("model.errors")),
         "accuracy": st.column_config.ProgressColumn(text("model.accuracy"), min_value=0, max_value=1, format="percent"),
     }
-    st.dataframe(table, column_config=columns, hide_index=True, row_height=44, height=360, alt=text("model.classes"))
+    height = 44 * min(len(table), 7) + 40
+    st.dataframe(
+        table.dropna(axis="columns", how="all"), column_config=columns, hide_index=True, row_height=44, height=height,
+        alt=text("model.classes"),
+    )  # fmt: skip
 
 
 def _show_confusions(metrics: Metrics, known: Sequence[Label]) -> None:
@@ -296,7 +300,10 @@ def _show_mistakes(task: Task, metrics: Metrics) -> None:
         "probability": st.column_config.NumberColumn(text("batch.column_probability"), format="percent"),
         "group": st.column_config.TextColumn(text("model.track")),
     }
-    st.dataframe(table, column_config=columns, hide_index=True, row_height=44, alt=text("model.mistakes"))
+    st.dataframe(
+        table.dropna(axis="columns", how="all"), column_config=columns, hide_index=True, row_height=44,
+        alt=text("model.mistakes"),
+    )  # fmt: skip
 
 
 def _show_making(shown: Card, *, finds: bool) -> None:

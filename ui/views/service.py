@@ -134,7 +134,8 @@ def _show_verdicts(now: Counts) -> None:
 def _show_latency(now: Counts, rows: list[dict[str, Any]]) -> None:
     """Show how long each stage takes: on average since the start of the service, and while this page is open."""
     names = {stage: text(f"service.{stage}") for stage in STAGES if stage != "locate" or now.stage_counts[stage]}
-    for place, (stage, name) in zip(st.columns(len(names)), names.items(), strict=True):
+    places = [place for _ in range(0, len(names), 2) for place in st.columns(2)]  # four in a row would be cut off
+    for place, (stage, name) in zip(places, names.items(), strict=False):
         count = now.stage_counts[stage]
         place.metric(name, f"{number(1000 * now.stage_seconds[stage] / count, 2)} ms" if count else "–")
     if rows:
