@@ -42,7 +42,7 @@ def test_shipped_classifier_is_trained_on_photographs_and_states_how(task: Task)
 
 @pytest.mark.parametrize(("name", "class_index"), [(name, sample[0]) for name, sample in SAMPLES.items()])
 def test_shipped_classifier_recognises_the_page_samples(classifier: Classifier, name: str, class_index: int) -> None:
-    [prediction] = classifier.predict([(ROOT / "ui" / "static" / "samples" / f"{name}.png").read_bytes()])
+    [prediction] = classifier.predict([(ROOT / "ui/static/traffic_sign/samples" / f"{name}.png").read_bytes()])
     assert prediction.class_index == class_index
 
 
