@@ -105,7 +105,7 @@ def test_signs_can_be_searched_filtered_and_opened(page: Page, page_url: str) ->
     settle(page)
     page.get_by_role("button", name="Wild animals crossing", exact=True).click()
     shows_sign(page, "Wild animals crossing")
-    expect(page).to_have_url(re.compile("sign=31"))
+    expect(page).to_have_url(re.compile("class=31"))
     go(page, f"{page_url}/classes?class=40&lang=de")
     expect(page.get_by_role("heading", name="Kreisverkehr")).to_be_visible()
 
