@@ -143,7 +143,7 @@ def test_service_page_has_history_and_examples(page: Page) -> None:
     expect(curl.filter(has_text="/detect/traffic_sign")).to_be_visible()
     page.get_by_role("tab", name="Python").click()
     expect(page.get_by_text('Path("it\'s.png").read_bytes()').first).to_be_visible()
-    expect(page.get_by_text("for sign in answer.json()['objects']")).to_be_visible()
+    expect(page.get_by_text("for found in answer.json()['objects']")).to_be_visible()
     [entry] = json.loads(saved(page, "Save as JSON"))
     assert (entry["picture"], entry["class_index"], entry["verdict"]) == ("it's.png", 14, "confident")
     page.get_by_role("button", name="Clear history").click()
