@@ -312,10 +312,11 @@ def test_picture_that_is_one_sign_has_no_box(browser: Browser, service: str) -> 
 
 
 def test_wrong_box_is_corrected_with_its_part_of_the_photo(browser: Browser, tmp_path: Path) -> None:
+    picture = photo()  # of noise, different each time
     with start_service(store=tmp_path) as service, server(finding(service, BOXES)) as url, start_page(url) as page_url:
         page = new_page(browser, viewport={"width": 1280, "height": 1600})
         go(page, page_url)
-        upload(page, "photo.png", photo())
+        upload(page, "photo.png", picture)
         sign(page, NAMES[1]).click()
         shows_sign(page, "Yield")
         page.get_by_text("This is wrong").click()
@@ -336,6 +337,6 @@ def test_wrong_box_is_corrected_with_its_part_of_the_photo(browser: Browser, tmp
         page.close()
     file, whole = sorted((tmp_path / "feedback").rglob("*.png"))
     assert (file.parent.name, whole.parent.name) == ("none", "photos")
-    assert whole.read_bytes() == photo()
+    assert whole.read_bytes() == picture
     with Image.open(file) as part:
         assert part.size == (50, 50)  # with a margin of a tenth
