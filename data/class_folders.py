@@ -7,6 +7,7 @@ and an evaluation reads the test part. The files' names tell the groups if the t
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
@@ -82,7 +83,7 @@ def read_class_folders(
         raise _unknown_classes(files, task, strange, next(path for path, index in chosen if index is None))
     if strange:
         count = sum(class_index is None for _, class_index in chosen)
-        notes.append(f"pictures left out, because their folders are no classes: {count:,} in {_list_names(strange)}")
+        notes.append(f"pictures left out, because their folders are no classes: {count:,} in {list_names(strange)}")
     examples = []
     problems = []
     for path, class_index in sorted(chosen):
@@ -149,7 +150,7 @@ def _describe_test_part(pictures: list[tuple[PurePosixPath, int | None]]) -> lis
     if not strange:
         return []
     return [
-        f"the test part, which training does not use, has folders that are no classes: {_list_names(strange)}; "
+        f"the test part, which training does not use, has folders that are no classes: {list_names(strange)}; "
         "rename them to classes before an evaluation"
     ]
 
@@ -158,7 +159,7 @@ def _unknown_classes(files: Files, task: Task, folders: list[PurePosixPath], exa
     labels = [label.name for label in task.labels]
     names = ", ".join(labels[:_SHOWN]) + (f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else "")
     others = [folder for folder in folders if folder != example.parent]
-    more = f" The same is true of {_list_names(others)}." if others else ""
+    more = f" The same is true of {list_names(others)}." if others else ""
     return SourceError(
         f"{files.location}/{example}: the class of this picture is unknown: it is not in a table, and its folder "
         f"{example.parent.name!r} is neither a class index, 0 to {len(labels) - 1}, nor the name of a label.{more} "
@@ -166,6 +167,8 @@ def _unknown_classes(files: Files, task: Task, folders: list[PurePosixPath], exa
     )
 
 
-def _list_names(folders: list[PurePosixPath]) -> str:
-    names = ", ".join(repr(str(folder)) for folder in folders[:_SHOWN])
-    return names + (f" and {len(folders) - _SHOWN:,} more" if len(folders) > _SHOWN else "")
+def list_names(names: Iterable[object]) -> str:
+    """Return names of files or folders for a message: sorted, in quotes, and only the first ones if there are many."""
+    listed = sorted(map(str, names))
+    more = f" and {len(listed) - _SHOWN:,} more" if len(listed) > _SHOWN else ""
+    return ", ".join(map(repr, listed[:_SHOWN])) + more

@@ -1,9 +1,7 @@
 """A task file for pictures of which nothing is known but the folders that they are in."""
 
 import json
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from string import Template
@@ -11,16 +9,14 @@ from typing import Final
 
 import numpy as np
 
-from data.class_folders import is_part, part_of
+from data.class_folders import is_part, list_names, part_of
 from data.errors import ImageError, SourceError, TaskError
 from data.files import Files, list_pictures, read_file
 from data.images import read_size
 from data.label import fold_name
-from data.task import TASK_FILE, list_tasks, read_task, task_folder
+from data.task import IN_URLS, TASK_FILE, list_tasks, read_task, task_folder
 from data.training_settings import RESIDUAL
 
-_NAME: Final = re.compile(r"[a-z][a-z0-9_]*", re.ASCII)
-_SHOWN: Final = 10  # folders in a message
 _SIZED: Final = 200  # pictures whose size is read
 _SIZES: Final = 96, 128, 160, 192, 224  # sides of the input in pixels; the last one is that of ImageNet's networks
 # Pictures in all epochs together with a backbone: some minutes on two cores.
@@ -52,7 +48,7 @@ class Folders:
         if most >= _UNEQUAL * least:
             lines.append(f"note: the largest class has {most / least:.0f} times as many pictures as {rarest!r}")
         if few := [name for name, count in self.pictures.items() if count < _FEW]:
-            lines.append(f"note: fewer than {_FEW} pictures in {_named(few)}; 100 of different things are better")
+            lines.append(f"note: fewer than {_FEW} pictures in {list_names(few)}; 100 of different things are better")
         return lines
 
 
@@ -67,14 +63,15 @@ def find_folders(files: Files) -> Folders:
     """
     by_part: defaultdict[str | None, list[PurePosixPath]] = defaultdict(list)
     misplaced = []
-    for path in list_pictures(files):
+    pictures = list_pictures(files)
+    for path in pictures:
         if not path.parent.name or is_part(path.parent):
             misplaced.append(path)
         else:
             by_part[part_of(path.parent)].append(path)
     chosen = [path for part in ("train", "valid") for path in by_part[part]] or by_part[None]
     counts = Counter(path.parent.name for path in chosen)
-    problems = [*_describe_misplaced(misplaced), *_describe_empty(files), *_describe_doubtful(counts)]
+    problems = [*_describe_misplaced(misplaced), *_describe_empty(files, pictures), *_describe_doubtful(counts)]
     if problems:
         raise SourceError("\n  ".join([f"{files.location}: the class folders need a look:", *problems]))
     sides = []
@@ -103,7 +100,7 @@ def write_task(name: str, folders: Folders, origin: str, backbone: str, weights:
     Raises:
         TaskError: the name is not in snake case or is taken, or the folders' names do not make labels.
     """
-    if not _NAME.fullmatch(name) or name == "labels":
+    if not IN_URLS.fullmatch(name):
         raise TaskError(
             f"{name!r} cannot name a task; use lower-case letters, digits and underscores, such as my_birds"
         )
@@ -128,43 +125,39 @@ def write_task(name: str, folders: Folders, origin: str, backbone: str, weights:
 def _describe_misplaced(pictures: list[PurePosixPath]) -> list[str]:
     if not pictures:
         return []
-    return [f"{_named(pictures)}: not in a class folder; put it into a folder named after what it shows"]
+    return [f"{list_names(pictures)}: not in a class folder; put it into a folder named after what it shows"]
 
 
-def _describe_empty(files: Files) -> list[str]:
-    used = {parent for path in list_pictures(files) for parent in path.parents}
+def _describe_empty(files: Files, pictures: list[PurePosixPath]) -> list[str]:
+    used = {parent for path in pictures for parent in path.parents}
     folders = (PurePosixPath(name) for name in files.folders())
     empty = [folder for folder in folders if folder not in used and not folder.name.startswith((".", "__"))]
-    return [f"{_named(empty)}: no pictures in it; add some, or remove it"] if empty else []
+    return [f"{list_names(empty)}: no pictures in it; add some, or remove it"] if empty else []
 
 
 def _describe_doubtful(counts: Counter[str]) -> list[str]:
     problems = []
     if single := [name for name, count in counts.items() if count < 2]:
         problems.append(
-            f"{_named(single)}: one picture only; a class needs at least two different ones, one for training and one "
-            "to be held out: add some, or remove the folder"
+            f"{list_names(single)}: one picture only; a class needs at least two different ones, one for training and "
+            "one to be held out: add some, or remove the folder"
         )
     if unnamed := [name for name in counts if not fold_name(name)]:
-        problems.append(f"{_named(unnamed)}: a name without letters and digits; rename it to what its pictures show")
+        problems.append(
+            f"{list_names(unnamed)}: a name without letters and digits; rename it to what its pictures show"
+        )
     alike: defaultdict[str, list[str]] = defaultdict(list)
     for name in counts:
         alike[fold_name(name)].append(name)
     problems += [
-        f"{_named(names)}: the same but for case and punctuation; put them into one folder"
+        f"{list_names(names)}: the same but for case and punctuation; put them into one folder"
         for names in alike.values()
         if len(names) > 1
     ]
     if len(counts) < 2:
-        found = f"only {_named(counts)} has pictures" if counts else "there are no pictures"
+        found = f"only {list_names(counts)} has pictures" if counts else "there are no pictures"
         problems.append(f"{found}; put those of each class into a folder of its own, for two classes at least")
     return problems
-
-
-def _named(names: Iterable[object]) -> str:
-    listed = sorted(map(str, names))
-    more = f" and {len(listed) - _SHOWN:,} more" if len(listed) > _SHOWN else ""
-    return ", ".join(map(repr, listed[:_SHOWN])) + more
 
 
 def _task_file(name: str, folders: Folders, origin: str, backbone: str, weights: str) -> str:
@@ -178,7 +171,6 @@ def _task_file(name: str, folders: Folders, origin: str, backbone: str, weights:
         "side": next((side for side in _SIZES if side >= folders.side), _SIZES[-1]),
         "pictures": sum(counts),
         "balance": 0.0 if max(counts) < _UNEQUAL * min(counts) else -0.5,
-        "outliers": 0.2,
         "prototypes": max(1, min(_PROTOTYPES[0], _PROTOTYPES[1] // len(counts))),
         "network": _network(backbone, weights, sum(counts)),
     }

@@ -18,6 +18,7 @@ TASKS = Path(__file__).with_name("tasks")
 MORE_TASKS = "TASKS"  # environment variable with a folder of further tasks
 TASK_FILE = "task.toml"
 DEFAULT_TASK = "traffic_sign"  # used by the commands and the service
+IN_URLS = re.compile(r"(?!labels$)[a-z][a-z0-9_]*")  # names of tasks in URLs; `/model/labels` is another route
 Layout = Literal["gtsrb", "folders"]
 Part = Literal["train", "valid", "test"]  # folders above the class folders; see `data.class_folders`
 

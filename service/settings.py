@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final, Literal
+from typing import Literal
 
 import limits
 from limits.errors import ConfigurationError
@@ -15,12 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from data.errors import TaskError
 from data.source import STORE
-from data.task import DEFAULT_TASK, Task, list_tasks, load_task
+from data.task import DEFAULT_TASK, IN_URLS, Task, list_tasks, load_task
 from model.artifact import ARTIFACTS, CARD_FILE
 from service.access import open_storage
 
 PREFIX = "SERVICE_"
-_IN_URLS: Final = re.compile(r"(?!labels$)[a-z][a-z0-9_]*")  # names of tasks; `/model/labels` is another route
 
 
 class SettingsError(Exception):
@@ -193,7 +192,7 @@ def _tasks_with_artifacts(folder: Path) -> list[str]:
 
 def _load(name: str) -> Task:
     task = load_task(name)
-    if not _IN_URLS.fullmatch(name):
+    if not IN_URLS.fullmatch(name):
         raise TaskError(f"the task {name!r} is part of URLs, so its name must be in snake case, and not 'labels'")
     return task
 
