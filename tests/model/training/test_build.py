@@ -21,8 +21,6 @@ from model.training.build import Recipe, build_artifact
 from model.training.reporter import Reporter
 from tests.conftest import drawing, encoded
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's
-
 
 def test_class_folders_become_an_artifact_without_traffic_sign_facts(
     shapes: Task, pictures: Path, tmp_path: Path

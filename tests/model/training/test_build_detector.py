@@ -23,8 +23,6 @@ from model.training.reporter import Reporter
 from model.training.train_detector import detector_key, load_cutouts, split_scenes, train_detector
 from tests.conftest import SHIPPED, drawing, encoded
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's
-
 
 @pytest.fixture
 def small(task: Task) -> Task:

@@ -18,8 +18,6 @@ from model.training.detector_targets import (
     make_targets,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's
-
 
 def crop(boxes: Sequence[Sequence[float]], ignored: Sequence[Sequence[float]]) -> Crop:
     """Return a crop of 96 pixels, 12 × 12 cells."""

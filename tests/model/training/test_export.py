@@ -191,7 +191,6 @@ def network_file(folder: Path, *layers: keras.layers.Layer) -> Path:
     return path
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras with NumPy 2
 def test_range_and_classes_are_told_apart(tmp_path: Path) -> None:
     flat, dense = keras.layers.Flatten, keras.layers.Dense
     plain = read_network(network_file(tmp_path, flat(), dense(3, name="answer")))

@@ -19,7 +19,6 @@ from model.training.network import build_network
 from model.training.phases import choose_layers, plan_phases
 from model.training.train import train
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's
 KERNEL = ("block_1_expand", "expanded_conv_project", "block_16_project", "class_maps")
 
 

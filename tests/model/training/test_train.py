@@ -15,8 +15,6 @@ from model.progress import TrainingState
 from model.training.checkpoint import STATE_FILE
 from model.training.train import train
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # TensorFlow's
-
 
 def test_history_is_complete_after_an_interruption(task: Task, tmp_path: Path) -> None:
     write_drawn(tmp_path / "drawn", 2, seed=0)
