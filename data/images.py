@@ -168,28 +168,32 @@ class Picture:
                 part = flatten(part.resize((width, height), Image.Resampling.BILINEAR))
         return np.asarray(part)
 
-    def decode_photo(self, max_pixels: int) -> Photo:
+    def decode_photo(self, max_pixels: int, box: Box | None = None) -> Photo:
         """Decode the picture once, for looking at several parts of it. A picture can be decoded only once.
 
         A JPEG is decoded at the smallest of its `SCALES` that leaves at least `max_pixels`.
 
         Args:
             max_pixels: the picture is reduced if it has more pixels, and keeps its aspect ratio.
+            box: the part that becomes the photo, in pixels of the upright picture; None keeps the whole picture.
 
         Raises:
             ImageError: the picture is damaged or truncated.
+            BoxError: the box is empty, not inside the picture, or has a side shorter than `MIN_SIDE`.
         """
+        size = self.upright_size() if box is None else (box[3] - box[1], box[2] - box[0])
         if self._is_jpeg:
-            scale = next(scale for scale in SCALES if scale == 1 or self._count_pixels(scale) >= max_pixels)
+            part = size[0] * size[1] / (self.height * self.width)
+            scale = next(scale for scale in SCALES if scale == 1 or part * self._count_pixels(scale) >= max_pixels)
             self._reduce(self.width // scale, self.height // scale)
         with self._lock_if_large():
-            image = self._decode_part(None)
+            image = self._decode_part(box)
             factor = math.sqrt(max_pixels / (image.width * image.height))
             if factor < 1:
                 reduced = max(1, int(image.width * factor)), max(1, int(image.height * factor))
                 with _convert_errors():
                     image = image.resize(reduced, Image.Resampling.BILINEAR, reducing_gap=2)
-        return Photo(image, self.upright_size())
+        return Photo(image, size)
 
     def crop(self, box: Box, around: tuple[float, float, float, float] | None = None) -> bytes:
         """Crop the picture losslessly and return a PNG file that decodes to the same pixels as the box.

@@ -162,13 +162,14 @@ class Recogniser:
         return RecognisedObject(_in_whole_pixels(detection.box, photo), detection.score, prediction, pixels)
 
 
-def decode_photo(picture: Picture) -> Photo:
-    """Decode a picture as finely as the detector looks at it. A picture can be decoded only once.
+def decode_photo(picture: Picture, box: Box | None = None) -> Photo:
+    """Decode a picture, or the part of it in a box, as finely as the detector looks at it; possible only once.
 
     Raises:
         ImageError: the picture is damaged or truncated.
+        BoxError: see `data.images.decode`.
     """
-    return picture.decode_photo(MAX_PIXELS)
+    return picture.decode_photo(MAX_PIXELS, box)
 
 
 def whole_photo(photo: Photo, prediction: Prediction, pixels: Pixels) -> RecognisedObject:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from data.images import Picture, Pixels
+from data.images import Box, Picture, Pixels
 from data.photo import Photo
 from model.prediction import Prediction
 from model.recogniser import RecognisedObject, Recogniser, decode_photo, whole_photo
@@ -47,7 +47,7 @@ class Inquiry:
         if every and recogniser.detector is None:
             raise Problem("not_implemented", NO_DETECTOR)
         self._recogniser, self._options, self._every = recogniser, options, every
-        self.may_search = every or (options.locate and options.box is None and recogniser.detector is not None)
+        self.may_search = every or (options.locate and recogniser.detector is not None)
         self.stages = Stages()
         self.predictions: Sequence[Prediction] = ()
         self._pixels: Pixels
@@ -73,7 +73,7 @@ class Inquiry:
         size = self._recogniser.card.input_size
         self.stages.begin()
         if self.may_search:
-            self.photo = readable(lambda: decode_photo(picture))
+            self.photo = readable(lambda: decode_photo(picture, self._options.box))
             self._pixels = self.photo.resize(size)
         else:
             self._pixels = readable(lambda: picture.decode(size, self._options.box))
@@ -110,7 +110,7 @@ class Inquiry:
             body = self._body_of(self._whole, self._pixels)
             self.predictions = [self._whole]
         else:
-            body = {**self._body_of(best.prediction, best.pixels), "box": best.box}
+            body = {**self._body_of(best.prediction, best.pixels), "box": self._in_picture(best.box)}
             self.predictions = [best.prediction]
         if self._truncated:
             body["truncated"] = True
@@ -133,6 +133,12 @@ class Inquiry:
         self.predictions = [each.prediction for each in found if each.prediction.is_accepted]
         self.stages.end("encode")
         return body
+
+    def _in_picture(self, found: Box) -> Box:
+        """Return a box in the photo as one in the picture, from which the photo may have been cut."""
+        across, down = self._options.box[:2] if self._options.box else (0, 0)
+        left, top, right, bottom = found
+        return left + across, top + down, right + across, bottom + down
 
     def _body_of(self, prediction: Prediction, pixels: Pixels) -> Body:
         body = prediction.to_json(self._recogniser.card, self._options.top_k, self._options.explain)

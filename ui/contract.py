@@ -111,7 +111,8 @@ class Prediction(Answer):
     """The most probable class of a picture and how far to trust it.
 
     `heatmap` has rows of values in [0, 1], or is None if the classifier has none. `thumbnail` is a PNG in base64 of
-    what the classifier saw, or "" if it was not requested. The file of a `truncated` picture ends early.
+    what the classifier saw, or "" if it was not requested. The file of a `truncated` picture ends early. `box` is the
+    part of the picture that the answer is about, if the service located it.
     """
 
     class_index: Index
@@ -123,6 +124,7 @@ class Prediction(Answer):
     heatmap: tuple[tuple[float, ...], ...] | None = None
     thumbnail: str = ""
     truncated: bool = False
+    box: Box | None = None
 
 
 class Found(Prediction):

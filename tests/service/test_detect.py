@@ -68,9 +68,17 @@ def test_photo_is_answered_with_its_most_prominent_sign(locating: str, photo: by
     assert {name: value for name, value in first.items() if name != "score"} == answer
 
 
-@pytest.mark.parametrize("query", ["?locate=false", "?box=0,0,640,480"])
-def test_whole_pictures_and_boxes_are_only_classified(locating: str, bare_service: str, query: str) -> None:
-    answer = post(locating, PREDICT, STREET, query).json()
+def test_sign_in_a_loose_box_is_located(locating: str, bare_service: str) -> None:
+    left, top, right, bottom = found = post(locating, PREDICT, STREET).json()["box"]
+    loose = f"?box={left - SIDE},{top - SIDE // 2},{right + SIDE // 2},{bottom + SIDE}"
+    assert post(bare_service, PREDICT, STREET, loose).json()["verdict"] == "not_recognised"
+    answer = post(locating, PREDICT, STREET, loose).json()
+    assert (answer["class_index"], answer["verdict"]) == (14, "confident")
+    assert answer["box"] == pytest.approx(found, abs=SIDE / 10)
+
+
+def test_whole_picture_can_be_only_classified(locating: str, bare_service: str) -> None:
+    answer = post(locating, PREDICT, STREET, "?locate=false").json()
     assert answer == post(bare_service, PREDICT, STREET).json()
     assert answer["verdict"] == "not_recognised"
 

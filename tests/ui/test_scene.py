@@ -63,10 +63,16 @@ class Requests(list[tuple[str, dict[str, str]]]):
 
 
 @contextmanager
-def finding(answer: dict[str, Any], offers: tuple[str, ...] = ("detect", "feedback")) -> Iterator[tuple[str, Requests]]:
-    """Run a service that finds the same in every photo; yield its address and what it was asked."""
+def finding(
+    answer: dict[str, Any], offers: tuple[str, ...] = ("detect", "feedback"), **others: dict[str, Any]
+) -> Iterator[tuple[str, Requests]]:
+    """Run a service that finds the same in every photo; yield its address and what it was asked.
+
+    `others` are its answers on other routes: `predict` for `/predict/traffic_sign`.
+    """
     asked = Requests()
     known = {**answers(), "/tasks": ready(offers=offers), "/detect/traffic_sign": answer}
+    known |= {f"/{route}/traffic_sign": other for route, other in others.items()}
 
     def reply(request: BaseHTTPRequestHandler, _: bytes) -> Reply:
         if request.command == "POST":
@@ -370,6 +376,19 @@ def test_sign_that_was_missed_is_reported_by_drawing_a_box(
         correct(app, "17")
     assert asked.options("/predict/traffic_sign")["box"] == "300,100,340,140"
     assert asked.options("/predict/traffic_sign/feedback") == {"class_index": "17", "box": "300,100,340,140"}
+
+
+def test_sign_that_is_found_in_a_drawn_box_is_reported_with_its_own_box(monkeypatch: pytest.MonkeyPatch) -> None:
+    with finding(scene(), predict=prediction(box=[310, 110, 330, 130])) as (url, asked):
+        app = open_page(url, monkeypatch)
+        give(app, "photo.png", PHOTO)
+        app.session_state["box"] = f"viewer-{DIGEST}", (300, 100, 340, 140)
+        app.toggle(key="cropping").set_value(True).run()
+        assert viewer(app)["box"] == [300, 100, 340, 140]
+        assert viewer(app)["seen"] == pytest.approx([307.5, 107.5, 332.5, 132.5])  # with the margin of the shipped card
+        correct(app, "17")
+    assert asked.options("/predict/traffic_sign/feedback")["box"] == "310,110,330,130"
+    assert asked.options("/predict/traffic_sign/feedback")["located"] == "true"
 
 
 # Around the answer

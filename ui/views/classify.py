@@ -30,12 +30,14 @@ class Shown:
     Attributes:
         prediction: about the part in `box`, None if nothing was found in the photo.
         box: the part that was drawn by the person or found by the service, None for the whole picture.
+        located: whether the service found the box, if there is one.
         photo: what the service found in the picture; None if it only classifies, or rejected the picture.
         truncated: whether the file ends early.
     """
 
     prediction: Prediction | None
     box: Box | None
+    located: bool = False
     photo: Scene | None = None
     truncated: bool = False
 
@@ -81,7 +83,7 @@ def _show_choice(choice: Choice, task: Task, picture: DeltaGenerator, words: Del
         if drawn is not None:  # so that another box can be drawn
             switches.toggle(text("classify.crop"), key="cropping", persist_state="session")
             with picture:
-                _show_picture(choice, Shown(None, drawn, photo), drawn, task, cropping=True, why=False)
+                _show_picture(choice, Shown(None, drawn, photo=photo), drawn, task, cropping=True, why=False)
         return
     with switches:
         why = shown.prediction is not None and st.toggle(text("classify.why"), key="why", persist_state="session")
@@ -102,22 +104,20 @@ def _show_choice(choice: Choice, task: Task, picture: DeltaGenerator, words: Del
 
 
 def _ask(task: Task, picture: bytes | str, drawn: Box | None, photo: Scene | None) -> Shown:
-    """Return what to show: the drawn box, or else the chosen object of the photo, for which this shows a choice.
+    """Return what to show: what is in the drawn box, or else the chosen object of the photo, which this lets people choose.
 
     Raises:
         ServiceError: see `ui.client`.
     """
-    if photo is None:
+    if photo is None or drawn is not None:
         found = connection.prediction(task, picture, drawn)
-        return Shown(found, drawn, None, found.truncated)
-    if drawn is not None:
-        return Shown(connection.prediction(task, picture, drawn), drawn, photo, photo.truncated)
+        return Shown(found, found.box or drawn, found.box is not None, photo, found.truncated)
     if photo.is_whole:
-        return Shown(photo.objects[0], None, photo, photo.truncated)
+        return Shown(photo.objects[0], None, photo=photo, truncated=photo.truncated)
     if not photo.objects:
-        return Shown(None, None, photo, photo.truncated)
+        return Shown(None, None, photo=photo, truncated=photo.truncated)
     chosen = photo.objects[choose_object(task, photo, viewer.object_key(picture))]
-    return Shown(chosen, chosen.box, photo, photo.truncated)
+    return Shown(chosen, chosen.box, True, photo, photo.truncated)
 
 
 def _remember(task: Task, name: str, shown: Shown) -> None:
@@ -148,7 +148,7 @@ def _show_picture(
         box=drawn,
         cropping=cropping,
         heatmap=found.heatmap if found and why else None,
-        seen=_seen(shown, drawn, card(task)),
+        seen=_seen(shown, card(task)),
         outlines=_outlines(task, shown),
     )
     if shown.truncated:
@@ -159,9 +159,9 @@ def _show_picture(
         st.caption(text("classify.crop_explained"))
 
 
-def _seen(shown: Shown, drawn: Box | None, model: Card) -> tuple[float, float, float, float] | None:
+def _seen(shown: Shown, model: Card) -> tuple[float, float, float, float] | None:
     """Return the part of the picture that the classifier saw: a box that the service found has a margin around it."""
-    if shown.box is None or drawn is not None or model.detector is None:
+    if shown.box is None or not shown.located or model.detector is None:
         return shown.box
     left, top, right, bottom = shown.box
     margin = model.detector.margin
@@ -184,6 +184,6 @@ def _ask_for_feedback(task: Task, picture: bytes, shown: Shown, drawn: Box | Non
     """Show a form to correct the answer, and how to report what was missed in a photo."""
     hint = text("feedback.missed") if shown.scene and drawn is None else ""
     if shown.prediction:
-        ask_for_feedback(task, picture, shown.box, hint, located=shown.box is not None and drawn is None)
+        ask_for_feedback(task, picture, shown.box, hint, located=shown.located)
     else:
         show_feedback_hint(hint)
