@@ -17,13 +17,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
-from data.images import Picture
+from data.images import Picture, Pixels
 from data.task import DEFAULT_TASK
 from model.artifact import ARTIFACTS, read_models
 from model.detector import LARGEST, MAX_PIXELS, MULTIPLE, ZOOM_STEP
@@ -104,7 +104,8 @@ def _find(folder: Path, payload: bytes) -> Measured:
 def _network(folder: Path, payload: bytes) -> Measured:
     """Run the detection network at each scale of a decoded photo."""
     pixels, model = _decode_with_pillow(payload), read_models(folder).detector
-    runners, factor = [], 1
+    runners: list[tuple[Any, Pixels]] = []
+    factor = 1
     while not runners or min(pixels.size) > LARGEST * factor / ZOOM_STEP:
         interpreter = Interpreter(model_content=model, num_threads=1)
         scaled = np.asarray(pixels.reduce(factor))

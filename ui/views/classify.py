@@ -104,7 +104,7 @@ def _show_choice(choice: Choice, task: Task, picture: DeltaGenerator, words: Del
 
 
 def _ask(task: Task, picture: bytes | str, drawn: Box | None, photo: Scene | None) -> Shown:
-    """Return what to show: what is in the drawn box, or else the chosen object of the photo, which this lets people choose.
+    """Return what to show: what is in the drawn box, or else the object of the photo that is chosen here.
 
     Raises:
         ServiceError: see `ui.client`.
