@@ -53,3 +53,10 @@ def test_text_stays_in_the_picture(box: Box) -> None:
 def test_first_mark_covers_the_others() -> None:
     image = drawn(Mark((100, 120, 200, 220), "", "confident"), Mark((100, 120, 200, 220), "", "unsure"))
     assert image.getpixel((100, 170)) == COLOURS["confident"]
+
+
+def test_text_does_not_cover_another_box() -> None:
+    """Two signs on one pole: the text of the lower one would lie on the upper one if it stood above its box."""
+    upper, lower = Mark((150, 60, 250, 150), "", "confident"), Mark((150, 150, 250, 240), "Keep right", "unsure")
+    alone, both = np.asarray(drawn(upper)), np.asarray(drawn(upper, lower))
+    assert (alone[60:150, 150:250] == both[60:150, 150:250]).all()

@@ -367,7 +367,7 @@ def test_sign_that_was_missed_is_reported_by_drawing_a_box(
     with finding(scene(*objects)) as (url, asked):
         app = open_page(url, monkeypatch)
         give(app, "photo.png", PHOTO)
-        assert "Turn on Crop, draw a box around the sign" in said(app)
+        assert "Use Crop to draw a box around the sign" in said(app)
         app.session_state["box"] = f"viewer-{DIGEST}", (300, 100, 340, 140)  # what the viewer says
         app.toggle(key="cropping").set_value(True).run()
         shown = viewer(app)

@@ -61,7 +61,8 @@ class Batch:
 def draw_page(task: Task) -> None:
     """Draw the page."""
     st.title(text("batch.title"), anchor=False)
-    st.markdown(text("batch.subtitle"))
+    located = f" {text('batch.most_prominent')}" if "detect" in task.offers else ""
+    st.markdown(text("batch.subtitle") + located)
     with st.form("batch_form", border=False, clear_on_submit=True):
         st.file_uploader(text("batch.upload"), accept_multiple_files=True, key="batch_files", help=text("batch.help"))
         st.form_submit_button(
