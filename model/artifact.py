@@ -425,6 +425,8 @@ def _card(table: dict[str, Any]) -> Card:
 
 def _check_detector(part: Mapping[str, Any]) -> None:
     """Check the detector's part of a card; raises KeyError, TypeError or ValueError."""
+    if not isinstance(part["version"], str):
+        raise TypeError("detector.version must be a text")
     low, high = part["min_score"], part["min_unsure_score"]
     if not 0 < low <= high <= 1:
         raise ValueError(f"detector.min_score and min_unsure_score must rise from 0 to 1, not {low} and {high}")

@@ -1,25 +1,24 @@
-"""Inference with LiteRT, from encoded pictures to predictions; every program that classifies uses this module."""
+"""Inference, from encoded pictures to predictions; every program that classifies uses this module."""
 
 import os
-import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ai_edge_litert.interpreter import Interpreter
 
-from data.images import decode
+from data.images import Pixels, decode
 from data.pictures import Pictures
-from model.artifact import INFERENCE_FILE, Card, read_artifact
+from model.artifact import Card, read_artifact
 from model.calibrate import energy_score
+from model.engine import LiteRtNetwork, Network, Outputs
 from model.errors import ArtifactError
 from model.prediction import Prediction
 
 PARALLEL = 64  # pictures; for fewer, starting threads is not worth it
+PART = 32  # pictures that a thread runs in a row
 
 
 @dataclass(frozen=True)
@@ -46,23 +45,33 @@ class Scores:
 
 
 class Classifier:
-    """A loaded artifact. Thread-safe: each thread gets its own interpreter."""
+    """A network and the card that says what its outputs mean. Thread-safe.
 
-    def __init__(self, card: Card, model: bytes) -> None:
+    Args:
+        card: of the artifact.
+        network: maps pixels with the card's input size to `logits` (n, classes), `similarity` (n,) in [-1, 1] and
+            perhaps `class_maps` (n, rows, columns, classes).
+
+    Raises:
+        ArtifactError: the network does not match the card.
+        EngineError: see `model.engine.Network`.
+    """
+
+    def __init__(self, card: Card, network: Network) -> None:
         self.card = card
-        self._model = model
-        self._local = threading.local()
+        self._network = network
         self._check()
 
     @classmethod
     def load(cls, folder: Path) -> "Classifier":
-        """Read and verify an artifact.
+        """Read and verify an artifact, whose network runs in this process.
 
         Raises:
             ArtifactError: the artifact is missing, damaged or in an unsupported format, or its model does not match
                 its card.
         """
-        return cls(*read_artifact(folder))
+        card, model = read_artifact(folder)
+        return cls(card, LiteRtNetwork(model))
 
     def predict(self, payloads: Sequence[bytes], *, explain: bool = False) -> list[Prediction]:
         """Decode and classify pictures.
@@ -73,11 +82,12 @@ class Classifier:
 
         Raises:
             ImageError: a picture cannot be decoded; no predictions are returned.
+            EngineError: see `model.engine.Network`.
         """
         size = self.card.input_size
         return [self.classify(decode(payload, size), explain=explain) for payload in payloads]
 
-    def run(self, pixels: npt.NDArray[np.uint8] | Pictures) -> Scores:
+    def run(self, pixels: Pixels | Pictures) -> Scores:
         """Run the network on decoded pictures, on all cores.
 
         Args:
@@ -85,65 +95,67 @@ class Classifier:
 
         Raises:
             ValueError: the size is not the input size.
+            EngineError: see `model.engine.Network`.
         """
         logits = np.empty((len(pixels), len(self.card.labels)), np.float32)
         similarity = np.empty(len(pixels), np.float32)
 
-        def run_some(rows: npt.NDArray[np.int64]) -> None:
-            for row in rows:
-                outputs = self._invoke(pixels[row])
-                logits[row], similarity[row] = outputs["logits"][0], outputs["similarity"][0]
+        def run_part(start: int) -> None:
+            rows = slice(start, start + PART)
+            outputs = self._run(pixels[rows])
+            logits[rows], similarity[rows] = outputs["logits"], outputs["similarity"]
 
+        starts = range(0, len(pixels), PART)
         threads = (os.cpu_count() or 1) if len(pixels) >= PARALLEL else 1
-        parts = np.array_split(np.arange(len(pixels)), threads)
-        if threads == 1:
-            run_some(parts[0])
-        else:
-            with ThreadPoolExecutor(threads) as pool:  # LiteRT releases the GIL
-                list(pool.map(run_some, parts))
+        with ThreadPoolExecutor(threads) as pool:  # LiteRT releases the GIL
+            list(map(run_part, starts) if threads == 1 else pool.map(run_part, starts))
         return Scores(logits, similarity)
 
-    def classify(self, picture: npt.NDArray[np.uint8], *, explain: bool = False) -> Prediction:
-        """Classify one decoded picture.
+    def classify(self, picture: Pixels, *, explain: bool = False) -> Prediction:
+        """Classify one decoded picture; see `classify_all`.
 
         Args:
             picture: shape (height, width, 3), uint8 in [0, 255], with the card's input size.
             explain: include the class map in the prediction.
+        """
+        return self.classify_all(picture[None], explain=explain)[0]
+
+    def classify_all(self, pictures: Pixels, *, explain: bool = False) -> list[Prediction]:
+        """Classify decoded pictures in one run of the network, in the calling thread.
+
+        Args:
+            pictures: shape (n, height, width, 3), uint8 in [0, 255], with the card's input size.
+            explain: include the class map in each prediction.
 
         Raises:
             ValueError: the size is not the input size.
+            EngineError: see `model.engine.Network`.
         """
-        outputs = self._invoke(picture)
-        logits, calibration = outputs["logits"][0], self.card.calibration
+        outputs = self._run(pictures)
+        return [self._interpret(outputs, row, explain) for row in range(len(pictures))]
+
+    def _interpret(self, outputs: Outputs, row: int, explain: bool) -> Prediction:
+        logits, calibration = outputs["logits"][row], self.card.calibration
         probabilities = calibration.probabilities(logits)
         verdict = calibration.verdict(
-            float(probabilities.max()), float(energy_score(logits)), float(outputs["similarity"][0])
+            float(probabilities.max()), float(energy_score(logits)), float(outputs["similarity"][row])
         )
         maps = outputs.get("class_maps") if explain else None
         return Prediction(
-            self.card.labels, probabilities, verdict, None if maps is None else maps[0, :, :, logits.argmax()]
+            self.card.labels, probabilities, verdict, None if maps is None else maps[row, :, :, logits.argmax()]
         )
 
-    def _invoke(self, picture: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[np.float32]]:
-        if picture.shape != (*self.card.input_size, 3):  # LiteRT would accept it and return wrong results
-            raise ValueError(f"the picture must have shape {(*self.card.input_size, 3)}, not {picture.shape}")
-        outputs: dict[str, npt.NDArray[np.float32]] = self._runner()(pixels=picture[None])
-        return outputs
-
-    def _runner(self) -> Any:
-        """Return the current thread's interpreter; LiteRT interpreters are not thread-safe."""
-        if not hasattr(self._local, "runner"):
-            interpreter = Interpreter(model_content=self._model, num_threads=1)
-            self._local.runner = interpreter.get_signature_runner("serving_default")
-        return self._local.runner
+    def _run(self, pictures: Pixels) -> Outputs:
+        if pictures.shape[1:] != (*self.card.input_size, 3):  # LiteRT would accept it and return wrong results
+            raise ValueError(f"a picture must have shape {(*self.card.input_size, 3)}, not {pictures.shape[1:]}")
+        return self._network.run(pictures)
 
     def _check(self) -> None:
-        try:
-            run = self._runner()
-            inputs = tuple(run.get_input_details()["pixels"]["shape"])
-            outputs = tuple(tuple(run.get_output_details()[name]["shape"]) for name in ("logits", "similarity"))
-        except (ValueError, RuntimeError, KeyError) as error:
-            raise ArtifactError(f"{INFERENCE_FILE} cannot run: {error}") from error
-        expected = (1, *self.card.input_size, 3), ((1, len(self.card.labels)), (1,))
-        if (inputs, outputs) != expected:
-            raise ArtifactError(f"{INFERENCE_FILE} maps {inputs} to {outputs}, but the card expects {expected}")
+        expected = (*self.card.input_size, 3)
+        if self._network.input_shape != expected:
+            raise ArtifactError(f"the network takes {self._network.input_shape}, but the card expects {expected}")
+        outputs = self._network.run(np.zeros((1, *expected), np.uint8))
+        shapes = {name: outputs[name].shape[1:] for name in ("logits", "similarity") if name in outputs}
+        wanted = {"logits": (len(self.card.labels),), "similarity": ()}
+        if shapes != wanted:
+            raise ArtifactError(f"the network answers with {shapes}, but the card expects {wanted}")

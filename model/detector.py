@@ -1,16 +1,15 @@
-"""Find signs in a photo with LiteRT: a small network looks at all of it, then closely at each supposed sign."""
+"""Find signs in a photo: a small network looks at all of it, then closely at each supposed sign."""
 
 import math
-import threading
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from ai_edge_litert.interpreter import Interpreter
 
 from data.images import Pixels
 from data.photo import Photo
+from model.engine import Network
 from model.errors import ArtifactError
 
 MAX_PIXELS: Final = 2_000_000  # of the finest scale; a 12-megapixel photo is reduced to 40% of its sides
@@ -25,6 +24,7 @@ MAX_INSIDE: Final = 0.8  # share of the smaller one of two detections that may l
 MAX_DETECTIONS: Final = 100
 REACH: Final = 1.0  # of the photo's sides; a candidate's box may extend beyond each edge of the photo by this much
 MIN_FIRST_SCORE: Final = 0.3  # of the first look; what has less is not looked at again
+CLOSE: Final = "close look"  # name of the scale of close looks
 CLOSE_SIDE: Final = 96  # pixels; the network's input in a close look
 CLOSE_SIGN: Final = 64  # pixels; side of the supposed sign in it
 MIN_SHARED: Final = 0.2  # intersection over union with the supposed sign of what a close look takes for it
@@ -46,25 +46,23 @@ class Detection:
 
 
 class Detector:
-    """A loaded detection network. Thread-safe: each thread gets its own interpreter.
+    """A detection network. Thread-safe.
 
     Args:
-        model: content of a LiteRT file that maps `pixels`, (1, height, width, 3), uint8, to `places`, (1, height / 8,
-            width / 8, 5), float32, a grid with one cell for every 8 × 8 pixels; see `model.training.detector_network`.
+        network: maps `pixels`, (n, height, width, 3), to `places`, (n, height / 8, width / 8, 5), a grid with one cell
+            for every 8 × 8 pixels; see `model.training.detector_network`. Sides must be multiples of 32.
 
     Raises:
-        ArtifactError: the model cannot run.
+        ArtifactError: the network is not a detector.
+        EngineError: see `model.engine.Network`.
     """
 
-    def __init__(self, model: bytes) -> None:
-        self._model = model
-        self._local = threading.local()
-        try:
-            cells = self._run("close look", np.zeros((MULTIPLE, MULTIPLE, 3), np.uint8))
-        except (ValueError, RuntimeError, KeyError) as error:
-            raise ArtifactError(f"the detector cannot run: {error}") from error
-        if cells.shape != (MULTIPLE // STRIDE, MULTIPLE // STRIDE, 5):
-            raise ArtifactError(f"the detector answers with shape {cells.shape}")
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        outputs = network.run(np.zeros((1, MULTIPLE, MULTIPLE, 3), np.uint8), CLOSE)
+        shape = outputs["places"].shape if "places" in outputs else None
+        if network.input_shape != (None, None, 3) or shape != (1, MULTIPLE // STRIDE, MULTIPLE // STRIDE, 5):
+            raise ArtifactError(f"the detector maps {network.input_shape} to {shape}")
 
     def detect(self, photo: Photo, min_score: float) -> tuple[list[Detection], bool]:
         """Find what looks like a sign.
@@ -76,13 +74,15 @@ class Detector:
         Returns:
             The detections, best first. And whether there may be more: only the best `MAX_DETECTIONS` candidates of the
             first look get a close look, and the others are dropped.
+
+        Raises:
+            EngineError: see `model.engine.Network`.
         """
         boxes, scores, capped = self._look(photo)
-        for row, box in enumerate(boxes):
-            boxes[row], closely = self._look_closely(photo, box)
-            # The mean of the logits: a sign has to look like one both from afar and closely.
-            odds = math.sqrt(scores[row] / (1 - scores[row]) * closely / (1 - closely))
-            scores[row] = odds / (1 + odds)
+        boxes, closely = self._look_closely(photo, boxes)
+        # The mean of the logits: a sign has to look like one both from afar and closely.
+        odds = np.sqrt(scores / (1 - scores) * closely / (1 - closely))
+        scores = odds / (1 + odds)
         good = scores >= min_score
         boxes, scores = _clip(boxes[good], photo), scores[good]
         kept = non_maximum_suppression(boxes, scores)
@@ -101,7 +101,7 @@ class Detector:
         factor = 1
         while True:
             name = "photo" if factor == 1 else "reduced photo"
-            found, certainty = find_peaks(self._run(name, _pad(photo.reduce(factor))), MIN_FIRST_SCORE)
+            found, certainty = find_peaks(self._run(_pad(photo.reduce(factor))[None], name)[0], MIN_FIRST_SCORE)
             boxes.append(found * factor * scale)
             scores.append(certainty)
             if min(rows, columns) <= LARGEST * factor:
@@ -113,33 +113,29 @@ class Detector:
         # A close look needs memory for the part that it cuts out, however large the network says that a sign is.
         return _clip(every[kept], photo, REACH), score[kept], len(candidates) > MAX_DETECTIONS
 
-    def _look_closely(self, photo: Photo, box: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], float]:
-        """Return a better box of a supposed sign and its score; the same box and `ABSENT` where none is seen."""
-        extent = math.sqrt((box[2:] - box[:2]).prod()) * CLOSE_SIDE / CLOSE_SIGN
-        corner = (box[:2] + box[2:] - extent) / 2
-        part = photo.resize((CLOSE_SIDE, CLOSE_SIDE), _as_box(np.concatenate([corner, corner + extent])))
-        found, scores = find_peaks(self._run("close look", part), ABSENT)
-        found = found * (extent / CLOSE_SIDE) + np.tile(corner, 2)
-        same = intersection_over_union(box[None], found)[0] >= MIN_SHARED
-        if not same.any():
-            return box, ABSENT
-        best = scores[same].argmax()
-        return found[same][best], float(scores[same][best])
+    def _look_closely(
+        self, photo: Photo, boxes: npt.NDArray[np.float64]
+    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """Return better boxes of supposed signs, (n, 4), and scores, (n,); the same and `ABSENT` if none is seen."""
+        extents = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1, keepdims=True)) * CLOSE_SIDE / CLOSE_SIGN
+        corners = (boxes[:, :2] + boxes[:, 2:] - extents) / 2
+        views = np.concatenate([corners, corners + extents], axis=1)
+        parts = [photo.resize((CLOSE_SIDE, CLOSE_SIDE), _as_box(view)) for view in views]
+        better, closely = boxes.copy(), np.full(len(boxes), ABSENT)
+        if not parts:
+            return better, closely
+        for row, cells in enumerate(self._run(np.stack(parts), CLOSE)):
+            found, scores = find_peaks(cells, ABSENT)
+            found = found * (extents[row] / CLOSE_SIDE) + np.tile(corners[row], 2)
+            same = intersection_over_union(boxes[row, None], found)[0] >= MIN_SHARED
+            if same.any():
+                best = scores[same].argmax()
+                better[row], closely[row] = found[same][best], scores[same][best]
+        return better, closely
 
-    def _run(self, scale: str, pixels: Pixels) -> npt.NDArray[np.float32]:
-        """Return the network's answer for a picture whose sides are multiples of 32; (rows, columns, 5), float32.
-
-        Args:
-            scale: name of the scale; each has an interpreter of its own, which keeps its memory while its pictures are
-                of one size. A new input size makes the call 50% slower.
-            pixels: the picture, shape (height, width, 3), uint8 in [0, 255].
-        """
-        if not hasattr(self._local, scale):
-            interpreter = Interpreter(model_content=self._model, num_threads=1)
-            setattr(self._local, scale, interpreter.get_signature_runner("serving_default"))
-        runner: Any = getattr(self._local, scale)
-        cells: npt.NDArray[np.float32] = runner(pixels=pixels[None])["places"][0]
-        return cells
+    def _run(self, pixels: Pixels, scale: str) -> npt.NDArray[np.float32]:
+        """Return the network's answer, (n, rows, columns, 5), for pictures of one scale, whose sizes differ little."""
+        return self._network.run(pixels, scale)["places"]
 
 
 def find_peaks(

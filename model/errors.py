@@ -2,6 +2,8 @@
 
 ModelError
 ├── ArtifactError    an artifact is missing, damaged or in an unsupported format
+├── EngineError      another machine should have run a network, and did not
+│   └── EngineTimeoutError  it did not answer in time
 ├── EvaluationError  there is nothing valid to evaluate a classifier on
 └── TrainingError    training cannot start or continue
     └── BusyError    another process is training the same classifier
@@ -16,6 +18,14 @@ class ModelError(Exception):
 
 class ArtifactError(ModelError):
     """An artifact is missing, damaged, or was written by another version."""
+
+
+class EngineError(ModelError):
+    """Another machine should have run a network, and is away, does not have it, or refused."""
+
+
+class EngineTimeoutError(EngineError):
+    """Another machine did not answer in time."""
 
 
 class EvaluationError(ModelError):

@@ -11,6 +11,7 @@ from data.photo import Photo
 from model.artifact import Card, Models, read_models
 from model.classifier import Classifier
 from model.detector import MAX_PIXELS, Detection, Detector
+from model.engine import Engine, LiteRt, detector_name
 from model.errors import ArtifactError
 from model.prediction import Prediction
 
@@ -57,24 +58,34 @@ class Recogniser:
         self._min_unsure_score: float = part["min_unsure_score"] if part else 0.0
 
     @classmethod
-    def load(cls, folder: Path) -> "Recogniser":
+    def load(cls, folder: Path, engine: Engine | None = None) -> "Recogniser":
         """Read and verify an artifact.
+
+        Args:
+            folder: of the artifact.
+            engine: runs its networks; by default LiteRT, in this process.
 
         Raises:
             ArtifactError: the artifact is missing, damaged or in an unsupported format, or a model does not match its
                 card.
+            EngineError: see `model.engine.Engine`.
         """
-        return cls.of(read_models(folder))
+        return cls.of(read_models(folder), engine)
 
     @classmethod
-    def of(cls, models: Models) -> "Recogniser":
+    def of(cls, models: Models, engine: Engine | None = None) -> "Recogniser":
         """Load the models of an artifact.
 
         Raises:
             ArtifactError: a model does not match its card.
+            EngineError: see `model.engine.Engine`.
         """
-        detector = None if models.detector is None else Detector(models.detector)
-        return cls(Classifier(models.card, models.classifier), detector)
+        card, engine = models.card, engine or LiteRt()
+        classifier = Classifier(card, engine.open(card.task, card.version, models.classifier))
+        if models.detector is None or card.detector is None:
+            return cls(classifier, None)
+        name, version = detector_name(card.task), card.detector["version"]
+        return cls(classifier, Detector(engine.open(name, version, models.detector)))
 
     @property
     def card(self) -> Card:

@@ -28,6 +28,7 @@ from data.training_settings import Training
 from model.artifact import FORMAT_VERSION, Card, write_artifact
 from model.calibrate import UNCALIBRATED, choose_calibration, choose_temperature, softmax
 from model.classifier import Classifier
+from model.engine import LiteRtNetwork
 from model.errors import TrainingError
 from model.evaluation.corruptions import corrupt_mildly
 from model.evaluation.evaluate import decode_pictures, evaluate, make_outlier_sets
@@ -219,7 +220,7 @@ def _calibrate_and_evaluate(
     outliers: Mapping[str, Pixels],
 ) -> Card:
     """Return the card with calibration and metrics of the LiteRT model on the held-out examples and outliers."""
-    classifier = Classifier(card, inference)
+    classifier = Classifier(card, LiteRtNetwork(inference))
     truth = held_out.class_index
     scores = classifier.run(held_out.pixels)
     corrupted = [(classifier.run(pixels).logits, rows) for pixels, rows in corrupt_mildly(held_out.pixels)]
@@ -229,7 +230,9 @@ def _calibrate_and_evaluate(
     card = dataclasses.replace(
         card, calibration=choose_calibration(temperature, scores.logits, scores.similarity, truth)
     )
-    figures = evaluate(Classifier(card, inference), task, held_out, {**make_outlier_sets(task, held_out), **outliers})
+    figures = evaluate(
+        Classifier(card, LiteRtNetwork(inference)), task, held_out, {**make_outlier_sets(task, held_out), **outliers}
+    )
     chunks = held_out.pixels.chunks()
     float_predicted = np.concatenate([network.predict_on_batch(chunk).argmax(axis=1) for chunk in chunks])
     cross_fitted = _cross_fitted_probability(logits, truth[with_corrupted], held_out.groups[with_corrupted])[

@@ -20,6 +20,7 @@ from data.training_settings import DetectorTraining
 from model.artifact import Card, add_detector, read_models
 from model.classifier import Classifier
 from model.detector import MAX_PIXELS, Detector
+from model.engine import LiteRtNetwork
 from model.errors import TrainingError
 from model.evaluation.detection import SceneMatches, describe
 from model.evaluation.scenes import detect_in_scenes, find_in_scenes
@@ -92,9 +93,9 @@ def build_detector(
         part["data"][FEEDBACK] = _describe_feedback(recipe.feedback, photos)
     if len(trained.held_out):
         reporter.stage("evaluate", f"evaluating the detector on {len(trained.held_out):,} held-out scenes")
-        detector, models = Detector(inference), read_models(folder)
+        detector, models = Detector(LiteRtNetwork(inference)), read_models(folder)
         part |= _choose_min_scores(detect_in_scenes(detector, source, trained.held_out))
-        classifier = Classifier(dataclasses.replace(models.card, detector=part), models.classifier)
+        classifier = Classifier(dataclasses.replace(models.card, detector=part), LiteRtNetwork(models.classifier))
         found = find_in_scenes(Recogniser(classifier, detector), source, trained.held_out)
         part |= {"metrics": describe(found, len(recipe.task.labels))}
     card = add_detector(folder, inference, trained.network.save, part)

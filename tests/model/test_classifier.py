@@ -63,7 +63,7 @@ def test_signs_have_higher_similarity_and_energy_than_noise(classifier: Classifi
 
 
 def test_pictures_of_another_size_are_rejected(classifier: Classifier) -> None:
-    with pytest.raises(ValueError, match="the picture must have shape"):
+    with pytest.raises(ValueError, match="a picture must have shape"):
         classifier.run(np.zeros((1, 96, 96, 3), np.uint8))
 
 

@@ -26,8 +26,9 @@ from model.artifact import (
 )
 from model.errors import ArtifactError
 from tests.conftest import SHIPPED
+from tests.red_detector import CARD_PART
 
-PART = {"min_score": 0.4, "min_unsure_score": 0.6, "margin": 0.1, "metrics": {"ap50": 0.9}}
+PART = {**CARD_PART, "min_score": 0.4, "min_unsure_score": 0.6, "metrics": {"ap50": 0.9}}
 FILES = {CARD_FILE, INFERENCE_FILE, NETWORK_FILE, DETECTOR_FILE, DETECTOR_NETWORK_FILE}
 
 
@@ -149,8 +150,9 @@ def test_new_classifier_does_not_fail_because_of_a_damaged_detector(
     "part",
     [
         {},
-        {"margin": 0.1},
-        {"min_score": 0.4},
+        {"version": "1", "margin": 0.1},
+        {"version": "1", "min_score": 0.4},
+        {**PART, "version": 1},
         {**PART, "min_score": 2},
         {**PART, "min_unsure_score": 0.3},
         {**PART, "margin": 0.5},

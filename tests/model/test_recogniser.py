@@ -14,6 +14,7 @@ from data.photo import Photo
 from model.artifact import add_detector, read_models
 from model.classifier import Classifier
 from model.detector import MAX_DETECTIONS, Detection, Detector
+from model.engine import LiteRtNetwork
 from model.errors import ArtifactError
 from model.recogniser import Recogniser, decode_photo, prominence, with_margin
 from tests.conftest import SHIPPED, drawing, encoded, scene
@@ -60,7 +61,7 @@ def test_low_score_is_never_accepted_whatever_the_classifier_says(red_artifact: 
     models = read_models(red_artifact)
     assert models.detector is not None
     strict = dataclasses.replace(models.card, detector={**CARD_PART, "min_score": 0.9999, "min_unsure_score": 0.9999})
-    recogniser = Recogniser(Classifier(strict, models.classifier), Detector(models.detector))
+    recogniser = Recogniser.of(dataclasses.replace(models, card=strict))
     photo = photo_of(scene((14, 60, 100)))
     assert recogniser.find_all(photo) == ([], False)
     [found], _ = recogniser.find_all(photo, min_score=0.1)
@@ -166,10 +167,10 @@ def test_artifact_without_a_detector_recognises_whole_pictures() -> None:
 def test_detector_without_a_card_or_with_a_wrong_model_is_refused(red_artifact: Path, tmp_path: Path) -> None:
     models = read_models(red_artifact)
     assert models.detector is not None
-    undescribed = Classifier(dataclasses.replace(models.card, detector=None), models.classifier)
+    undescribed = Classifier(dataclasses.replace(models.card, detector=None), LiteRtNetwork(models.classifier))
     with pytest.raises(ArtifactError, match="does not describe"):
-        Recogniser(undescribed, Detector(models.detector))
+        Recogniser(undescribed, Detector(LiteRtNetwork(models.detector)))
     folder = Path(shutil.copytree(red_artifact, tmp_path / "artifact"))
     add_detector(folder, b"no model", lambda path: path.write_bytes(b""), CARD_PART)
-    with pytest.raises(ArtifactError, match="the detector cannot run"):
+    with pytest.raises(ArtifactError, match="the network cannot run"):
         Recogniser.load(folder)

@@ -14,6 +14,7 @@ import pytest
 from data.task import Task
 from model.artifact import CARD_FILE, FORMAT_VERSION, read_artifact
 from model.classifier import Classifier
+from model.engine import LiteRtNetwork
 from model.errors import ArtifactError
 from tests.conftest import ROOT, SHIPPED, drawing, encoded
 
@@ -72,7 +73,8 @@ def test_cards_of_format_3_are_still_read(tmp_path: Path, task: Task) -> None:
     assert old.labels[14].facts == {k: v for k, v in new.labels[14].facts.items() if k != "category_de"}
     payload = encoded(drawing())
     answers = [
-        Classifier(card, inference).predict([payload])[0].to_json(card, top_k=5, explain=True) for card in (old, new)
+        Classifier(card, LiteRtNetwork(inference)).predict([payload])[0].to_json(card, top_k=5, explain=True)
+        for card in (old, new)
     ]
     facts = [answer.pop("facts") for answer in answers]
     assert facts[0] == {key: value for key, value in facts[1].items() if key != "category_de"}

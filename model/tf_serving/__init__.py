@@ -1,0 +1,1 @@
+"""The engine that asks TensorFlow Serving by gRPC, without TensorFlow."""

@@ -1,0 +1,198 @@
+"""Asks TensorFlow Serving to run networks.
+
+The version of a network that the card states is in every request. So a server with other weights refuses, and labels
+and weights cannot disagree.
+"""
+
+import json
+import logging
+import re
+from typing import Any, Final
+
+import grpc
+import numpy as np
+import numpy.typing as npt
+
+from data.images import Pixels
+from model.engine import INPUT, SIGNATURE, Network, Outputs
+from model.errors import ArtifactError, EngineError, EngineTimeoutError
+from model.tf_serving import api_pb2 as api
+
+MAX_MESSAGE: Final = 64 * 2**20  # bytes; a part of 32 pictures of 224 × 224 pixels has 5 MB, a photo up to 6 MB
+STATUS_S: Final = 2.0  # deadline for the state of a network, which needs no inference
+PREDICT: Final = "/tensorflow.serving.PredictionService/Predict"
+METADATA: Final = "/tensorflow.serving.PredictionService/GetModelMetadata"
+STATUS: Final = "/tensorflow.serving.ModelService/GetModelStatus"
+POLICY: Final = {
+    "loadBalancingConfig": [{"round_robin": {}}],  # over all addresses that the name resolves to
+    "methodConfig": [
+        {
+            "name": [{}],
+            "retryPolicy": {  # one retry, on another address if there is one; Predict changes nothing
+                "maxAttempts": 2,
+                "initialBackoff": "0.02s",
+                "maxBackoff": "0.1s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+}
+OPTIONS: Final = [
+    ("grpc.service_config", json.dumps(POLICY)),
+    ("grpc.enable_retries", 1),
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    # A server that vanished without closing its connections is noticed after 25 s, even by calls without a deadline.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    # The defaults are two minutes and 30 s; a server that comes back, or one more, should be used at once.
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+]
+
+_log = logging.getLogger(__name__)
+
+
+class TensorFlowServing:
+    """The engine that asks TensorFlow Serving by gRPC. To be created after a fork, not before.
+
+    Args:
+        address: host and port. All addresses of the host take turns.
+        timeout_s: deadline for each run of a network, in seconds, including a retry.
+        authority: certificates in PEM format that must have signed the server's; None for a connection without TLS.
+    """
+
+    is_remote = True
+
+    def __init__(self, address: str, timeout_s: float, authority: bytes | None = None) -> None:
+        target = f"dns:///{address}"
+        self._channel = (
+            grpc.insecure_channel(target, OPTIONS)
+            if authority is None
+            else grpc.secure_channel(target, grpc.ssl_channel_credentials(authority), OPTIONS)
+        )
+        self._timeout_s = timeout_s
+
+    def open(self, name: str, version: str, model: bytes) -> Network:  # noqa: ARG002 — the server has its own file
+        """Open a network; see `model.engine.Engine`."""
+        return ServedNetwork(self._channel, name, version_number(version), self._timeout_s)
+
+
+class ServedNetwork:
+    """A network that TensorFlow Serving runs.
+
+    Args:
+        channel: to the server.
+        name: of the network on the server.
+        version: its version there.
+        timeout_s: deadline for each run in seconds.
+
+    Raises:
+        ArtifactError: the server's network has other inputs or types.
+        EngineError: the server is away or does not have the network.
+    """
+
+    def __init__(self, channel: grpc.Channel, name: str, version: int, timeout_s: float) -> None:
+        self._name, self._version, self._timeout_s = name, version, timeout_s
+        self._predict = _method(channel, PREDICT, api.PredictResponse)
+        self._metadata = _method(channel, METADATA, api.GetModelMetadataResponse)
+        self._status = _method(channel, STATUS, api.GetModelStatusResponse)
+        self.check()
+        self.input_shape = self._read_input_shape()
+
+    def run(self, pixels: Pixels, sized: str = "") -> Outputs:  # noqa: ARG002 — the server manages its memory
+        """Run the network on all pictures in one request; see `model.engine.Network`."""
+        request = api.PredictRequest(model_spec=self._spec(), inputs={INPUT: encode(pixels)})
+        response = self._call(self._predict, request, self._timeout_s)
+        if response.model_spec.version.value != self._version:
+            raise EngineError(f"TensorFlow Serving answered with another version of the network {self._name}")
+        return {name: decode(tensor, len(pixels)) for name, tensor in response.outputs.items()}
+
+    def check(self) -> None:
+        """Check that the server can run the network now; see `model.engine.Network`."""
+        request = api.GetModelStatusRequest(model_spec=api.ModelSpec(name=self._name, version={"value": self._version}))
+        states = {each.version: each.state for each in self._call(self._status, request, STATUS_S).model_version_status}
+        if states.get(self._version) != api.ModelVersionStatus.AVAILABLE:
+            raise EngineError(f"TensorFlow Serving has not loaded version {self._version} of the network {self._name}")
+
+    def _read_input_shape(self) -> tuple[int | None, ...]:
+        request = api.GetModelMetadataRequest(model_spec=self._spec(), metadata_field=["signature_def"])
+        response = self._call(self._metadata, request, STATUS_S)
+        signatures = api.SignatureDefMap.FromString(response.metadata["signature_def"].value).signature_def
+        inputs = signatures[SIGNATURE].inputs if SIGNATURE in signatures else {}
+        if set(inputs) != {INPUT} or inputs[INPUT].dtype != api.DT_UINT8:
+            raise ArtifactError(f"the network {self._name} of TensorFlow Serving does not take {INPUT} of type uint8")
+        sides = [dim.size for dim in inputs[INPUT].tensor_shape.dim]
+        return tuple(None if side < 0 else side for side in sides[1:])
+
+    def _spec(self) -> api.ModelSpec:
+        return api.ModelSpec(name=self._name, version={"value": self._version}, signature_name=SIGNATURE)
+
+    def _call(self, method: Any, request: Any, timeout_s: float) -> Any:
+        try:
+            return method(request, timeout=timeout_s)
+        except grpc.RpcError as error:
+            code, details = error.code(), error.details()
+            _log.warning("TensorFlow Serving: %s for the network %s: %s", code.name, self._name, details)
+            if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise EngineTimeoutError(f"TensorFlow Serving did not answer within {timeout_s:g} s") from error
+            if code is grpc.StatusCode.UNAVAILABLE:
+                raise EngineError("TensorFlow Serving cannot be reached") from error
+            if code is grpc.StatusCode.NOT_FOUND:
+                raise EngineError(
+                    f"TensorFlow Serving does not have version {self._version} of the network {self._name}"
+                ) from error
+            raise EngineError(f"TensorFlow Serving failed: {code.name}") from error
+
+
+def version_number(version: str) -> int:
+    """Return the number that stands for a version of a network in TensorFlow Serving, which knows only numbers.
+
+    Args:
+        version: date and eight hexadecimal digits, such as 2026-11-21-20c56d9e.
+
+    Returns:
+        The date, followed by the value of the digits with ten decimal places, such as 202611210549875614. Newer
+        versions have higher numbers, except among those of one day.
+
+    Raises:
+        ArtifactError: the version has another form.
+    """
+    form = re.fullmatch(r"(\d{4})-(\d\d)-(\d\d)-([0-9a-f]{8})", version)
+    if form is None:
+        raise ArtifactError(f"the version {version!r} is not a date followed by eight hexadecimal digits")
+    *date, digits = form.groups()
+    return int("".join(date)) * 10**10 + int(digits, 16)
+
+
+def encode(pixels: Pixels) -> api.TensorProto:
+    """Return pixels as a message."""
+    shape = api.TensorShapeProto(dim=[{"size": side} for side in pixels.shape])
+    return api.TensorProto(dtype=api.DT_UINT8, tensor_shape=shape, tensor_content=pixels.tobytes())
+
+
+def decode(tensor: api.TensorProto, rows: int) -> npt.NDArray[np.float32]:
+    """Return the array in a message; its first dimension must be `rows`.
+
+    Raises:
+        EngineError: the message is not such an array of float32.
+    """
+    shape = [dim.size for dim in tensor.tensor_shape.dim]
+    if tensor.dtype != api.DT_FLOAT or not shape or shape[0] != rows or min(shape) < 0:
+        raise EngineError(f"TensorFlow Serving answered with shape {shape} and type {tensor.dtype}")
+    size = int(np.prod(shape))
+    values = (
+        np.frombuffer(tensor.tensor_content, "<f4") if tensor.tensor_content else np.asarray(tensor.float_val, "f4")
+    )
+    if 0 < len(values) < size and not tensor.tensor_content:  # the last one stands for all that are missing
+        values = np.concatenate([values, np.full(size - len(values), values[-1], np.float32)])
+    if len(values) != size:
+        raise EngineError(f"TensorFlow Serving answered with {len(values)} values instead of {size}")
+    return values.reshape(shape)
+
+
+def _method(channel: grpc.Channel, path: str, response: Any) -> Any:
+    return channel.unary_unary(path, lambda message: message.SerializeToString(), response.FromString)
