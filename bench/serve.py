@@ -30,6 +30,7 @@ from data.images import decode, encode
 from data.source import open_source
 from data.task import load_task
 from model.classifier import Classifier
+from model.engine import LiteRt
 from service.inference import WarmRecogniser
 
 SIGN: Final = 14
@@ -123,7 +124,7 @@ def _compare(
         "cores": cores,
         "bytes": _mean_size(pictures.paths),
         "classifier": classifier.card.version,
-        "inference_ms": 1000 * WarmRecogniser.load(artifact).inference_s,
+        "inference_ms": 1000 * WarmRecogniser.load(artifact, LiteRt()).inference_s,
         "systems": {},
     }
     ports = iter(range(FIRST_PORT, FIRST_PORT + 100))

@@ -134,6 +134,10 @@ class Classifier:
         outputs = self._run(pictures)
         return [self._interpret(outputs, row, explain) for row in range(len(pictures))]
 
+    def check(self) -> None:
+        """Check that the network can be run now; see `model.engine.Network`."""
+        self._network.check()
+
     def _interpret(self, outputs: Outputs, row: int, explain: bool) -> Prediction:
         logits, calibration = outputs["logits"][row], self.card.calibration
         probabilities = calibration.probabilities(logits)

@@ -64,6 +64,10 @@ class Detector:
         if network.input_shape != (None, None, 3) or shape != (1, MULTIPLE // STRIDE, MULTIPLE // STRIDE, 5):
             raise ArtifactError(f"the detector maps {network.input_shape} to {shape}")
 
+    def check(self) -> None:
+        """Check that the network can be run now; see `model.engine.Network`."""
+        self._network.check()
+
     def detect(self, photo: Photo, min_score: float) -> tuple[list[Detection], bool]:
         """Find what looks like a sign.
 

@@ -92,6 +92,16 @@ class Recogniser:
         """The card of the artifact."""
         return self.classifier.card
 
+    def check(self) -> None:
+        """Check that the networks can be run now.
+
+        Raises:
+            EngineError: another machine should run them, and is away or does not have them any more.
+        """
+        self.classifier.check()
+        if self.detector is not None:
+            self.detector.check()
+
     def must_search(self, whole: Prediction) -> bool:
         """Return whether to look for objects in a photo: if it is not accepted as a whole, and there is a detector.
 

@@ -1,10 +1,9 @@
 """The routes of the Flask application."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,12 +16,13 @@ from werkzeug.wrappers import Response as BaseResponse
 from data.images import Picture
 from data.task import DEFAULT_TASK
 from model.artifact import Card
-from model.errors import ArtifactError
-from model.recogniser import Recogniser
+from model.errors import ArtifactError, EngineError
 from service import problems
 from service.answers import Options, open_picture
+from service.batch import PART, answer_part
 from service.catalogue import Catalogue, Served
 from service.components import Components, components, store
+from service.engine import create_engine
 from service.feedback import OFF, check_origin, keep_picture, read_class_index, read_part
 from service.inference import InferenceQueue
 from service.inquiry import Inquiry
@@ -35,7 +35,6 @@ from service.settings import Settings, usable_cores
 from service.stages import HEADER, Stages
 
 OPENAPI_FILE: Final = Path(__file__).with_name("openapi.yaml")
-BATCH_PART: Final = 16  # pictures of a batch that one thread classifies in a row; takes some milliseconds
 DOCS_POLICY: Final = (
     "default-src 'none'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; connect-src 'self'; frame-ancestors 'none'"
@@ -59,7 +58,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = app.config["MAX_FORM_MEMORY_SIZE"] = MAX_BODY_BYTES
     contract = yaml.safe_load(OPENAPI_FILE.read_text(encoding="utf-8"))
     metrics = metrics or Metrics(settings.served)
-    catalogue = Catalogue.of(settings, contract["info"]["version"], metrics)
+    catalogue = Catalogue.of(settings, contract["info"]["version"], metrics, create_engine(settings))
     for served in catalogue.values():
         _load(served)
     batch_threads = ThreadPoolExecutor(usable_cores(), "batch")
@@ -81,8 +80,9 @@ def _load(served: Served) -> None:
         return
     try:
         served.readiness.load()
-    except ArtifactError as error:
-        # The master checked it at startup, so it was damaged since; other workers may still have the good one.
+    except (ArtifactError, EngineError) as error:
+        # The master checked the artifact, so it was damaged since, and other workers may have the good one; or the
+        # inference server is away, and is asked again.
         _log.error("%s: the classifier cannot be used: %s", served.task.name, error)
 
 
@@ -129,12 +129,12 @@ def predict_batch(task: str = DEFAULT_TASK) -> Response:
             opened.append(picture)
         except Problem as problem:
             opened.append(problem)
-    parts = [opened[start : start + BATCH_PART] for start in range(0, len(opened), BATCH_PART)]
+    parts = [opened[start : start + PART] for start in range(0, len(opened), PART)]
     answers: list[dict[str, Any]] = []
     everything = Stages()
     inference = components().inference  # the threads of a batch have no request, so they cannot ask for it
     for part, stages in components().batch_threads.map(
-        lambda part: _answer_part(served, recogniser, part, options, inference), parts
+        lambda part: answer_part(served, recogniser, part, options, inference), parts
     ):
         answers += part
         everything.seconds += stages.seconds
@@ -294,32 +294,6 @@ def _answer_picture(served: Served, *, every: bool = False) -> Response:
     payload = read_picture()
     body = _answer(served, inquiry, lambda: open_picture(payload), components().inference)
     return _timed(body, inquiry.stages)
-
-
-def _answer_part(
-    served: Served,
-    recogniser: Recogniser,
-    part: Sequence[Picture | Problem],
-    options: Options,
-    inference: InferenceQueue,
-) -> tuple[list[dict[str, Any]], Stages]:
-    """Answer some pictures of a batch; runs in a thread of its own."""
-    answers: list[dict[str, Any]] = []
-    everything = Stages()
-    for picture in part:
-        inquiry = Inquiry(recogniser, options)
-        try:
-            answers.append({"prediction": _answer(served, inquiry, partial(_opened, picture), inference)})
-        except Problem as problem:
-            answers.append({"problem": problem.body()})
-        everything.seconds += inquiry.stages.seconds
-    return answers, everything
-
-
-def _opened(picture: Picture | Problem) -> Picture:
-    if isinstance(picture, Problem):
-        raise picture
-    return picture
 
 
 def _answer(

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from data.task import Task
+from model.engine import Engine
 from model.progress import training_folder
 from service.inventory import Inventory
 from service.metrics import Metrics, TaskMetrics
@@ -33,15 +34,16 @@ class Catalogue(Mapping[str, Served]):
         self._served = {each.task.name: each for each in served}
 
     @classmethod
-    def of(cls, settings: Settings, contract: str, metrics: Metrics) -> "Catalogue":
+    def of(cls, settings: Settings, contract: str, metrics: Metrics, engine: Engine) -> "Catalogue":
         """Return the catalogue of the tasks in the settings; no classifier is loaded yet.
 
         Args:
             settings: of the service.
             contract: version of the HTTP contract.
             metrics: counts for all tasks.
+            engine: runs the networks of all tasks.
         """
-        return cls(_create_served(each, settings, contract, metrics) for each in settings.served.values())
+        return cls(_create_served(each, settings, contract, metrics, engine) for each in settings.served.values())
 
     @property
     def first(self) -> Served:
@@ -70,8 +72,8 @@ class Catalogue(Mapping[str, Served]):
         return len(self._served)
 
 
-def _create_served(each: TaskSettings, settings: Settings, contract: str, metrics: Metrics) -> Served:
+def _create_served(each: TaskSettings, settings: Settings, contract: str, metrics: Metrics, engine: Engine) -> Served:
     task, store = each.task, settings.store_folder
     counts = metrics.of(task.name)
-    readiness = Readiness(task.name, each.artifact, training_folder(store, task.name), contract, counts)
+    readiness = Readiness(task.name, each.artifact, training_folder(store, task.name), contract, counts, engine)
     return Served(task, readiness, Inventory(task, each.data, store), counts)

@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from model.engine import Engine
 from model.recogniser import Recogniser
 
 # Handing a job to a thread and back takes about 0.1 ms of processor time, a tenth of this.
@@ -23,30 +24,36 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WarmRecogniser:
-    """A recogniser whose classifier has been run, and the duration of one of its inferences in seconds."""
+    """A recogniser whose classifier has been run, and the processor time of one of its inferences in seconds.
+
+    `is_remote` says that a thread waits for each of them.
+    """
 
     recogniser: Recogniser
     inference_s: float
+    is_remote: bool = False
 
     @classmethod
-    def load(cls, folder: Path) -> "WarmRecogniser":
+    def load(cls, folder: Path, engine: Engine) -> "WarmRecogniser":
         """Load a recogniser and time its classifier in this thread; the first inference of each other one is slower.
 
         Raises:
             ArtifactError: it is missing or cannot be used.
+            EngineError: see `model.engine.Engine`.
         """
-        recogniser = Recogniser.load(folder)
+        recogniser = Recogniser.load(folder, engine)
         classifier = recogniser.classifier
         pixels = np.zeros((1, *classifier.card.input_size, 3), np.uint8)
-        warm = cls(recogniser, min(_seconds(lambda: classifier.run(pixels)) for _ in range(WARM_UP_RUNS)))
+        inference_s = min(_seconds(lambda: classifier.run(pixels)) for _ in range(WARM_UP_RUNS))
+        warm = cls(recogniser, inference_s, engine.is_remote)
         place = "in threads" if warm.is_slow else "on the event loop"
         _log.info("classifier %s: %.2f ms per inference, %s", classifier.card.version, 1000 * warm.inference_s, place)
         return warm
 
     @property
     def is_slow(self) -> bool:
-        """Whether an inference of the classifier takes too long to run on the event loop; a detector's always does."""
-        return self.inference_s > SLOW_S
+        """Whether the event loop cannot wait for an inference of the classifier; a detector's always takes too long."""
+        return self.is_remote or self.inference_s > SLOW_S
 
 
 class InferenceQueue:

@@ -1,14 +1,17 @@
 """From one picture to its answer, in steps that may run in different threads."""
 
+import time
 from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from data.images import Box, Picture, Pixels
 from data.photo import Photo
 from model.prediction import Prediction
 from model.recogniser import RecognisedObject, Recogniser, decode_photo, whole_photo
 from service.answers import Options, preview, readable, thumbnail
-from service.problems import Problem
+from service.problems import Problem, engine_problems
 from service.stages import Stages
 
 NO_DETECTOR = "This classifier has no detector, so it classifies only whole pictures and boxes."
@@ -81,26 +84,63 @@ class Inquiry:
         self.stages.end("decode")
 
     def classify(self) -> Body | None:
-        """Classify the decoded picture as a whole; return the answer, or None if it must be searched."""
+        """Classify the decoded picture as a whole; return the answer, or None if it must be searched.
+
+        Raises:
+            Problem: `engine_failed` or `engine_timeout`.
+        """
         self.stages.begin()
-        self._whole = self._recogniser.classifier.classify(self._pixels, explain=self._options.explain)
+        with engine_problems():
+            whole = self._recogniser.classifier.classify(self._pixels, explain=self._options.explain)
         self.stages.end("infer")
-        if self.may_search and self._recogniser.must_search(self._whole):
+        return self._conclude(whole)
+
+    @staticmethod
+    def classify_all(inquiries: Sequence["Inquiry"]) -> list[Body | None]:
+        """Classify the decoded pictures of several inquiries in one run of the network.
+
+        Args:
+            inquiries: with the same recogniser and options; at least one.
+
+        Returns:
+            What `classify` returns, for each.
+
+        Raises:
+            Problem: `engine_failed` or `engine_timeout`.
+        """
+        first, pixels = inquiries[0], np.stack([each._pixels for each in inquiries])
+        began = time.perf_counter()
+        with engine_problems():
+            wholes = first._recogniser.classifier.classify_all(pixels, explain=first._options.explain)
+        share = (time.perf_counter() - began) / len(inquiries)
+        for each in inquiries:
+            each.stages.add("infer", share)
+        return [each._conclude(whole) for each, whole in zip(inquiries, wholes, strict=True)]
+
+    def _conclude(self, whole: Prediction) -> Body | None:
+        """Return the answer, given the prediction for the whole picture, or None if it must be searched."""
+        self._whole = whole
+        if self.may_search and self._recogniser.must_search(whole):
             return None
         return self._answer()
 
     def search(self) -> Body:
-        """Look for objects in a picture that is not accepted as a whole; return the answer."""
+        """Look for objects in a picture that is not accepted as a whole; return the answer.
+
+        Raises:
+            Problem: `engine_failed` or `engine_timeout`.
+        """
         if self.photo is None:
             raise RuntimeError("the picture was not decoded for a search")
         self.stages.begin()
-        if self._every:
-            found, capped = self._recogniser.find_all(self.photo, explain=self._options.explain)
-            self.stages.end("locate")
-            return self._answer_every(self.photo, found, capped=capped)
-        best = self._recogniser.find_best(self.photo, explain=self._options.explain)
+        explain = self._options.explain
+        with engine_problems():
+            if self._every:
+                found, capped = self._recogniser.find_all(self.photo, explain=explain)
+            else:
+                best = self._recogniser.find_best(self.photo, explain=explain)
         self.stages.end("locate")
-        return self._answer(best)
+        return self._answer_every(self.photo, found, capped=capped) if self._every else self._answer(best)
 
     def _answer(self, best: RecognisedObject | None = None) -> Body:
         """Return one prediction: that for an object, if there is one, else that for the whole picture."""

@@ -3,6 +3,8 @@
 import json
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from data.images import MAX_BYTES
+from model.errors import EngineError, EngineTimeoutError
 from service.headers import REQUEST_ID
 
 _log = logging.getLogger(__name__)
@@ -44,9 +47,11 @@ KINDS = {
     "headers_too_large": Kind(431, "The headers are too large"),
     "internal": Kind(500, "Internal error"),
     "not_implemented": Kind(501, "This is disabled"),
+    "engine_failed": Kind(502, "The inference server failed"),
     "not_ready": Kind(503, "No classifier is ready yet"),
     "not_counted": Kind(503, "Rate limiting is unavailable"),
     "too_many_connections": Kind(503, "Too many connections are open"),
+    "engine_timeout": Kind(504, "The inference server did not answer in time"),
     "storage_full": Kind(507, "The picture cannot be stored"),
 }
 MEDIA_TYPE = "application/problem+json"
@@ -95,6 +100,24 @@ class Problem(Exception):
     def response(self) -> Response:
         """Return the Flask response."""
         return Response(self.encoded(), self.status, self.headers, content_type=MEDIA_TYPE)
+
+
+@contextmanager
+def engine_problems() -> Iterator[None]:
+    """Raise errors of a remote engine as problems.
+
+    Raises:
+        Problem: `engine_failed` or `engine_timeout`.
+    """
+    try:
+        yield
+    except EngineError as error:
+        raise Problem(engine_problem_kind(error), f"{error}.", headers={"Retry-After": "1"}) from error
+
+
+def engine_problem_kind(error: EngineError) -> str:
+    """Return the kind of problem that an error of a remote engine is."""
+    return "engine_timeout" if isinstance(error, EngineTimeoutError) else "engine_failed"
 
 
 def without_paths(text: str, *folders: Path) -> str:

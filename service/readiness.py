@@ -1,5 +1,6 @@
 """The classifier in use, or the reason why there is none yet."""
 
+import dataclasses
 import logging
 import threading
 import time
@@ -8,12 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from model.artifact import CARD_FILE, require_task
+from model.engine import Engine
 from model.errors import ArtifactError
 from model.progress import TrainingState, is_training, is_waiting, read_state
 from model.recogniser import Recogniser
 from service.inference import WarmRecogniser
 from service.metrics import TaskMetrics, TaskState
-from service.problems import Problem, without_paths
+from service.problems import Problem, engine_problem_kind, without_paths
 
 RETRY_AFTER_S = 5
 LOOK_INTERVAL_S = 1.0
@@ -38,16 +40,19 @@ class Readiness:
         training: folder of its training.
         contract: version of the HTTP contract, which every explanation states.
         metrics: of the task.
+        engine: runs its networks.
     """
 
-    def __init__(self, task: str, artifact: Path, training: Path, contract: str, metrics: TaskMetrics) -> None:
+    def __init__(
+        self, task: str, artifact: Path, training: Path, contract: str, metrics: TaskMetrics, engine: Engine
+    ) -> None:
         self._task, self._artifact, self._training, self._contract = task, artifact, training, contract
-        self._metrics = metrics
+        self._metrics, self._engine = metrics, engine
         self._lock = threading.Lock()
         self._warm: WarmRecogniser | None = None
         self._stamp: tuple[int, int] | None = None
         self._next_look = 0.0
-        self._fault = ""  # why the artifact could not be loaded
+        self._fault: Problem | None = None  # why the artifact could not be loaded
 
     def has_artifact(self) -> bool:
         """Say whether there is an artifact, valid or damaged."""
@@ -67,22 +72,27 @@ class Readiness:
             return warm
         if not self.has_artifact():
             raise self._not_ready()
-        if self._fault and time.monotonic() < self._next_look:  # reading it takes too long to try for every request
-            raise self._problem(self._fault)
+        if self._fault and time.monotonic() < self._next_look:  # loading takes too long to try for every request
+            raise self._fault
         try:
             return self.load()
-        except ArtifactError as error:
+        except (ArtifactError, EngineError) as error:
             if not self._fault:
                 _log.error("%s: the classifier cannot be used: %s", self._task, error)
-            self._fault, self._next_look = self._public(str(error)), time.monotonic() + LOOK_INTERVAL_S
-            raise self._problem(self._fault) from error
+            self._fault, self._next_look = self._fault_of(error), time.monotonic() + LOOK_INTERVAL_S
+            raise self._fault from error
 
     def problem(self) -> Problem | None:
-        """Return why there is no classifier, or None if there is one, which is loaded first if necessary."""
+        """Return why there is no classifier, or None if there is one, which is loaded first if necessary.
+
+        If another machine runs its networks, that is asked whether it can.
+        """
         try:
-            self.warm_recogniser()
+            self.recogniser().check()
+        except EngineError as error:
+            return self._problem(f"{error}.")
         except Problem as problem:
-            return problem
+            return dataclasses.replace(problem, kind="not_ready")
         return None
 
     def in_use(self) -> WarmRecogniser | None:
@@ -104,6 +114,7 @@ class Readiness:
 
         Raises:
             ArtifactError: it is missing or cannot be used.
+            EngineError: another machine should run its networks, and is away or does not have them.
         """
         with self._lock:
             if self._warm is None:
@@ -133,7 +144,7 @@ class Readiness:
         try:
             self._warm = self._read()
             _log.warning("%s: classifier %s is in use now", self._task, self._warm.recogniser.card.version)
-        except ArtifactError as error:
+        except (ArtifactError, EngineError) as error:
             _log.error("%s: the new classifier cannot be used, the old one stays in use: %s", self._task, error)
         except Exception:  # noqa: BLE001 — the edge of a thread; whatever it is, the log says what stays in use
             _log.exception("%s: the new classifier cannot be used, the old one stays in use", self._task)
@@ -145,8 +156,9 @@ class Readiness:
 
         Raises:
             ArtifactError: it is missing, cannot be used, or belongs to another task.
+            EngineError: see `load`.
         """
-        warm = WarmRecogniser.load(self._artifact)
+        warm = WarmRecogniser.load(self._artifact, self._engine)
         require_task(self._artifact, warm.recogniser.card, self._task)
         return warm
 
@@ -174,6 +186,12 @@ class Readiness:
         if progress.stage == "failed":
             return self._problem(f"The training failed: {self._public(progress.message or '')}")
         return self._problem("The training was interrupted; it resumes when the service is restarted.")
+
+    def _fault_of(self, error: ArtifactError | EngineError) -> Problem:
+        """Return why the classifier could not be loaded, for clients."""
+        problem = self._problem(self._public(str(error)))
+        kind = engine_problem_kind(error) if isinstance(error, EngineError) else problem.kind
+        return dataclasses.replace(problem, kind=kind)
 
     def _public(self, message: str) -> str:
         """Return a message without the paths of this machine."""

@@ -20,6 +20,7 @@ from model.artifact import ARTIFACTS, CARD_FILE
 from service.access import open_storage
 
 PREFIX = "SERVICE_"
+REMOTE_THREADS = 16  # which wait for TensorFlow Serving
 
 
 class SettingsError(Exception):
@@ -53,7 +54,24 @@ class Settings(BaseModel):
     )
     threads: int = Field(4, ge=1, description="threads per process for batches, forms, JSON and large pictures")
     inference_threads: int | None = Field(
-        None, ge=1, description="inference threads per process (default: usable cores divided by workers, at least 1)"
+        None,
+        ge=1,
+        description="inference threads per process (default: usable cores divided by workers, at least 1; "
+        f"{REMOTE_THREADS} if they wait for TensorFlow Serving)",
+    )
+    tf_serving: str = Field(
+        "",
+        pattern=r"^$|^[^\s/:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$",
+        description="host and gRPC port of TensorFlow Serving, for example `tf-serving:8500`, which then runs all "
+        "networks; all addresses of the host take turns (default: LiteRT in the service's processes)",
+    )
+    tf_serving_ca: Path | None = Field(
+        None,
+        description="file with the certificates, in PEM format, that TLS to TensorFlow Serving trusts "
+        "(default: no TLS)",
+    )
+    tf_serving_timeout_s: float = Field(
+        10.0, gt=0, le=300, description="deadline for TensorFlow Serving to run a network, in seconds"
     )
     queue: int = Field(64, ge=1, description="requests that may wait per process; further ones get 429")
     tasks: str = Field(
@@ -157,7 +175,8 @@ class Settings(BaseModel):
     @property
     def inference_pool(self) -> int:
         """Number of inference threads per process."""
-        return self.inference_threads or max(1, usable_cores() // self.workers)
+        default = REMOTE_THREADS if self.tf_serving else max(1, usable_cores() // self.workers)
+        return self.inference_threads or default
 
     @property
     def offers(self) -> list[str]:

@@ -20,9 +20,12 @@ class Stages:
 
     def end(self, name: str) -> None:
         """End a stage that succeeded and start the next one."""
-        now = time.perf_counter()
-        self.seconds.append((name, now - self._began))
-        self._began = now
+        self.add(name, time.perf_counter() - self._began)
+
+    def add(self, name: str, seconds: float) -> None:
+        """Add a stage that took this long and ends now; the next one starts."""
+        self.seconds.append((name, seconds))
+        self._began = time.perf_counter()
 
     def header(self) -> str:
         """Return the value of a `Server-Timing` header, in milliseconds, summed over the pictures."""

@@ -18,7 +18,7 @@ from tests.conftest import SHIPPED
 
 SIDE = CLOSE_SIGN  # pixels of every box; a close look does not change it
 SIGMA = 2.5  # grid cells: standard deviation of the bell that redness is weighted with
-CARD_PART = {"version": "2026-01-01-00000000", "min_score": 0.5, "min_unsure_score": 0.5, "margin": 0.1}
+CARD_PART: dict[str, Any] = {"version": "2026-01-01-00000000", "min_score": 0.5, "min_unsure_score": 0.5, "margin": 0.1}
 
 
 def build(pixels_per_side: float = SIDE) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from model.artifact import CARD_FILE
+from model.engine import LiteRt
 from service import readiness
 from service.catalogue import Catalogue
 from service.inference import SLOW_S, WarmRecogniser
@@ -17,11 +18,11 @@ from tests.conftest import SHIPPED, wait_until
 
 def catalogue(folder: Path, store: Path) -> Catalogue:
     settings = Settings(tasks="traffic_sign", artifact=folder, store=store)
-    return Catalogue.of(settings, "2.0", Metrics(settings.served))
+    return Catalogue.of(settings, "2.0", Metrics(settings.served), LiteRt())
 
 
 def test_classifier_is_slow_if_an_inference_takes_long() -> None:
-    warm = WarmRecogniser.load(SHIPPED)
+    warm = WarmRecogniser.load(SHIPPED, LiteRt())
     assert warm.inference_s > 0
     assert not WarmRecogniser(warm.recogniser, SLOW_S).is_slow
     assert WarmRecogniser(warm.recogniser, 2 * SLOW_S).is_slow
