@@ -10,7 +10,7 @@ from typing import Literal
 
 from model.artifact import CARD_FILE, require_task
 from model.engine import Engine
-from model.errors import ArtifactError
+from model.errors import ArtifactError, EngineError
 from model.progress import TrainingState, is_training, is_waiting, read_state
 from model.recogniser import Recogniser
 from service.inference import WarmRecogniser
