@@ -131,10 +131,12 @@ def wait_until(condition: Callable[[], bool], timeout_s: float = START_TIMEOUT_S
 
 
 @contextmanager
-def running(command: list[str], environment: dict[str, str]) -> "Iterator[subprocess.Popen[str]]":
-    """Run a server for the duration of the block."""
+def running(
+    command: list[str], environment: dict[str, str], stdout: int | None = None
+) -> "Iterator[subprocess.Popen[str]]":
+    """Run a server for the duration of the block; `stdout` as for `subprocess.Popen`."""
     variables = {**os.environ, **environment}
-    with subprocess.Popen(command, cwd=ROOT, env=variables, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=variables, text=True, stdout=stdout) as process:
         try:
             yield process
         finally:

@@ -155,7 +155,7 @@ def version_number(version: str) -> int:
         version: date and eight hexadecimal digits, such as 2026-11-21-20c56d9e.
 
     Returns:
-        The date, followed by the value of the digits with ten decimal places, such as 202611210549875614. Newer
+        The date, followed by the value of the digits with ten decimal places, such as 202611210549809566. Newer
         versions have higher numbers, except among those of one day.
 
     Raises:

@@ -4,16 +4,19 @@ Usage: `python -m model.training.export FILE --to saved_model|litert|keras OUT`.
 of Keras 2 or 3, or the folder of an artifact. The command prints the input size, the range and the classes that it
 found. Nothing is written if the result answers differently.
 
-saved_model  OUT/1, or the next number, for TensorFlow Serving with `--model_base_path=OUT`: signature
-             `serving_default`, named input and outputs, any batch size, and requests to warm up
+saved_model  for TensorFlow Serving: signature `serving_default`, named input and outputs, any batch size, and requests
+             to warm up. Of an artifact: OUT/TASK/VERSION, OUT/TASK_detector/VERSION if it has a detector, and
+             OUT/models.config with every network in OUT, for `--model_config_file`. Of a file: OUT/1, or the next
+             number, for `--model_base_path=OUT`
 litert       a LiteRT file with the same signature, 8-bit weights and a batch size of 1; that of an artifact is copied
 keras        a `.keras` file for Keras 3
 
 An artifact is exported with everything that `model.classifier` needs: it maps `pixels` (batch, height, width, 3),
 uint8, to `logits` (batch, classes), `similarity` (batch,) in [-1, 1] and, unless its network has none, `class_maps`
 (batch, rows, columns, classes), all float32; see `model.training.inference_graph`. Calibration and labels stay in its
-card. Its detector is in a file of its own, `detector.keras`: it maps `pixels`, uint8, with sides that are multiples of
-32, to `places`; see `model.training.detector_network`. Other networks keep the names of their input and output layers.
+card. Its detector maps `pixels`, uint8, with sides that are multiples of 32, to `places`; see
+`model.training.detector_network`. Only saved_model includes it. Other networks keep the names of their input and output
+layers.
 """
 
 import argparse
@@ -31,9 +34,11 @@ import numpy.typing as npt
 from ai_edge_litert.interpreter import Interpreter
 
 from model.command import run
+from model.engine import SIGNATURE
 from model.errors import TrainingError
-from model.training.network_file import NetworkFile, read_network
-from model.training.saved_model import SIGNATURE, input_name, next_version, run_saved_model, write_saved_model
+from model.tf_serving.client import version_number
+from model.training.network_file import NetworkFile, read_detector, read_network
+from model.training.saved_model import input_name, next_version, run_saved_model, write_config, write_saved_model
 
 ROOT = Path(__file__).parents[2]
 ROUNDING = 1e-4  # largest difference of an output, as a fraction of its largest value
@@ -90,17 +95,18 @@ def _convert(network: keras.Model) -> bytes:
         return bytes(converter.convert())
 
 
-def export(source: Path, target: Target, out: Path, say: Callable[[str], object] = print) -> Path:
+def export(source: Path, target: Target, out: Path, say: Callable[[str], object] = print) -> list[Path]:
     """Convert a network and compare the answers of the result with those of the original.
 
     Args:
         source: a `.keras` file, an `.h5` file or the folder of an artifact.
         target: what to write.
-        out: the file to write; of a SavedModel, the folder for the numbered folder. An existing file is replaced.
+        out: the file to write, which is replaced if it exists; of SavedModels, the folder for their folders. A version
+            of an artifact's network that is there already is left alone.
         say: reports what was found and how much the answers differ.
 
     Returns:
-        The file or folder that was written.
+        The files or folders that were written.
 
     Raises:
         ArtifactError: the artifact is missing or damaged.
@@ -111,7 +117,18 @@ def export(source: Path, target: Target, out: Path, say: Callable[[str], object]
         raise TrainingError(f"conversion needs TensorFlow: set KERAS_BACKEND=tensorflow, not {keras.backend.backend()}")
     if target == "keras" and out.suffix != ".keras":
         raise TrainingError(f"{out}: the name of a Keras file must end in .keras")
-    found = read_network(source)
+    found = [read_network(source)]
+    if target != "saved_model" or not found[0].name:
+        return [_export(found[0], target, out if target != "saved_model" else next_version(out), source, say)]
+    if detector := read_detector(source):
+        found.append(detector)
+    paths = {out / each.name / str(version_number(each.version)): each for each in found}
+    written = [_export(each, target, path, source, say) for path, each in paths.items() if not path.exists()]
+    return [*written, write_config(out)]
+
+
+def _export(found: NetworkFile, target: Target, written: Path, source: Path, say: Callable[[str], object]) -> Path:
+    """Convert one network; see `export`."""
     say(f"input: {input_name(found.network)}, {found.size} pixels, {describe_range(found)}")
     say(f"classes: {found.classes}")
     pictures = make_inputs(found)
@@ -119,9 +136,8 @@ def export(source: Path, target: Target, out: Path, say: Callable[[str], object]
     if found.inference is not None:
         say("the artifact's LiteRT file against its network:")
         compare(run_litert(found.inference, pictures), answers, ROUNDING_8_BIT, say)
-    written = out if target != "saved_model" else next_version(out)
     written.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=written.parent, prefix=f".{out.name}-") as folder:
+    with tempfile.TemporaryDirectory(dir=written.parent, prefix=f".{written.name}-") as folder:
         new = Path(folder, written.name)
         result = _write(found, target, new, pictures)
         say(f"{written} against {source}:")
@@ -219,11 +235,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("file", type=Path, help="a .keras file, an .h5 file or the folder of an artifact")
     parser.add_argument("--to", required=True, choices=("saved_model", "litert", "keras"), help="what to write")
-    parser.add_argument("out", type=Path, help="the file to write; of a SavedModel, the folder of its versions")
+    parser.add_argument("out", type=Path, help="the file to write; of SavedModels, the folder for their folders")
     options = parser.parse_args(arguments)
 
     def work() -> int:
-        print(f"wrote {export(options.file, options.to, options.out)}")
+        for path in export(options.file, options.to, options.out):
+            print(f"wrote {path}")
         return 0
 
     return run(work, resumes=False)

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from model.artifact import NETWORK_FILE, read_artifact
+from model.artifact import DETECTOR_NETWORK_FILE, NETWORK_FILE, read_artifact, read_models
+from model.engine import detector_name
 from model.errors import TrainingError
 from model.training.inference_graph import with_similarity
 from model.training.legacy_h5 import load_h5
@@ -28,12 +29,15 @@ class NetworkFile:
         full_range: whether it takes pixels from 0 to 255; otherwise the range is unknown.
         classes: a description of the classes.
         inference: content of the LiteRT file if it comes from an artifact.
+        name, version: of a network from an artifact; see `model.engine.Engine`. Empty if it comes from a file.
     """
 
     network: keras.Model
     full_range: bool
     classes: str
     inference: bytes | None = None
+    name: str = ""
+    version: str = ""
 
     @property
     def size(self) -> str:
@@ -54,9 +58,8 @@ def read_network(path: Path) -> NetworkFile:
     if path.is_dir():
         card, inference = read_artifact(path)
         network = with_similarity(_load_keras(path / NETWORK_FILE), *read_prototypes(inference))
-        return NetworkFile(
-            network, True, f"{len(card.labels)}: {_join(label.name for label in card.labels)}", inference
-        )
+        classes = f"{len(card.labels)}: {_join(label.name for label in card.labels)}"
+        return NetworkFile(network, True, classes, inference, card.task, card.version)
     if path.suffix not in (".keras", ".h5", ".hdf5"):
         raise TrainingError(f"{path}: must be a .keras or .h5 file, or the folder of an artifact")
     network = _with_named_outputs(_load_keras(path) if path.suffix == ".keras" else load_h5(path))
@@ -64,6 +67,25 @@ def read_network(path: Path) -> NetworkFile:
         shapes = ", ".join(str(each.shape) for each in network.inputs)
         raise TrainingError(f"{path}: takes {shapes}, not pictures (batch, height, width, channels)")
     return NetworkFile(network, _takes_full_range(network), _describe_outputs(network))
+
+
+def read_detector(path: Path) -> NetworkFile | None:
+    """Read the detector of an artifact; None if it has none.
+
+    Args:
+        path: folder of the artifact.
+
+    Raises:
+        ArtifactError: the artifact is missing or damaged.
+        TrainingError: the network cannot be read.
+    """
+    models = read_models(path)
+    if models.detector is None or models.card.detector is None:
+        return None
+    network = _with_named_outputs(_load_keras(path / DETECTOR_NETWORK_FILE))
+    classes = "none: it finds objects"
+    name, version = detector_name(models.card.task), models.card.detector["version"]
+    return NetworkFile(network, True, classes, models.detector, name, version)
 
 
 def _load_keras(path: Path) -> keras.Model:

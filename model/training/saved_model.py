@@ -1,12 +1,6 @@
-"""Write a network as TensorFlow Serving takes it: a SavedModel in a numbered folder, with requests to warm it up.
-
-The requests are PredictionLog messages of tensorflow-serving-api. That package requires `tensorflow`, which would
-replace the `tensorflow-cpu` used here, and of its messages a warm-up needs only nested fields of variable length. So
-they are encoded here, with the field numbers of its prediction_log.proto, predict.proto and model.proto.
-"""
+"""Write networks as TensorFlow Serving takes them: SavedModels in numbered folders, with requests to warm them up."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +8,12 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-SIGNATURE = "serving_default"
+from model.engine import SIGNATURE
+from model.tf_serving import api_pb2 as api
+
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"  # where TensorFlow Serving looks for it
-LENGTH_DELIMITED = 2  # the wire type of texts and messages
+CONFIG_FILE = "models.config"
+BASE = "/models"  # folder of the models in TensorFlow Serving's image
 
 
 def write_saved_model(network: keras.Model, folder: Path, warmup: npt.NDArray[Any]) -> None:
@@ -42,8 +39,9 @@ def write_saved_model(network: keras.Model, folder: Path, warmup: npt.NDArray[An
     path.parent.mkdir()
     with tf.io.TFRecordWriter(str(path)) as file:  # noqa: TID251 — writes records, decodes no pictures
         for row in warmup:
-            tensor = tf.make_tensor_proto(row[None]).SerializeToString()
-            file.write(encode_prediction_log({name: tensor}))
+            tensor = api.TensorProto.FromString(tf.make_tensor_proto(row[None]).SerializeToString())
+            request = api.PredictRequest(model_spec={"signature_name": SIGNATURE}, inputs={name: tensor})
+            file.write(api.PredictionLog(predict_log={"request": request}).SerializeToString())
 
 
 def input_name(network: keras.Model) -> str:
@@ -52,32 +50,32 @@ def input_name(network: keras.Model) -> str:
     return re.sub(r"\W", "_", entry.name)
 
 
-def encode_prediction_log(inputs: Mapping[str, bytes]) -> bytes:
-    """Encode a request for a prediction as a PredictionLog.
-
-    Args:
-        inputs: name and serialised TensorProto of each input.
-    """
-    model = _field(3, SIGNATURE.encode())  # ModelSpec.signature_name
-    request = _field(1, model)  # PredictRequest.model_spec
-    for name, tensor in inputs.items():
-        request += _field(2, _field(1, name.encode()) + _field(2, tensor))  # PredictRequest.inputs: key and value
-    return _field(6, _field(1, request))  # PredictionLog.predict_log, PredictLog.request
-
-
-def _field(number: int, content: bytes) -> bytes:
-    """Encode a field of variable length: its number (below 16) and wire type, the length as a varint, the content."""
-    length, digits = len(content), []
-    while length >= 128:
-        digits.append(length % 128 + 128)
-        length //= 128
-    return bytes([number * 8 + LENGTH_DELIMITED, *digits, length]) + content
-
-
 def next_version(folder: Path) -> Path:
     """Return the folder of the next version in a folder of versions; TensorFlow Serving loads the highest one."""
     taken = [int(each.name) for each in folder.iterdir() if each.name.isdecimal()] if folder.exists() else []
     return folder / str(max(taken, default=0) + 1)
+
+
+def write_config(models: Path) -> Path:
+    """Write the file that makes TensorFlow Serving load every version of every network in a folder.
+
+    A version that is not the newest is needed while services with its card are being replaced.
+
+    Args:
+        models: has a folder for each network, which has one for each version.
+
+    Returns:
+        The file: a ModelServerConfig in text format, in the same folder.
+    """
+    names = sorted(each.name for each in models.iterdir() if each.is_dir() and next_version(each).name != "1")
+    configs = "".join(
+        f'  config {{\n    name: "{name}"\n    base_path: "{BASE}/{name}"\n    model_platform: "tensorflow"\n'
+        "    model_version_policy { all {} }\n  }\n"
+        for name in names
+    )
+    path = models / CONFIG_FILE
+    path.write_text(f"model_config_list {{\n{configs}}}\n", encoding="utf-8")
+    return path
 
 
 def run_saved_model(folder: Path, inputs: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.float32]]:

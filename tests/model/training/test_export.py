@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,27 +17,21 @@ import numpy.typing as npt
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from tensorflow.core.framework import tensor_pb2
 
-from model.artifact import CARD_FILE, INFERENCE_FILE, NETWORK_FILE
+from model.artifact import CARD_FILE, INFERENCE_FILE, NETWORK_FILE, read_artifact
 from model.classifier import Classifier, Scores
+from model.engine import SIGNATURE
 from model.errors import ArtifactError, TrainingError
+from model.tf_serving import api_pb2 as api
+from model.tf_serving.client import version_number
 from model.training.export import compare, main
 from model.training.legacy_h5 import load_h5
 from model.training.network_file import read_network
 from model.training.prototypes import read_prototypes
-from model.training.saved_model import SIGNATURE, next_version, run_saved_model
+from model.training.saved_model import next_version, run_saved_model
 from tests import keras2
 from tests.conftest import ROOT, SHIPPED, drawing
-
-TENSOR = type(tf.make_tensor_proto(0))
-MESSAGES: dict[str, list[tuple[str, int, str]]] = {  # of tensorflow-serving-api: name, number and type of fields
-    "ModelSpec": [("name", 1, ""), ("signature_name", 3, "")],
-    "Input": [("key", 1, ""), ("value", 2, ".tensorflow.TensorProto")],
-    "PredictRequest": [("model_spec", 1, ".serving.ModelSpec"), ("inputs", 2, ".serving.Input")],
-    "PredictLog": [("request", 1, ".serving.PredictRequest")],
-    "PredictionLog": [("predict_log", 6, ".serving.PredictLog")],
-}
 
 
 def run_export(*arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -49,30 +44,18 @@ def run_export(*arguments: object, **environment: str) -> "subprocess.CompletedP
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The version folder of the shipped classifier for TensorFlow Serving."""
-    folder = tmp_path_factory.mktemp("served") / "traffic_sign"
+    folder = tmp_path_factory.mktemp("served")
     result = run_export(SHIPPED, "--to", "saved_model", folder)
     assert result.returncode == 0, result.stderr
     assert "input: pixels, 48 × 48 × 3 pixels, from 0 to 255" in result.stdout
     assert "classes: 43: Speed limit (20km/h)" in result.stdout
-    return folder / "1"
+    return folder / "traffic_sign" / str(version_number(read_artifact(SHIPPED)[0].version))
 
 
 def read_warmup(version: Path) -> list[Any]:
-    """Return the warm-up requests as messages, declared here as tensorflow-serving-api declares them."""
-    file = descriptor_pb2.FileDescriptorProto(name="serving.proto", package="serving", syntax="proto3")
-    file.dependency.append(TENSOR.DESCRIPTOR.file.name)
-    kinds = descriptor_pb2.FieldDescriptorProto
-    for message, fields in MESSAGES.items():
-        declared = file.message_type.add(name=message)
-        for name, number, message_type in fields:
-            label = kinds.LABEL_REPEATED if name == "inputs" else kinds.LABEL_OPTIONAL
-            kind = kinds.TYPE_MESSAGE if message_type else kinds.TYPE_STRING
-            declared.field.add(name=name, number=number, label=label, type=kind, type_name=message_type or None)
-    pool = descriptor_pool.Default()
-    pool.Add(file) if hasattr(pool, "Add") else pool.AddSerializedFile(file.SerializeToString())
-    log = message_factory.GetMessageClass(pool.FindMessageTypeByName("serving.PredictionLog"))
+    """Return the warm-up requests as messages."""
     records = tf.data.TFRecordDataset(str(version / "assets.extra" / "tf_serving_warmup_requests"))
-    return [log.FromString(record.numpy()) for record in records]
+    return [api.PredictionLog.FromString(record.numpy()) for record in records]
 
 
 def test_tensorflow_serving_gets_the_verdicts_of_the_artifact(served: Path) -> None:
@@ -103,9 +86,9 @@ def test_warmup_requests_are_predictions_that_the_signature_takes(served: Path) 
     assert requests
     for request in requests:
         assert request.model_spec.signature_name == SIGNATURE
-        [entry] = request.inputs
-        pixels = tf.make_ndarray(TENSOR.FromString(entry.value.SerializeToString()))
-        assert (entry.key, pixels.shape, pixels.dtype) == ("pixels", (1, 48, 48, 3), np.uint8)
+        [(name, tensor)] = request.inputs.items()
+        pixels = tf.make_ndarray(tensor_pb2.TensorProto.FromString(tensor.SerializeToString()))
+        assert (name, pixels.shape, pixels.dtype) == ("pixels", (1, 48, 48, 3), np.uint8)
         assert signature(pixels=tf.constant(pixels))["logits"].shape == (1, 43)
 
 
@@ -157,11 +140,25 @@ def test_a_classifier_of_keras_2_becomes_a_litert_file(tmp_path: Path) -> None:
     assert np.allclose(answers, load_h5(source).predict(pictures, verbose=0), atol=0.02)
 
 
-def test_the_detector_becomes_a_saved_model_for_any_size(tmp_path: Path) -> None:
-    result = run_export(SHIPPED / "detector.keras", "--to", "saved_model", tmp_path / "detector")
-    assert result.returncode == 0, result.stderr
+def test_the_detector_becomes_a_saved_model_for_any_size(served: Path) -> None:
+    [version] = (served.parents[1] / "traffic_sign_detector").iterdir()
     photos = np.zeros((2, 64, 96, 3), np.uint8)
-    assert run_saved_model(tmp_path / "detector" / "1", photos)["places"].shape == (2, 8, 12, 5)
+    assert run_saved_model(version, photos)["places"].shape == (2, 8, 12, 5)
+
+
+def test_the_configuration_lists_every_network_with_all_versions(served: Path) -> None:
+    [name, other] = re.findall(r'name: "(.+)"', text := (served.parents[1] / "models.config").read_text())
+    assert (name, other) == ("traffic_sign", "traffic_sign_detector")
+    assert text.count("model_version_policy { all {} }") == 2
+    assert 'base_path: "/models/traffic_sign"' in text
+    again = run_export(SHIPPED, "--to", "saved_model", served.parents[1])
+    assert again.stdout == f"wrote {served.parents[1] / 'models.config'}\n"  # what is there is left alone
+
+
+def test_a_file_gets_the_next_version(tmp_path: Path) -> None:
+    (tmp_path / "detector" / "3").mkdir(parents=True)
+    result = run_export(SHIPPED / "detector.keras", "--to", "saved_model", tmp_path / "detector")
+    assert result.stdout.endswith(f"wrote {tmp_path / 'detector' / '4'}\n"), result.stderr
 
 
 def test_another_backend_of_keras_converts_in_a_process_with_tensorflow(tmp_path: Path) -> None:

@@ -1,0 +1,129 @@
+"""A server that answers like TensorFlow Serving: real gRPC, real SavedModels in TensorFlow; for tests only.
+
+Usage: `python -m tests.tf_serving MODELS PORT [SLOW_S]`; a port of 0 means any free one, which is printed. MODELS is
+what `model.training.export` writes; every version is loaded, as its models.config says. It refuses what TensorFlow
+Serving refuses: an unknown model or version, another signature, a wrong name, type or shape of the input. SLOW_S delays
+every answer of a network.
+"""
+
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import tensorflow as tf
+
+from model.tf_serving import api_pb2 as api
+from model.tf_serving.client import METADATA, PREDICT, STATUS
+
+DTYPES: dict[int, np.dtype[Any]] = {api.DT_FLOAT: np.dtype("<f4"), api.DT_UINT8: np.dtype("u1")}
+NAMES = {tf.float32: api.DT_FLOAT, tf.uint8: api.DT_UINT8}
+
+
+class Server:
+    """Answers the three methods.
+
+    Args:
+        models: folder with NAME/VERSION folders.
+        slow_s: seconds to wait before a network runs.
+    """
+
+    def __init__(self, models: Path, slow_s: float = 0.0) -> None:
+        self._slow_s = slow_s
+        self._models = {
+            (folder.parent.name, int(folder.name)): tf.saved_model.load(str(folder))
+            for folder in sorted(models.glob("*/*"))
+            if folder.name.isdecimal()
+        }
+
+    def predict(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Run a network."""
+        version, signature = self._find(request.model_spec, context)
+        time.sleep(self._slow_s)
+        [(name, spec)] = signature.structured_input_signature[1].items()
+        if set(request.inputs) != {name}:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"input must be {name}, not {set(request.inputs)}")
+        tensor = request.inputs[name]
+        shape = [dim.size for dim in tensor.tensor_shape.dim]
+        if tensor.dtype != NAMES[spec.dtype] or not spec.shape.is_compatible_with(shape):
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"input must be {spec}, not {shape} of type {tensor.dtype}")
+        pixels = np.frombuffer(tensor.tensor_content, DTYPES[tensor.dtype]).reshape(shape)
+        outputs = {key: value.numpy() for key, value in signature(**{name: tf.constant(pixels)}).items()}
+        wanted = request.output_filter or outputs
+        model = api.ModelSpec(name=request.model_spec.name, version={"value": version})
+        return api.PredictResponse(model_spec=model, outputs={key: _encode(outputs[key]) for key in wanted})
+
+    def status(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Say that a version is available."""
+        version, _ = self._find(request.model_spec, context)
+        available = api.ModelVersionStatus(version=version, state=api.ModelVersionStatus.AVAILABLE)
+        return api.GetModelStatusResponse(model_version_status=[available])
+
+    def metadata(self, request: Any, context: grpc.ServicerContext) -> Any:
+        """Describe the signature of a network."""
+        _, signature = self._find(request.model_spec, context)
+        if list(request.metadata_field) != ["signature_def"]:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, "metadata_field must be signature_def")
+        described = api.SignatureDef(
+            inputs={name: _describe(spec) for name, spec in signature.structured_input_signature[1].items()},
+            outputs={name: _describe(spec) for name, spec in signature.structured_outputs.items()},
+        )
+        response = api.GetModelMetadataResponse(model_spec=request.model_spec)
+        response.metadata["signature_def"].Pack(api.SignatureDefMap(signature_def={"serving_default": described}))
+        return response
+
+    def _find(self, spec: Any, context: grpc.ServicerContext) -> tuple[int, Any]:
+        versions = [version for name, version in self._models if name == spec.name]
+        version = spec.version.value if spec.HasField("version") else max(versions, default=0)
+        if version not in versions:
+            context.abort(
+                grpc.StatusCode.NOT_FOUND, f"Servable not found for request: Specific({spec.name}, {version})"
+            )
+        signatures = self._models[spec.name, version].signatures
+        name = spec.signature_name or "serving_default"
+        if name not in signatures:
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature name: "{name}" not found')
+        return version, signatures[name]
+
+
+def _describe(spec: Any) -> Any:
+    dims = [{"size": -1 if side is None else side} for side in spec.shape.as_list()]
+    return api.TensorInfo(name=spec.name, dtype=NAMES[spec.dtype], tensor_shape={"dim": dims})
+
+
+def _encode(values: Any) -> Any:
+    """Return an array as TensorFlow Serving does by default: each value in a field of its own."""
+    dims = [{"size": side} for side in values.shape]
+    return api.TensorProto(dtype=api.DT_FLOAT, tensor_shape={"dim": dims}, float_val=values.ravel().tolist())
+
+
+def start(server: Server, port: int) -> tuple[grpc.Server, int]:
+    """Start to answer on 127.0.0.1; return the gRPC server and its port."""
+    methods: dict[str, tuple[Any, Any]] = {
+        PREDICT: (server.predict, api.PredictRequest),
+        METADATA: (server.metadata, api.GetModelMetadataRequest),
+        STATUS: (server.status, api.GetModelStatusRequest),
+    }
+
+    class Handler(grpc.GenericRpcHandler):  # type: ignore[misc]  # gRPC has no types
+        def service(self, details: Any) -> Any:
+            method, request = methods[details.method]
+            return grpc.unary_unary_rpc_method_handler(
+                method, request.FromString, lambda message: message.SerializeToString()
+            )
+
+    options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
+    running = grpc.server(ThreadPoolExecutor(8), (Handler(),), options=options)
+    port = running.add_insecure_port(f"127.0.0.1:{port}")
+    running.start()
+    return running, port
+
+
+if __name__ == "__main__":
+    running, port = start(Server(Path(sys.argv[1]), *map(float, sys.argv[3:])), int(sys.argv[2]))
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    running.wait_for_termination()
