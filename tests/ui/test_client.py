@@ -562,6 +562,14 @@ def test_server_that_stops_in_the_middle_of_an_answer_is_silent() -> None:
         Client(url, timeout_s=0.2).service()
 
 
+@pytest.mark.parametrize("kind", ["engine_failed", "engine_timeout"])
+def test_service_without_its_inference_server_is_not_ready(kind: str) -> None:
+    """The page then shows the service's words, and itself again as soon as it answers."""
+    answer = Reply(problem(kind), KINDS[kind].status)
+    with server(lambda *_: answer) as url, pytest.raises(NotReady):
+        Client(url, timeout_s=PATIENCE_S).predict(TASK, STOP)
+
+
 @pytest.mark.parametrize("kind", ["not_counted", "too_many_connections"])
 def test_overloaded_service_is_busy(kind: str) -> None:
     answer = Reply(problem(kind), KINDS[kind].status)
