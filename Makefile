@@ -79,6 +79,7 @@ bench-training: $(VENV)/train.installed ## Benchmark the data augmentation as a 
 
 bench: .venv-bench/installed wrk ## Benchmark the service against plain inference, its predecessor and other servers; then photos
 	.venv-bench/bin/python -m bench.serve $(if $(DATA),--data $(DATA))
+	.venv-bench/bin/python -m bench.serve --tf-serving
 	.venv-bench/bin/python -m bench.photos
 
 bench-short: install wrk ## Run a short benchmark: the service, plain inference and plain Flask

@@ -24,14 +24,16 @@ from typing import Any, Final
 import requests
 
 from bench.peers.common import ARTIFACT, CONVERTED
+from bench.peers.common import classifier as load_classifier
 from bench.steady import steady
-from bench.systems import BARE, PEERS, PREDECESSOR, ROOT, SERVICE, Running, load, started
+from bench.systems import BARE, PEERS, PREDECESSOR, ROOT, SERVICE, Running, load, started, tf_serving
 from data.images import decode, encode
 from data.source import open_source
 from data.task import load_task
 from model.classifier import Classifier
-from model.engine import LiteRt
+from service.engine import create_engine
 from service.inference import WarmRecogniser
+from service.settings import read_settings
 
 SIGN: Final = 14
 TYPICAL: Final = 5000  # bytes per picture
@@ -44,23 +46,33 @@ FLASK: Final = PEERS[0]
 
 
 def main(arguments: list[str]) -> int:
-    """Run the comparison, print the tables and write `bench/results/serve.json` or `serve-short.json`."""
+    """Run the comparison, print the tables and write `bench/results/serve.json` or one with a suffix."""
     parser = argparse.ArgumentParser(prog="python -m bench.serve", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="duration of each measurement")
     parser.add_argument("--data", type=Path, help="data set to take photos of stop signs from (default: drawn ones)")
     parser.add_argument("--artifact", type=Path, default=ARTIFACT, help="classifier to serve (default: %(default)s)")
     parser.add_argument("--short", action="store_true", help="only the service, the bare work and Flask")
+    parser.add_argument(
+        "--tf-serving",
+        action="store_true",
+        help="the same three, which ask a server in place of TensorFlow Serving; that server's time does not count",
+    )
     options = parser.parse_args(arguments)
     if not shutil.which("wrk"):
         sys.exit("error: wrk is not installed; on Debian and Ubuntu, install the package wrk")
     # Every process that is started reads these.
     os.environ["BENCH_ARTIFACT"] = os.environ["SERVICE_ARTIFACT"] = str(options.artifact.resolve())
-    classifier = Classifier.load(options.artifact)
-    with tempfile.TemporaryDirectory() as folder:
-        pictures = _write_pictures(Path(folder), options.data, classifier)
-        results = _compare(pictures, classifier, options.artifact, options.rounds, options.seconds, short=options.short)
-    target = ROOT / "bench" / "results" / ("serve-short.json" if options.short else "serve.json")
+    with ExitStack() as stack:
+        if options.tf_serving:
+            os.environ["SERVICE_TF_SERVING"] = stack.enter_context(tf_serving(options.artifact))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        classifier = load_classifier(options.artifact)
+        pictures = _write_pictures(folder, options.data, classifier)
+        short = options.short or options.tf_serving
+        results = _compare(pictures, classifier, options.artifact, options.rounds, options.seconds, short=short)
+    kind = "-tf-serving" if options.tf_serving else "-short" if options.short else ""
+    target = ROOT / "bench" / "results" / f"serve{kind}.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(results, indent=1), encoding="utf-8")
     print(_table(results))
@@ -124,7 +136,7 @@ def _compare(
         "cores": cores,
         "bytes": _mean_size(pictures.paths),
         "classifier": classifier.card.version,
-        "inference_ms": 1000 * WarmRecogniser.load(artifact, LiteRt()).inference_s,
+        "inference_ms": 1000 * WarmRecogniser.load(artifact, create_engine(read_settings())).inference_s,
         "systems": {},
     }
     ports = iter(range(FIRST_PORT, FIRST_PORT + 100))

@@ -129,6 +129,22 @@ def started(
             left.kill()
 
 
+@contextmanager
+def tf_serving(artifact: Path) -> Iterator[str]:
+    """Run a server in place of TensorFlow Serving with the networks of an artifact; yield its address."""
+    models = ROOT / "bench" / "results" / "models"
+    export = [sys.executable, "-m", "model.training.export", str(artifact), "--to", "saved_model", str(models)]
+    subprocess.run(export, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "tests.tf_serving", str(models), "0"]
+    with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:
+        try:
+            if process.stdout is None:
+                raise RuntimeError("the server has no output")
+            yield f"localhost:{process.stdout.readline().strip()}"
+        finally:
+            process.terminate()
+
+
 def _await_answer(process: psutil.Popen, system: System, url: str, payload: bytes, began: float, log: Path) -> None:
     while time.perf_counter() - began < START_S:
         if process.poll() is not None:

@@ -7,18 +7,21 @@ from typing import Final
 import numpy as np
 
 from data.task import DEFAULT_TASK
-from model.artifact import ARTIFACTS
+from model.artifact import ARTIFACTS, read_artifact
 from model.classifier import Classifier
 from model.prediction import Prediction
+from service.engine import create_engine
+from service.settings import read_settings
 
 PORT: Final = int(os.environ.get("BENCH_PORT", "9700"))
 ARTIFACT: Final = Path(os.environ.get("BENCH_ARTIFACT", ARTIFACTS / DEFAULT_TASK))
 CONVERTED: Final = Path(os.environ.get("BENCH_CONVERTED", "bench/results/converted"))  # other formats of the network
 
 
-def classifier() -> Classifier:
-    """Return our classifier, loaded."""
-    return Classifier.load(ARTIFACT)
+def classifier(folder: Path = ARTIFACT) -> Classifier:
+    """Return our classifier, loaded; the engine is that of the service."""
+    card, model = read_artifact(folder)
+    return Classifier(card, create_engine(read_settings()).open(card.task, card.version, model))
 
 
 def summary(prediction: Prediction) -> dict[str, float | int]:
