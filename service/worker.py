@@ -142,6 +142,7 @@ class Worker(gasgi.ASGIWorker):
         super().init_process()
 
     def load_wsgi(self) -> None:
-        """Load the application and let the event loop ask it whether it is busy."""
+        """Load the application; let the event loop ask it whether it is busy, and let it ask whether to close."""
         super().load_wsgi()
         self.loop.busy = self.asgi.busy
+        self.asgi.closing = lambda: not self.alive
