@@ -15,12 +15,14 @@ ARTIFACT := model/artifacts/traffic_sign/card.json
 RUN_GROUPS := service ui $(if $(wildcard $(ARTIFACT)),,train)
 COMPARED := $(COMPARISON)$(wildcard data/store/comparison/$(or $(TASK),traffic_sign))
 NOTEBOOKS := $(filter-out $(if $(COMPARED),,%/compare_models.ipynb),$(wildcard notebooks/*.ipynb))
+# The name of the cluster of kind, and of the namespace in every cluster.
+CLUSTER := traffic-signs
 COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --upgrade \
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-training test-browser test-faults check audit format train train-quick model-card compare bench bench-short bench-page bench-photos bench-tasks bench-training wrk samples screenshots notebooks test-system proto lock chromium install
+.PHONY: help run test test-training test-browser test-faults check audit format train train-quick model-card compare bench bench-short bench-page bench-photos bench-tasks bench-training wrk samples screenshots notebooks test-system proto kind-up kind-down deploy lock chromium install
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -126,6 +128,26 @@ test-system: ## Build the images, start them with Compose and predict from the p
 
 proto: $(VENV)/dev.installed ## Generate the code for the messages of TensorFlow Serving
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. model/tf_serving/api.proto
+
+# Images have the tag that the manifests in deploy/kubernetes name. Only kind's overlays find them on the nodes.
+kind-up: ## Create a local Kubernetes cluster with kind, build the images and load them; MODELS=path adds TensorFlow Serving
+	@command -v kind > /dev/null || { echo "kind is not installed: https://kind.sigs.k8s.io/docs/user/quick-start"; exit 1; }
+	if kind get clusters | grep --quiet --line-regexp $(CLUSTER); then kind export kubeconfig --name $(CLUSTER); \
+	else kind create cluster --config deploy/kubernetes/kind.yaml; fi
+	docker build --file Dockerfile.service --target slim --tag traffic-sign-service:dev .
+	docker build --file Dockerfile.ui --tag traffic-sign-ui:dev .
+	$(if $(MODELS),docker build --file deploy/tf-serving/Dockerfile --tag traffic-sign-tf-serving:dev $(MODELS))
+	kind load docker-image --name $(CLUSTER) traffic-sign-service:dev traffic-sign-ui:dev $(if $(MODELS),traffic-sign-tf-serving:dev)
+
+kind-down: ## Delete the local Kubernetes cluster
+	kind delete cluster --name $(CLUSTER)
+
+deploy: ## Deploy OVERLAY=kind (or another folder in deploy/kubernetes/overlays) with kubectl and wait until it runs
+	@if [ ! -f deploy/kubernetes/overlays/$(OVERLAY)/kustomization.yaml ]; then \
+		echo "set OVERLAY to one of: $(notdir $(wildcard deploy/kubernetes/overlays/*))"; exit 1; fi
+	@echo "deploying to the cluster of the context $$(kubectl config current-context)"
+	kubectl apply --kustomize deploy/kubernetes/overlays/$(OVERLAY)
+	kubectl --namespace $(CLUSTER) get deployments --output name | xargs -n 1 kubectl --namespace $(CLUSTER) rollout status --timeout 5m
 
 lock: $(VENV)/dev.installed ## Lock the dependencies of pyproject.toml in requirements/*.txt
 	@all=$$(mktemp) && trap 'rm -f $$all' EXIT && \

@@ -21,6 +21,10 @@ from service.access import open_storage
 
 PREFIX = "SERVICE_"
 REMOTE_THREADS = 16  # which wait for TensorFlow Serving
+# NAME=value, as Kubernetes sets it in pods for a Service whose name starts with `service`, and Docker for such a link.
+_LINK = re.compile(
+    rf"{PREFIX}(\w+_)?(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT_\d+_(TCP|UDP|SCTP)|PORT=(tcp|udp|sctp)://)"
+)
 
 
 class SettingsError(Exception):
@@ -244,14 +248,23 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read and check all settings, and the tasks that they name.
 
     Raises:
-        SettingsError: an unknown variable with our prefix, an invalid value, or an unknown or invalid task.
+        SettingsError: an unknown variable with our prefix, which may be from a Kubernetes Service or a Docker link, an
+            invalid value, or an unknown or invalid task.
     """
     known = {PREFIX + name.upper(): name for name in Settings.model_fields}
-    unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
+    ours = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
+    links = sorted(name for name, value in ours.items() if _LINK.match(f"{name}={value}"))
+    if links:
+        raise SettingsError(
+            f"{', '.join(links)}: these are not settings; Kubernetes sets them if a Service is named `service` (or its "
+            "name starts with `service-`), and Docker if a link is. Set `enableServiceLinks: false` in the pod, or use "
+            "another name"
+        )
+    unknown = sorted(ours.keys() - known)
     if unknown:
         raise SettingsError(f"unknown settings: {', '.join(unknown)}; known: {', '.join(sorted(known))}")
     try:
-        settings = Settings.model_validate({known[name]: value for name, value in environment.items() if name in known})
+        settings = Settings.model_validate({known[name]: value for name, value in ours.items()})
         _ = settings.served  # reads the tasks
     except TaskError as error:
         raise SettingsError(f"{PREFIX}TASKS: {error}") from error

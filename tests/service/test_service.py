@@ -225,6 +225,28 @@ def test_invalid_settings_are_named(environment: dict[str, str], reason: str) ->
         read_settings(environment)
 
 
+def test_variables_of_a_kubernetes_service_are_named_with_the_cure() -> None:
+    """Of a Service named `service`, of one named `service-web`, and of Docker's link to a container `service`."""
+    for links in (
+        {
+            "SERVICE_SERVICE_HOST": "10.96.3.7",
+            "SERVICE_SERVICE_PORT": "9696",
+            "SERVICE_SERVICE_PORT_HTTP": "9696",
+            "SERVICE_PORT": "tcp://10.96.3.7:9696",
+            "SERVICE_PORT_9696_TCP": "tcp://10.96.3.7:9696",
+            "SERVICE_PORT_9696_TCP_PROTO": "tcp",
+            "SERVICE_PORT_9696_TCP_PORT": "9696",
+            "SERVICE_PORT_9696_TCP_ADDR": "10.96.3.7",
+        },
+        {"SERVICE_WEB_SERVICE_HOST": "10.96.3.7", "SERVICE_WEB_PORT": "tcp://10.96.3.7:80"},
+        {"SERVICE_PORT": "tcp://172.17.0.2:9696", "SERVICE_PORT_53_UDP_ADDR": "172.17.0.2"},
+    ):
+        with pytest.raises(SettingsError, match=r"enableServiceLinks: false.*another name") as error:
+            read_settings({**links, "SERVICE_QUEUE": "8"})
+        named = set(str(error.value).partition(": ")[0].split(", "))
+        assert named == set(links)
+
+
 def test_settings_come_only_from_the_given_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVICE_PORT", "4321")
     assert read_settings({}).port == 9696
