@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from model.artifact import CARD_FILE
-from model.engine import LiteRt
+from model.engine import Engine, LiteRt
 from service import readiness
 from service.catalogue import Catalogue
 from service.inference import SLOW_S, WarmRecogniser
@@ -34,7 +34,7 @@ def test_new_artifact_is_loaded_once_in_the_background(tmp_path: Path, monkeypat
     first = served.load()
     began, may_end, loaded = threading.Event(), threading.Event(), []
 
-    def load(path: Path) -> WarmRecogniser:
+    def load(path: Path, _: Engine) -> WarmRecogniser:
         loaded.append(path)
         began.set()
         assert may_end.wait(30)
