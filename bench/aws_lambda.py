@@ -1,8 +1,8 @@
 """Benchmark of the function on AWS Lambda: `python -m bench.aws_lambda`.
 
 It starts the function in the real runtime client on one core, against a local Runtime API, and measures the
-initialisation (from the start of Python until the function asks for its first event) and the peak of its memory. The
-processor time of the initialisation depends less on what else the machine does than its duration.
+initialisation (from the start of Python until the function asks for its first event) and the peak of its memory. Other
+load on the machine affects the CPU time of the initialisation less than its duration.
 """
 
 import base64

@@ -34,7 +34,7 @@ class Handler:
 
     def __init__(self, settings: Settings, service: Service | None = None) -> None:
         self._service = service or create_service(settings)
-        # Who may invoke the function directly has a permission in AWS, and needs no key.
+        # A direct invocation needs a permission in AWS instead of a key.
         self._direct = {KEY.lower(): min(settings.keys)} if settings.keys else {}
         self._runner = asyncio.Runner()
 

@@ -31,7 +31,7 @@ DAMAGED: Final = (
 _OPTIONS: Final = frozenset(each.name for each in fields(Options))
 _SOURCES: Final = frozenset({"image", "url"})
 _MEMBERS: Final = _SOURCES | _OPTIONS | {"task", "detect"}
-_UNKNOWN_LENGTH: Final = frozenset({"content-length", "transfer-encoding", "expect"})
+_FRAMING: Final = frozenset({"content-length", "transfer-encoding", "expect"})
 
 Result = dict[str, Any]
 
@@ -49,7 +49,7 @@ class HttpRequest:
     def scope(self, defaults: Mapping[str, str]) -> dict[str, Any]:
         """Return the scope of ASGI, with headers that describe the body as it is, and defaults for others."""
         sent = {name.lower(): value for name, value in self.headers.items()}
-        kept = {name: value for name, value in sent.items() if name not in _UNKNOWN_LENGTH}
+        kept = {name: value for name, value in sent.items() if name not in _FRAMING}
         headers = {**defaults, **kept, "content-length": str(len(self.body))}
         return {
             "type": "http",
@@ -167,7 +167,7 @@ def _read_direct(event: object) -> HttpRequest:
     if not isinstance(event, dict) or len(event.keys() & _SOURCES) != 1:
         raise Problem("bad_request", f"Invoke the function with {DIRECT}.")
     if unknown := event.keys() - _MEMBERS:
-        raise Problem("bad_request", f"Unknown: {_named(unknown)}. Use {_named(_MEMBERS)}.")
+        raise Problem("bad_request", f"Unknown members: {_named(unknown)}; known: {_named(_MEMBERS)}.")
     task, detect = event.get("task"), event.get("detect", False)
     if not (task is None or (isinstance(task, str) and task)):
         raise Problem("bad_request", "`task` must be the name of a task.")

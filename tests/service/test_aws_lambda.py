@@ -145,7 +145,7 @@ def test_direct_invocation_finds_every_sign(function: Function, service: str) ->
         ({"image": "?"}, (400, "bad_request"), "not base64"),
         ({"image": ""}, (400, "nothing_sent"), "0 bytes"),
         ({"image": as_base64(TEXT)}, (422, "unreadable_image"), ""),
-        ({"image": "", "topk": 1}, (400, "bad_request"), "Unknown: `topk`. Use `box`, `detect`,"),
+        ({"image": "", "topk": 1}, (400, "bad_request"), "Unknown members: `topk`; known: `box`, `detect`,"),
         ({"image": as_base64(STOP), "top_k": 0}, (400, "bad_request"), "top_k must be an integer from 1 to 43"),
         ({"image": "", "detect": True}, (400, "bad_request"), "needs a `task`"),
         ({"image": "", "task": ""}, (400, "bad_request"), "`task` must be the name of a task"),
