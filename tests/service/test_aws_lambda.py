@@ -77,8 +77,10 @@ FORMATS = pytest.mark.parametrize("event", [format_1, format_2])
 
 
 @pytest.fixture(scope="module")
-def function() -> Iterator[Function]:
-    with start_function({**TASK, **URLS}) as running:
+def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Function]:
+    """A function with the shipped classifier and an empty store."""
+    store = {"SERVICE_STORE": str(tmp_path_factory.mktemp("store"))}
+    with start_function({**TASK, **URLS, **store}) as running:
         yield running
 
 
