@@ -9,7 +9,7 @@ ALONE := tests/faults/test_service_faults.py tests/service/test_gate.py
 # Longest tests first, so that both processes finish at about the same time.
 LONGEST := tests/test_init.py tests/faults/test_training_faults.py tests/model
 TOGETHER := $(LONGEST) $(filter-out $(LONGEST) $(ALONE),$(patsubst %/,%,$(wildcard tests/*/)) $(wildcard tests/test_*.py))
-GROUPS := service ui train notebooks dev
+GROUPS := service lambda ui train notebooks dev
 ARTIFACT := model/artifacts/traffic_sign/card.json
 # Without a classifier, the service trains one on its first start and needs the packages for training.
 RUN_GROUPS := service ui $(if $(wildcard $(ARTIFACT)),,train)
@@ -22,7 +22,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-training test-browser test-faults check audit format train train-quick model-card compare bench bench-short bench-page bench-photos bench-tasks bench-training wrk samples screenshots notebooks test-system proto kind-up kind-down deploy lock chromium install
+.PHONY: help run test test-training test-browser test-faults check audit format train train-quick model-card compare bench bench-short bench-page bench-photos bench-tasks bench-lambda bench-training wrk samples screenshots notebooks test-system proto kind-up kind-down deploy lock chromium install
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -56,7 +56,7 @@ check: install ## Run linters, format check, type check, import rules and audit
 	@$(MAKE) --no-print-directory audit
 
 audit: install ## Look up known vulnerabilities of deployed packages, if the network allows it
-	@report=$$($(BIN)/pip-audit --disable-pip --progress-spinner off -r requirements/service.txt -r requirements/ui.txt 2>&1); \
+	@report=$$($(BIN)/pip-audit --disable-pip --progress-spinner off -r requirements/lambda.txt -r requirements/ui.txt 2>&1); \
 	echo "$$report" | grep -E '^(Found|No known)' || echo "audit skipped: the vulnerability database cannot be reached"; \
 	if grep -q '^Found' <<< "$$report"; then echo "$$report"; exit 1; fi
 
@@ -92,6 +92,9 @@ bench-photos: $(VENV)/train.installed ## Benchmark whole photos: decoding, and f
 
 bench-tasks: install ## Benchmark the start and the memory of the service with one task and with five
 	$(BIN)/python -m bench.tasks
+
+bench-lambda: install ## Benchmark the start and the memory of the function on AWS Lambda
+	$(BIN)/python -m bench.aws_lambda
 
 # axe-core checks the accessibility of pages; without npm its tests are skipped.
 $(AXE):

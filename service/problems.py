@@ -30,6 +30,7 @@ class Kind:
 KINDS = {
     "bad_request": Kind(400, "Invalid request"),
     "nothing_sent": Kind(400, "No image was sent"),
+    "answer_too_large": Kind(400, "The answer is too large"),
     "unauthorised": Kind(401, "An API key is required"),
     "foreign_page": Kind(403, "This origin is not allowed"),
     "not_found": Kind(404, "Not found"),

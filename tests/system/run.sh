@@ -12,7 +12,7 @@ compose=(docker compose) # the plugin, or the older standalone program
 docker compose version > /dev/null 2>&1 || compose=(docker-compose)
 cleanup() {
     "${compose[@]}" down --volumes --remove-orphans --timeout 5 || true
-    docker rmi traffic-sign-service:slim > /dev/null 2>&1 || true
+    docker rmi traffic-sign-service:slim traffic-sign-lambda > /dev/null 2>&1 || true
     if [ "$state" = started ]; then
         kill "$(cat "$engine/docker.pid")"
         tail --pid="$(cat "$engine/docker.pid")" -f /dev/null || true
@@ -24,6 +24,7 @@ trap cleanup EXIT
 tests/system/make_base_image.sh
 "${compose[@]}" build
 docker build --file Dockerfile.service --target slim --tag traffic-sign-service:slim .
+docker build --file deploy/lambda/Dockerfile --tag traffic-sign-lambda .
 "${compose[@]}" up --detach # the page starts once the service is healthy
 
 echo "--- smoke tests from another container of the page's image"
@@ -47,6 +48,17 @@ echo "--- the page's image contains no model code, the slim service image no Ten
 "${compose[@]}" exec -T ui python -c 'import importlib.util as u; assert not any(map(u.find_spec, ("model", "data", "flask", "tensorflow")))'
 docker run --rm traffic-sign-service:slim python -c 'import importlib.util as u; assert u.find_spec("ai_edge_litert") and not u.find_spec("tensorflow")'
 "${compose[@]}" exec -T service python -c 'import importlib.util as u; assert u.find_spec("tensorflow")'
+
+echo "--- the image for AWS Lambda answers on a read-only file system, and contains no TensorFlow"
+docker run --rm --interactive --read-only --network none --entrypoint python traffic-sign-lambda -c '
+import base64, importlib.util, sys, types
+from service.aws_lambda import handler
+event = {"image": base64.b64encode(sys.stdin.buffer.read()).decode()}
+answer = handler(event, types.SimpleNamespace(aws_request_id="test"))
+print(answer["class_name"], answer["verdict"])
+assert answer["class_index"] == 14, answer
+assert importlib.util.find_spec("awslambdaric") and not importlib.util.find_spec("tensorflow")
+' < ui/static/traffic_sign/samples/stop.png
 
 echo "--- train on drawn signs in the service's container"
 "${compose[@]}" exec -T service python init.py --data drawn --preset quick --artifact data/store/quick
