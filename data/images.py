@@ -273,7 +273,7 @@ class Picture:
             return image
         height, width = self.upright_size()
         _check_box(box, height, width)
-        across, down = image.width / width, image.height / height  # 1 unless the picture is oversized
+        across, down = image.width / width, image.height / height  # 1 unless it was reduced
         if around is not None:
             return cut(image, *(round(edge * (across, down)[place % 2]) for place, edge in enumerate(around)))
         left, top, right, bottom = box

@@ -53,14 +53,15 @@ class Classifier:
             perhaps `class_maps` (n, rows, columns, classes).
 
     Raises:
-        ArtifactError: the network does not match the card.
-        EngineError: see `model.engine.Network`.
+        ArtifactError: the network does not match the card; not known yet if an inference server runs it.
     """
 
     def __init__(self, card: Card, network: Network) -> None:
         self.card = card
+        self.is_remote = network.is_remote
         self._network = network
-        self._check()
+        if not network.is_remote:
+            self.verify()
 
     @classmethod
     def load(cls, folder: Path) -> "Classifier":
@@ -154,10 +155,16 @@ class Classifier:
             raise ValueError(f"a picture must have shape {(*self.card.input_size, 3)}, not {pictures.shape[1:]}")
         return self._network.run(pictures)
 
-    def _check(self) -> None:
-        expected = (*self.card.input_size, 3)
-        if self._network.input_shape != expected:
-            raise ArtifactError(f"the network takes {self._network.input_shape}, but the card expects {expected}")
+    def verify(self) -> None:
+        """Check that the network is one that the card describes.
+
+        Raises:
+            ArtifactError: it is not.
+            EngineError: see `model.engine.Network`.
+        """
+        shape, expected = self._network.read_input_shape(), (*self.card.input_size, 3)
+        if shape != expected:
+            raise ArtifactError(f"the network takes {shape}, but the card expects {expected}")
         outputs = self._network.run(np.zeros((1, *expected), np.uint8))
         shapes = {name: outputs[name].shape[1:] for name in ("logits", "similarity") if name in outputs}
         wanted = {"logits": (len(self.card.labels),), "similarity": ()}

@@ -53,16 +53,26 @@ class Detector:
             for every 8 × 8 pixels; see `model.training.detector_network`. Sides must be multiples of 32.
 
     Raises:
-        ArtifactError: the network is not a detector.
-        EngineError: see `model.engine.Network`.
+        ArtifactError: the network is not a detector; not known yet if an inference server runs it.
     """
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        outputs = network.run(np.zeros((1, MULTIPLE, MULTIPLE, 3), np.uint8), CLOSE)
+        if not network.is_remote:
+            self.verify()
+
+    def verify(self) -> None:
+        """Check that the network is a detector.
+
+        Raises:
+            ArtifactError: it is not.
+            EngineError: see `model.engine.Network`.
+        """
+        outputs = self._network.run(np.zeros((1, MULTIPLE, MULTIPLE, 3), np.uint8), CLOSE)
         shape = outputs["places"].shape if "places" in outputs else None
-        if network.input_shape != (None, None, 3) or shape != (1, MULTIPLE // STRIDE, MULTIPLE // STRIDE, 5):
-            raise ArtifactError(f"the detector maps {network.input_shape} to {shape}")
+        taken = self._network.read_input_shape()
+        if taken != (None, None, 3) or shape != (1, MULTIPLE // STRIDE, MULTIPLE // STRIDE, 5):
+            raise ArtifactError(f"the detector maps {taken} to {shape}")
 
     def check(self) -> None:
         """Check that the network can be run now; see `model.engine.Network`."""

@@ -25,40 +25,44 @@ class Network(Protocol):
     """A network that can be run. Thread-safe."""
 
     @property
-    def input_shape(self) -> tuple[int | None, ...]:
-        """Height, width and channels of the input; None where any size is accepted."""
+    def is_remote(self) -> bool:
+        """Whether an inference server runs it, so that a call takes time but hardly any processor time."""
 
-    def run(self, pixels: Pixels, sized: str = "") -> Outputs:
+    def read_input_shape(self) -> tuple[int | None, ...]:
+        """Return height, width and channels of the input; None where any size is accepted.
+
+        Raises:
+            ArtifactError: it does not take pixels.
+            EngineError: the inference server failed or timed out.
+        """
+
+    def run(self, pixels: Pixels, memory_key: str = "") -> Outputs:
         """Run the network.
 
         Args:
             pixels: n pictures, shape (n, height, width, 3), uint8 in [0, 255], of the input's shape.
-            sized: a name for inputs that are usually of one size. Engines may keep memory for each.
+            memory_key: a name for inputs that are usually of one size. Engines may keep memory for each.
 
         Returns:
             Each output by its name; float32, with n rows.
 
         Raises:
-            EngineError: another machine should have run it, and did not.
+            EngineError: the inference server failed or timed out.
         """
 
     def check(self) -> None:
         """Check that the network can be run now.
 
         Raises:
-            EngineError: another machine should run it, and is away or does not have it any more.
+            EngineError: the inference server is unavailable, or has not loaded this version of the network.
         """
 
 
 class Engine(Protocol):
     """Opens networks."""
 
-    @property
-    def is_remote(self) -> bool:
-        """Whether a network runs on another machine, for which a thread waits."""
-
     def open(self, name: str, version: str, model: bytes) -> Network:
-        """Open a network.
+        """Open a network; an inference server is not asked yet.
 
         Args:
             name: of the network: the task, with the suffix `_detector` for a detector.
@@ -67,7 +71,6 @@ class Engine(Protocol):
 
         Raises:
             ArtifactError: it cannot run.
-            EngineError: another machine should run it, and is away or does not have it.
         """
 
 
@@ -81,6 +84,8 @@ class LiteRtNetwork:
         ArtifactError: it cannot be read.
     """
 
+    is_remote = False
+
     def __init__(self, model: bytes) -> None:
         self._model = model
         self._local = threading.local()
@@ -88,36 +93,35 @@ class LiteRtNetwork:
             details = self._runner("").get_input_details()[INPUT]
         except (ValueError, RuntimeError, KeyError) as error:
             raise ArtifactError(f"the network cannot run: {error}") from error
-        free = details["shape_signature"] < 0
-        self.input_shape = tuple(
-            None if is_free else int(side) for side, is_free in zip(details["shape"][1:], free[1:], strict=True)
-        )
+        self._input_shape = tuple(None if side < 0 else int(side) for side in details["shape_signature"][1:])
 
-    def run(self, pixels: Pixels, sized: str = "") -> Outputs:
+    def read_input_shape(self) -> tuple[int | None, ...]:
+        """Return the shape of the input; see `Network`."""
+        return self._input_shape
+
+    def run(self, pixels: Pixels, memory_key: str = "") -> Outputs:
         """Run the network in the calling thread; see `Network`.
 
-        Each `sized` has an interpreter of its own, which keeps its memory while its pictures are of one size. A new
-        size makes a call 50% slower.
+        Each `memory_key` has an interpreter of its own, which keeps its memory while its pictures are of one size. A
+        new size makes a call 50% slower.
         """
-        run = self._runner(sized)
+        run = self._runner(memory_key)
         rows: list[Outputs] = [run(**{INPUT: picture[None]}) for picture in pixels]
         return rows[0] if len(rows) == 1 else {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 
     def check(self) -> None:
         """Do nothing: what was loaded can be run."""
 
-    def _runner(self, sized: str) -> Any:
+    def _runner(self, memory_key: str) -> Any:
         runners = self._local.__dict__
-        if sized not in runners:
+        if memory_key not in runners:
             interpreter = Interpreter(model_content=self._model, num_threads=1)
-            runners[sized] = interpreter.get_signature_runner(SIGNATURE)
-        return runners[sized]
+            runners[memory_key] = interpreter.get_signature_runner(SIGNATURE)
+        return runners[memory_key]
 
 
 class LiteRt:
     """The engine that runs networks in this process."""
-
-    is_remote = False
 
     def open(self, name: str, version: str, model: bytes) -> Network:  # noqa: ARG002 — the file is enough
         """Open a network; see `Engine`."""

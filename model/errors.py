@@ -2,7 +2,7 @@
 
 ModelError
 ├── ArtifactError    an artifact is missing, damaged or in an unsupported format
-├── EngineError      another machine should have run a network, and did not
+├── EngineError      the inference server failed
 │   └── EngineTimeoutError  it did not answer in time
 ├── EvaluationError  there is nothing valid to evaluate a classifier on
 └── TrainingError    training cannot start or continue
@@ -21,11 +21,11 @@ class ArtifactError(ModelError):
 
 
 class EngineError(ModelError):
-    """Another machine should have run a network, and is away, does not have it, or refused."""
+    """The inference server is unavailable, has not loaded the network, or refused to run it."""
 
 
 class EngineTimeoutError(EngineError):
-    """Another machine did not answer in time."""
+    """The inference server did not answer in time."""
 
 
 class EvaluationError(ModelError):

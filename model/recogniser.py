@@ -2,9 +2,12 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+
+import numpy as np
 
 from data.images import Box, Picture, Pixels
 from data.photo import Photo
@@ -15,6 +18,7 @@ from model.engine import Engine, LiteRt, detector_name
 from model.errors import ArtifactError
 from model.prediction import Prediction
 
+REMOTE_STEP: Final = 16  # objects that are classified at once to find one that is accepted
 SEARCHED_SIDE: Final = 16  # decoded pixels; a narrower strip holds no sign, but the detector would pad it to much more
 
 
@@ -67,8 +71,7 @@ class Recogniser:
 
         Raises:
             ArtifactError: the artifact is missing, damaged or in an unsupported format, or a model does not match its
-                card.
-            EngineError: see `model.engine.Engine`.
+                card; the latter is not known yet if an inference server runs the models.
         """
         return cls.of(read_models(folder), engine)
 
@@ -77,8 +80,7 @@ class Recogniser:
         """Load the models of an artifact.
 
         Raises:
-            ArtifactError: a model does not match its card.
-            EngineError: see `model.engine.Engine`.
+            ArtifactError: a model does not match its card; see `load`.
         """
         card, engine = models.card, engine or LiteRt()
         classifier = Classifier(card, engine.open(card.task, card.version, models.classifier))
@@ -92,11 +94,27 @@ class Recogniser:
         """The card of the artifact."""
         return self.classifier.card
 
+    @property
+    def is_remote(self) -> bool:
+        """Whether an inference server runs the networks."""
+        return self.classifier.is_remote
+
+    def verify(self) -> None:
+        """Check that the networks are those that the card describes.
+
+        Raises:
+            ArtifactError: they are not.
+            EngineError: see `model.engine.Network`.
+        """
+        self.classifier.verify()
+        if self.detector is not None:
+            self.detector.verify()
+
     def check(self) -> None:
         """Check that the networks can be run now.
 
         Raises:
-            EngineError: another machine should run them, and is away or does not have them any more.
+            EngineError: see `model.engine.Network`.
         """
         self.classifier.check()
         if self.detector is not None:
@@ -135,8 +153,13 @@ class Recogniser:
             ArtifactError: there is no detector.
         """
         proposals, _ = self._propose(photo, self._min_score)
-        found = (self._identify(photo, each, explain) for each in proposals)
-        return next((each for each in found if each.prediction.is_accepted), None)
+        # Mostly the first one is accepted; an inference server is asked for several at once all the same.
+        step = REMOTE_STEP if self.is_remote else 1
+        for start in range(0, len(proposals), step):
+            for each in self._identify(photo, proposals[start : start + step], explain):
+                if each.prediction.is_accepted:
+                    return each
+        return None
 
     def find_all(
         self, photo: Photo, *, explain: bool = False, min_score: float | None = None
@@ -157,7 +180,7 @@ class Recogniser:
             ArtifactError: there is no detector.
         """
         proposals, capped = self._propose(photo, self._min_score if min_score is None else min_score)
-        found = [self._identify(photo, each, explain) for each in proposals]
+        found = self._identify(photo, proposals, explain)
         if min_score is None:  # of what is not accepted, show only what people would take for a sign
             found = [each for each in found if each.prediction.is_accepted or each.score >= self._min_unsure_score]
         found.sort(key=lambda each: not each.prediction.is_accepted)
@@ -172,10 +195,16 @@ class Recogniser:
         detections, capped = self.detector.detect(photo, min_score)
         return sorted(detections, key=prominence, reverse=True), capped
 
-    def _identify(self, photo: Photo, detection: Detection, explain: bool) -> RecognisedObject:
-        """Classify one object."""
-        pixels = photo.resize(self.card.input_size, with_margin(detection.box, self._margin))
-        prediction = self.classifier.classify(pixels, explain=explain)
+    def _identify(self, photo: Photo, detections: Sequence[Detection], explain: bool) -> list[RecognisedObject]:
+        """Classify some objects in one run of the network."""
+        if not detections:
+            return []
+        boxes = [with_margin(each.box, self._margin) for each in detections]
+        pixels = np.stack([photo.resize(self.card.input_size, box) for box in boxes])
+        predictions = self.classifier.classify_all(pixels, explain=explain)
+        return [self._judge(photo, *each) for each in zip(detections, predictions, pixels, strict=True)]
+
+    def _judge(self, photo: Photo, detection: Detection, prediction: Prediction, pixels: Pixels) -> RecognisedObject:
         # What the classifier is unsure of must at least look very much like an object.
         least = self._min_unsure_score if prediction.verdict == "unsure" else self._min_score
         if detection.score < least:

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from data.images import Picture
 from data.task import DEFAULT_TASK
 from model.artifact import Card
-from model.errors import ArtifactError, EngineError
+from model.errors import ArtifactError
 from service import problems
 from service.answers import Options, open_picture
 from service.batch import PART, answer_part
@@ -63,7 +63,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     for served in catalogue.values():
         _load(served)
     batch_threads = ThreadPoolExecutor(usable_cores(), "batch")
-    inference = InferenceQueue(settings.inference_pool)
+    inference = InferenceQueue(settings.inference_pool, settings.search_pool)
     store(app, Components(settings, contract, metrics, catalogue, batch_threads, inference))
     problems.register(app)
     app.register_blueprint(routes)
@@ -81,9 +81,8 @@ def _load(served: Served) -> None:
         return
     try:
         served.readiness.load()
-    except (ArtifactError, EngineError) as error:
-        # The master checked the artifact, so it was damaged since, and other workers may have the good one; or the
-        # inference server is away, and is asked again.
+    except ArtifactError as error:
+        # The master checked it at startup, so it was damaged since; other workers may still have the good one.
         _log.error("%s: the classifier cannot be used: %s", served.task.name, error)
 
 

@@ -155,10 +155,6 @@ class Service:
         self._others = ThreadPoolExecutor(1, "other")  # so that health checks do not wait for batches
         self._inventories = ThreadPoolExecutor(1, "data")  # nor for the tables of a data set, which take a second
 
-    # Whether the process stops accepting connections. Every answer then closes its connection in good order: a client
-    # that sent its next request on it would get none.
-    closing: Callable[[], bool] = staticmethod(lambda: False)
-
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
@@ -350,8 +346,6 @@ class Service:
 
     async def _send(self, request: Request, reply: Reply, send: Send) -> None:
         fields = [*reply.fields, (b"content-length", str(len(reply.body)).encode())]
-        if self.closing():
-            fields.append((b"connection", b"close"))
         if self._origins:
             fields += cors_headers(request.header(b"origin"), self._origins)
         await send(

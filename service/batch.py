@@ -14,7 +14,7 @@ from service.problems import Problem
 from service.stages import Stages
 
 PART: Final = 16  # pictures that one thread answers in a row; takes some milliseconds
-HELD_PIXELS: Final = 4 * MAX_PIXELS  # of decoded photos in a thread that wait for each other; 24 MB
+HELD_PIXELS: Final = 4 * MAX_PIXELS  # of decoded photos in a thread that wait for each other; 32 MB if transparent
 
 Entry = Picture | Problem
 
@@ -57,13 +57,19 @@ def _answer_group(
             problems[place] = problem
     decoded = [place for place in range(len(group)) if place not in problems]
     bodies: dict[int, dict[str, Any]] = {}
+    asked = [inquiries[place] for place in decoded]
     try:
-        asked = [inquiries[place] for place in decoded]
-        for place, inquiry, body in zip(decoded, asked, Inquiry.classify_all(asked) if asked else [], strict=True):
+        answered = Inquiry.classify_all(asked) if asked else []
+    except Problem as problem:
+        problems |= dict.fromkeys(decoded, problem)
+        answered, decoded, asked = [], [], []
+    for place, inquiry, body in zip(decoded, asked, answered, strict=True):
+        try:
             bodies[place] = body or inference.search_here(inquiry.search)
             served.metrics.count_answer(inquiry.predictions, inquiry.stages)
-    except Problem as problem:  # of the engine
-        problems |= {place: problem for place in decoded if place not in bodies}
+        except Problem as problem:
+            problems[place] = problem
+        inquiry.photo = None  # the memory is for the next ones
     return [
         {"problem": problems[place].body()} if place in problems else {"prediction": bodies[place]}
         for place in range(len(group))

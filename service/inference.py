@@ -26,12 +26,11 @@ _log = logging.getLogger(__name__)
 class WarmRecogniser:
     """A recogniser whose classifier has been run, and the processor time of one of its inferences in seconds.
 
-    `is_remote` says that a thread waits for each of them.
+    If an inference server runs the networks, they have not been run, and the time is 0.
     """
 
     recogniser: Recogniser
     inference_s: float
-    is_remote: bool = False
 
     @classmethod
     def load(cls, folder: Path, engine: Engine) -> "WarmRecogniser":
@@ -39,13 +38,12 @@ class WarmRecogniser:
 
         Raises:
             ArtifactError: it is missing or cannot be used.
-            EngineError: see `model.engine.Engine`.
         """
         recogniser = Recogniser.load(folder, engine)
         classifier = recogniser.classifier
         pixels = np.zeros((1, *classifier.card.input_size, 3), np.uint8)
-        inference_s = min(_seconds(lambda: classifier.run(pixels)) for _ in range(WARM_UP_RUNS))
-        warm = cls(recogniser, inference_s, engine.is_remote)
+        runs = 0 if recogniser.is_remote else WARM_UP_RUNS
+        warm = cls(recogniser, min((_seconds(lambda: classifier.run(pixels)) for _ in range(runs)), default=0.0))
         place = "in threads" if warm.is_slow else "on the event loop"
         _log.info("classifier %s: %.2f ms per inference, %s", classifier.card.version, 1000 * warm.inference_s, place)
         return warm
@@ -53,7 +51,7 @@ class WarmRecogniser:
     @property
     def is_slow(self) -> bool:
         """Whether the event loop cannot wait for an inference of the classifier; a detector's always takes too long."""
-        return self.is_remote or self.inference_s > SLOW_S
+        return self.recogniser.is_remote or self.inference_s > SLOW_S
 
 
 class InferenceQueue:
@@ -69,12 +67,13 @@ class InferenceQueue:
     activations of a whole photo, so there must not be more of them than threads.
 
     Args:
-        threads: number of threads for slow jobs, and number of threads for searches.
+        threads: number of threads for slow jobs.
+        searchers: number of threads for searches.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, searchers: int) -> None:
         self._threads = ThreadPoolExecutor(threads, "inference")
-        self._searchers = ThreadPoolExecutor(threads, "search")
+        self._searchers = ThreadPoolExecutor(searchers, "search")
         self._turn = asyncio.Lock()  # wakes its waiters in the order in which they came
 
     async def run(self, job: Callable[[], T], *, slow: bool) -> T:

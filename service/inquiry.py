@@ -42,9 +42,9 @@ class Inquiry:
 
     def __init__(self, recogniser: Recogniser, options: Options, *, every: bool = False) -> None:
         if every and options.box is not None:
-            raise Problem("bad_request", "`box` is not supported when signs are located.")
+            raise Problem("bad_request", "`box` is not supported on `/detect/{task}`.")
         if every and not options.locate:
-            raise Problem("bad_request", "`locate=false` is not supported when signs are located.")
+            raise Problem("bad_request", "`locate=false` is not supported on `/detect/{task}`.")
         if options.preview and not every:
             raise Problem("bad_request", "`preview` is only supported on `/detect/{task}`.")
         if every and recogniser.detector is None:
@@ -90,7 +90,7 @@ class Inquiry:
             Problem: `engine_failed` or `engine_timeout`.
         """
         self.stages.begin()
-        with engine_problems():
+        with engine_problems(self._recogniser.card.task):
             whole = self._recogniser.classifier.classify(self._pixels, explain=self._options.explain)
         self.stages.end("infer")
         return self._conclude(whole)
@@ -110,7 +110,7 @@ class Inquiry:
         """
         first, pixels = inquiries[0], np.stack([each._pixels for each in inquiries])
         began = time.perf_counter()
-        with engine_problems():
+        with engine_problems(first._recogniser.card.task):
             wholes = first._recogniser.classifier.classify_all(pixels, explain=first._options.explain)
         share = (time.perf_counter() - began) / len(inquiries)
         for each in inquiries:
@@ -134,7 +134,7 @@ class Inquiry:
             raise RuntimeError("the picture was not decoded for a search")
         self.stages.begin()
         explain = self._options.explain
-        with engine_problems():
+        with engine_problems(self._recogniser.card.task):
             if self._every:
                 found, capped = self._recogniser.find_all(self.photo, explain=explain)
             else:

@@ -104,8 +104,8 @@ class Problem(Exception):
 
 
 @contextmanager
-def engine_problems() -> Iterator[None]:
-    """Raise errors of a remote engine as problems.
+def engine_problems(task: str) -> Iterator[None]:
+    """Raise errors of the inference server as problems about a task.
 
     Raises:
         Problem: `engine_failed` or `engine_timeout`.
@@ -113,12 +113,8 @@ def engine_problems() -> Iterator[None]:
     try:
         yield
     except EngineError as error:
-        raise Problem(engine_problem_kind(error), f"{error}.", headers={"Retry-After": "1"}) from error
-
-
-def engine_problem_kind(error: EngineError) -> str:
-    """Return the kind of problem that an error of a remote engine is."""
-    return "engine_timeout" if isinstance(error, EngineTimeoutError) else "engine_failed"
+        kind = "engine_timeout" if isinstance(error, EngineTimeoutError) else "engine_failed"
+        raise Problem(kind, f"{error}.", {"task": task}, {"Retry-After": "1"}) from error
 
 
 def without_paths(text: str, *folders: Path) -> str:

@@ -1,6 +1,5 @@
 """The classifier in use, or the reason why there is none yet."""
 
-import dataclasses
 import logging
 import threading
 import time
@@ -15,7 +14,8 @@ from model.progress import TrainingState, is_training, is_waiting, read_state
 from model.recogniser import Recogniser
 from service.inference import WarmRecogniser
 from service.metrics import TaskMetrics, TaskState
-from service.problems import Problem, engine_problem_kind, without_paths
+from service.problems import Problem, without_paths
+from service.watch import Watch
 
 RETRY_AFTER_S = 5
 LOOK_INTERVAL_S = 1.0
@@ -52,7 +52,8 @@ class Readiness:
         self._warm: WarmRecogniser | None = None
         self._stamp: tuple[int, int] | None = None
         self._next_look = 0.0
-        self._fault: Problem | None = None  # why the artifact could not be loaded
+        self._fault = ""  # why the artifact could not be loaded
+        self._watch: Watch | None = None  # if an inference server runs the networks
 
     def has_artifact(self) -> bool:
         """Say whether there is an artifact, valid or damaged."""
@@ -72,28 +73,24 @@ class Readiness:
             return warm
         if not self.has_artifact():
             raise self._not_ready()
-        if self._fault and time.monotonic() < self._next_look:  # loading takes too long to try for every request
-            raise self._fault
+        if self._fault and time.monotonic() < self._next_look:  # reading it takes too long to try for every request
+            raise self._problem(self._fault)
         try:
             return self.load()
-        except (ArtifactError, EngineError) as error:
+        except ArtifactError as error:
             if not self._fault:
                 _log.error("%s: the classifier cannot be used: %s", self._task, error)
-            self._fault, self._next_look = self._fault_of(error), time.monotonic() + LOOK_INTERVAL_S
-            raise self._fault from error
+            self._fault, self._next_look = self._public(str(error)), time.monotonic() + LOOK_INTERVAL_S
+            raise self._problem(self._fault) from error
 
     def problem(self) -> Problem | None:
-        """Return why there is no classifier, or None if there is one, which is loaded first if necessary.
-
-        If another machine runs its networks, that is asked whether it can.
-        """
+        """Return why nothing can be predicted, or None; the classifier is loaded first if necessary."""
         try:
-            self.recogniser().check()
-        except EngineError as error:
-            return self._problem(f"{error}.")
+            self.warm_recogniser()
         except Problem as problem:
-            return dataclasses.replace(problem, kind="not_ready")
-        return None
+            return problem
+        fault = self._watch.fault if self._watch else None
+        return self._problem(f"{fault[0].upper()}{fault[1:]}.") if fault else None
 
     def in_use(self) -> WarmRecogniser | None:
         """Return the recogniser in use without waiting, or None if none has been loaded.
@@ -114,14 +111,20 @@ class Readiness:
 
         Raises:
             ArtifactError: it is missing or cannot be used.
-            EngineError: another machine should run its networks, and is away or does not have them.
         """
         with self._lock:
             if self._warm is None:
                 self._stamp = self._read_stamp()
-                self._warm = self._read()
+                self._warm = self._watched(self._read())
                 self._metrics.set_ready()
             return self._warm
+
+    def _watched(self, warm: WarmRecogniser) -> WarmRecogniser:
+        """Watch a recogniser instead of the one before, if an inference server runs its networks; return it."""
+        if self._watch:
+            self._watch.stop()
+        self._watch = Watch(warm.recogniser) if warm.recogniser.is_remote else None
+        return warm
 
     def _look_for_newer(self) -> None:
         """Start to load a new artifact if there is one.
@@ -135,16 +138,22 @@ class Readiness:
             self._next_look = time.monotonic() + LOOK_INTERVAL_S
             stamp = self._read_stamp()
             if stamp is not None and stamp != self._stamp:
-                threading.Thread(target=self._replace, name="load", daemon=True).start()
                 self._stamp = stamp
+                threading.Thread(target=self._replace, name="load", daemon=True).start()
                 stack.pop_all()  # the thread releases the lock
 
     def _replace(self) -> None:
         """Load a new artifact and put it in use, or keep the old one if that fails; then release the lock."""
         try:
-            self._warm = self._read()
-            _log.warning("%s: classifier %s is in use now", self._task, self._warm.recogniser.card.version)
-        except (ArtifactError, EngineError) as error:
+            warm = self._read()
+            if warm.recogniser.is_remote:
+                warm.recogniser.verify()
+            self._warm = self._watched(warm)
+            _log.warning("%s: classifier %s is in use now", self._task, warm.recogniser.card.version)
+        except EngineError as error:
+            _log.error("%s: the new classifier cannot be used yet, the old one stays in use: %s", self._task, error)
+            self._stamp = None  # try again at the next look
+        except ArtifactError as error:
             _log.error("%s: the new classifier cannot be used, the old one stays in use: %s", self._task, error)
         except Exception:  # noqa: BLE001 — the edge of a thread; whatever it is, the log says what stays in use
             _log.exception("%s: the new classifier cannot be used, the old one stays in use", self._task)
@@ -156,7 +165,6 @@ class Readiness:
 
         Raises:
             ArtifactError: it is missing, cannot be used, or belongs to another task.
-            EngineError: see `load`.
         """
         warm = WarmRecogniser.load(self._artifact, self._engine)
         require_task(self._artifact, warm.recogniser.card, self._task)
@@ -186,12 +194,6 @@ class Readiness:
         if progress.stage == "failed":
             return self._problem(f"The training failed: {self._public(progress.message or '')}")
         return self._problem("The training was interrupted; it resumes when the service is restarted.")
-
-    def _fault_of(self, error: ArtifactError | EngineError) -> Problem:
-        """Return why the classifier could not be loaded, for clients."""
-        problem = self._problem(self._public(str(error)))
-        kind = engine_problem_kind(error) if isinstance(error, EngineError) else problem.kind
-        return dataclasses.replace(problem, kind=kind)
 
     def _public(self, message: str) -> str:
         """Return a message without the paths of this machine."""

@@ -11,7 +11,7 @@ from typing import Literal
 
 import limits
 from limits.errors import ConfigurationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, FilePath, ValidationError, field_validator
 
 from data.errors import TaskError
 from data.source import STORE
@@ -69,13 +69,13 @@ class Settings(BaseModel):
         description="host and gRPC port of TensorFlow Serving, for example `tf-serving:8500`, which then runs all "
         "networks; all addresses of the host take turns (default: LiteRT in the service's processes)",
     )
-    tf_serving_ca: Path | None = Field(
+    tf_serving_ca: FilePath | None = Field(
         None,
         description="file with the certificates, in PEM format, that TLS to TensorFlow Serving trusts "
         "(default: no TLS)",
     )
     tf_serving_timeout_s: float = Field(
-        10.0, gt=0, le=300, description="deadline for TensorFlow Serving to run a network, in seconds"
+        5.0, gt=0, le=60, description="deadline for TensorFlow Serving to run a network, in seconds"
     )
     queue: int = Field(64, ge=1, description="requests that may wait per process; further ones get 429")
     tasks: str = Field(
@@ -126,6 +126,20 @@ class Settings(BaseModel):
     @classmethod
     def _be_without_brackets(cls, value: str) -> str:
         return value[1:-1] if value.startswith("[") and value.endswith("]") else value  # as in URLs: [::1]
+
+    @field_validator("tf_serving")
+    @classmethod
+    def _be_an_address(cls, value: str) -> str:
+        if value and int(value.rpartition(":")[2]) > 65535:
+            raise ValueError("the port must be at most 65535")
+        return value
+
+    @field_validator("tf_serving_ca")
+    @classmethod
+    def _be_certificates(cls, value: Path | None) -> Path | None:
+        if value and b"BEGIN CERTIFICATE" not in value.read_bytes():
+            raise ValueError("contains no certificate in PEM format")
+        return value
 
     @field_validator("api_keys")
     @classmethod
@@ -179,8 +193,12 @@ class Settings(BaseModel):
     @property
     def inference_pool(self) -> int:
         """Number of inference threads per process."""
-        default = REMOTE_THREADS if self.tf_serving else max(1, usable_cores() // self.workers)
-        return self.inference_threads or default
+        return REMOTE_THREADS if self.tf_serving and not self.inference_threads else self.search_pool
+
+    @property
+    def search_pool(self) -> int:
+        """Number of threads per process that search photos, each of which needs memory for a decoded photo."""
+        return self.inference_threads or max(1, usable_cores() // self.workers)
 
     @property
     def offers(self) -> list[str]:

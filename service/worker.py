@@ -142,7 +142,6 @@ class Worker(gasgi.ASGIWorker):
         super().init_process()
 
     def load_wsgi(self) -> None:
-        """Load the application; let the event loop ask it whether it is busy, and let it ask whether to close."""
+        """Load the application and let the event loop ask it whether it is busy."""
         super().load_wsgi()
         self.loop.busy = self.asgi.busy
-        self.asgi.closing = lambda: not self.alive

@@ -205,6 +205,25 @@ def run_service(**settings: object) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The networks of the shipped artifact for TensorFlow Serving. Do not change them."""
+    folder = tmp_path_factory.mktemp("models")
+    command = [sys.executable, "-m", "model.training.export", str(SHIPPED), "--to", "saved_model", str(folder)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@contextmanager
+def run_tf_serving(models: Path, port: int = 0, slow_s: float = 0.0, failures: int = 0) -> Iterator[int]:
+    """Run `tests.tf_serving` on a port, by default any free one, and yield the port."""
+    command = [sys.executable, "-m", "tests.tf_serving", str(models), str(port), str(slow_s), str(failures)]
+    with running(command, {"TF_CPP_MIN_LOG_LEVEL": "3"}, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        yield int(process.stdout.readline())
+
+
+@pytest.fixture(scope="session")
 def red_artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped classifier with a detector for what is red; see `tests.red_detector`. Do not change it."""
     return write_red_artifact(tmp_path_factory.mktemp("red") / "artifact")

@@ -1,9 +1,9 @@
 """A server that answers like TensorFlow Serving: real gRPC, real SavedModels in TensorFlow; for tests only.
 
-Usage: `python -m tests.tf_serving MODELS PORT [SLOW_S]`; a port of 0 means any free one, which is printed. MODELS is
-what `model.training.export` writes; every version is loaded, as its models.config says. It refuses what TensorFlow
-Serving refuses: an unknown model or version, another signature, a wrong name, type or shape of the input. SLOW_S delays
-every answer of a network.
+Usage: `python -m tests.tf_serving MODELS PORT [SLOW_S [FAILURES]]`; a port of 0 means any free one, which is printed.
+MODELS is what `model.training.export` writes; every version is loaded, as its models.config says. It refuses what
+TensorFlow Serving refuses: an unknown model or version, another signature, a wrong name, type or shape of the input.
+SLOW_S delays every answer of a network; the first FAILURES requests for one fail as if the server were stopping.
 """
 
 import sys
@@ -29,10 +29,11 @@ class Server:
     Args:
         models: folder with NAME/VERSION folders.
         slow_s: seconds to wait before a network runs.
+        failures: number of first requests for a network that fail with UNAVAILABLE.
     """
 
-    def __init__(self, models: Path, slow_s: float = 0.0) -> None:
-        self._slow_s = slow_s
+    def __init__(self, models: Path, slow_s: float = 0.0, failures: int = 0) -> None:
+        self._slow_s, self._failures = slow_s, failures
         self._models = {
             (folder.parent.name, int(folder.name)): tf.saved_model.load(str(folder))
             for folder in sorted(models.glob("*/*"))
@@ -42,6 +43,9 @@ class Server:
     def predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Run a network."""
         version, signature = self._find(request.model_spec, context)
+        if self._failures:
+            self._failures -= 1
+            context.abort(grpc.StatusCode.UNAVAILABLE, "told to fail")
         time.sleep(self._slow_s)
         [(name, spec)] = signature.structured_input_signature[1].items()
         if set(request.inputs) != {name}:
@@ -79,13 +83,11 @@ class Server:
         versions = [version for name, version in self._models if name == spec.name]
         version = spec.version.value if spec.HasField("version") else max(versions, default=0)
         if version not in versions:
-            context.abort(
-                grpc.StatusCode.NOT_FOUND, f"Servable not found for request: Specific({spec.name}, {version})"
-            )
+            context.abort(grpc.StatusCode.NOT_FOUND, f"Could not find version {version} of model {spec.name}")
         signatures = self._models[spec.name, version].signatures
         name = spec.signature_name or "serving_default"
         if name not in signatures:
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature name: "{name}" not found')
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
         return version, signatures[name]
 
 
@@ -123,7 +125,8 @@ def start(server: Server, port: int) -> tuple[grpc.Server, int]:
 
 
 if __name__ == "__main__":
-    running, port = start(Server(Path(sys.argv[1]), *map(float, sys.argv[3:])), int(sys.argv[2]))
+    folder, wanted, slow_s, failures = [*sys.argv[1:], "0", "0"][:4]
+    running, port = start(Server(Path(folder), float(slow_s), int(failures)), int(wanted))
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     running.wait_for_termination()

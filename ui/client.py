@@ -310,7 +310,7 @@ def _retrying() -> HTTPAdapter:
     Retries are safe: a prediction changes nothing, and the same feedback is stored only once.
     """
     again = Retry(
-        total=None, connect=0, read=False, redirect=0, other=0, status=2, status_forcelist=(429, 502, 503),
+        total=None, connect=0, read=False, redirect=0, other=0, status=2, status_forcelist=(429, 503),
         allowed_methods=None, backoff_factor=0.1, retry_after_max=LONGEST_PAUSE_S, raise_on_status=False,
     )  # fmt: skip
     return HTTPAdapter(max_retries=again)

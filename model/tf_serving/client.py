@@ -1,4 +1,4 @@
-"""Asks TensorFlow Serving to run networks.
+"""Asks TensorFlow Serving to run networks, when they are run and not before.
 
 The version of a network that the card states is in every request. So a server with other weights refuses, and labels
 and weights cannot disagree.
@@ -28,7 +28,7 @@ POLICY: Final = {
     "methodConfig": [
         {
             "name": [{}],
-            "retryPolicy": {  # one retry, on another address if there is one; Predict changes nothing
+            "retryPolicy": {  # one retry, mostly on another address if there is one; Predict changes nothing
                 "maxAttempts": 2,
                 "initialBackoff": "0.02s",
                 "maxBackoff": "0.1s",
@@ -43,7 +43,8 @@ OPTIONS: Final = [
     ("grpc.enable_retries", 1),
     ("grpc.max_send_message_length", MAX_MESSAGE),
     ("grpc.max_receive_message_length", MAX_MESSAGE),
-    # A server that vanished without closing its connections is noticed after 25 s, even by calls without a deadline.
+    ("grpc.per_rpc_retry_buffer_size", MAX_MESSAGE),  # by default, calls above 256 KiB are not repeated
+    # A server that vanished without closing its connection is noticed 25 s after the last sign of it.
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     # The defaults are two minutes and 30 s; a server that comes back, or one more, should be used at once.
@@ -64,8 +65,6 @@ class TensorFlowServing:
         timeout_s: deadline for each run of a network, in seconds, including a retry.
         authority: certificates in PEM format that must have signed the server's; None for a connection without TLS.
     """
-
-    is_remote = True
 
     def __init__(self, address: str, timeout_s: float, authority: bytes | None = None) -> None:
         target = f"dns:///{address}"
@@ -89,21 +88,17 @@ class ServedNetwork:
         name: of the network on the server.
         version: its version there.
         timeout_s: deadline for each run in seconds.
-
-    Raises:
-        ArtifactError: the server's network has other inputs or types.
-        EngineError: the server is away or does not have the network.
     """
+
+    is_remote = True
 
     def __init__(self, channel: grpc.Channel, name: str, version: int, timeout_s: float) -> None:
         self._name, self._version, self._timeout_s = name, version, timeout_s
         self._predict = _method(channel, PREDICT, api.PredictResponse)
         self._metadata = _method(channel, METADATA, api.GetModelMetadataResponse)
         self._status = _method(channel, STATUS, api.GetModelStatusResponse)
-        self.check()
-        self.input_shape = self._read_input_shape()
 
-    def run(self, pixels: Pixels, sized: str = "") -> Outputs:  # noqa: ARG002 — the server manages its memory
+    def run(self, pixels: Pixels, memory_key: str = "") -> Outputs:  # noqa: ARG002 — the server manages its memory
         """Run the network on all pictures in one request; see `model.engine.Network`."""
         request = api.PredictRequest(model_spec=self._spec(), inputs={INPUT: encode(pixels)})
         response = self._call(self._predict, request, self._timeout_s)
@@ -118,7 +113,8 @@ class ServedNetwork:
         if states.get(self._version) != api.ModelVersionStatus.AVAILABLE:
             raise EngineError(f"TensorFlow Serving has not loaded version {self._version} of the network {self._name}")
 
-    def _read_input_shape(self) -> tuple[int | None, ...]:
+    def read_input_shape(self) -> tuple[int | None, ...]:
+        """Return the shape of the input; see `Network`."""
         request = api.GetModelMetadataRequest(model_spec=self._spec(), metadata_field=["signature_def"])
         response = self._call(self._metadata, request, STATUS_S)
         signatures = api.SignatureDefMap.FromString(response.metadata["signature_def"].value).signature_def
@@ -136,7 +132,7 @@ class ServedNetwork:
             return method(request, timeout=timeout_s)
         except grpc.RpcError as error:
             code, details = error.code(), error.details()
-            _log.warning("TensorFlow Serving: %s for the network %s: %s", code.name, self._name, details)
+            _log.debug("TensorFlow Serving: %s for the network %s: %s", code.name, self._name, details)
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise EngineTimeoutError(f"TensorFlow Serving did not answer within {timeout_s:g} s") from error
             if code is grpc.StatusCode.UNAVAILABLE:
@@ -183,14 +179,14 @@ def decode(tensor: api.TensorProto, rows: int) -> npt.NDArray[np.float32]:
     shape = [dim.size for dim in tensor.tensor_shape.dim]
     if tensor.dtype != api.DT_FLOAT or not shape or shape[0] != rows or min(shape) < 0:
         raise EngineError(f"TensorFlow Serving answered with shape {shape} and type {tensor.dtype}")
-    size = int(np.prod(shape))
-    values = (
-        np.frombuffer(tensor.tensor_content, "<f4") if tensor.tensor_content else np.asarray(tensor.float_val, "f4")
-    )
-    if 0 < len(values) < size and not tensor.tensor_content:  # the last one stands for all that are missing
+    size, content = int(np.prod(shape)), tensor.tensor_content
+    if size > MAX_MESSAGE // 4 or (content and len(content) != 4 * size):
+        raise EngineError(f"TensorFlow Serving answered with {len(content)} bytes for shape {shape}")
+    values = np.frombuffer(content, "<f4") if content else np.asarray(tensor.float_val, np.float32)
+    if 0 < len(values) < size:  # the last one stands for all that are missing
         values = np.concatenate([values, np.full(size - len(values), values[-1], np.float32)])
     if len(values) != size:
-        raise EngineError(f"TensorFlow Serving answered with {len(values)} values instead of {size}")
+        raise EngineError(f"TensorFlow Serving answered with {len(values)} values for shape {shape}")
     return values.reshape(shape)
 
 

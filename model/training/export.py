@@ -123,6 +123,8 @@ def export(source: Path, target: Target, out: Path, say: Callable[[str], object]
     if detector := read_detector(source):
         found.append(detector)
     paths = {out / each.name / str(version_number(each.version)): each for each in found}
+    for path in filter(Path.exists, paths):
+        say(f"{path} exists already and was left alone")
     written = [_export(each, target, path, source, say) for path, each in paths.items() if not path.exists()]
     return [*written, write_config(out)]
 
@@ -235,7 +237,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("file", type=Path, help="a .keras file, an .h5 file or the folder of an artifact")
     parser.add_argument("--to", required=True, choices=("saved_model", "litert", "keras"), help="what to write")
-    parser.add_argument("out", type=Path, help="the file to write; of SavedModels, the folder for their folders")
+    parser.add_argument("out", type=Path, help="the file to write; for saved_model, the output folder")
     options = parser.parse_args(arguments)
 
     def work() -> int:

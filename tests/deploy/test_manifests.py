@@ -13,9 +13,8 @@ import yaml
 from tests.conftest import ROOT
 from tests.deploy.overlays import DEPLOY, IGNORED, NAMES, VERSIONS
 
-FILES = sorted(
-    path for folder in ("kubernetes", "eks") for path in (DEPLOY / folder).rglob("*.yaml") if not IGNORED & {*path.parts}
-)
+FOLDERS = (DEPLOY / "kubernetes", DEPLOY / "eks")
+FILES = sorted(path for folder in FOLDERS for path in folder.rglob("*.yaml") if not IGNORED & {*path.parts})
 OTHER_TOOLS = {"kustomize.config.k8s.io", "kind.x-k8s.io", "eksctl.io"}  # of which there are no Kubernetes schemas
 READ_BY_PEOPLE = [ROOT / name for name in ("Makefile", "README.md", "CONTRIBUTING.md", "SECURITY.md")]
 

@@ -16,7 +16,7 @@ from model.engine import LiteRtNetwork
 from model.errors import ArtifactError, EngineError
 from model.tf_serving import api_pb2 as api
 from model.tf_serving.client import TensorFlowServing, decode, encode, version_number
-from tests.conftest import ROOT, SHIPPED, drawing, running
+from tests.conftest import ROOT, SHIPPED, drawing, run_tf_serving
 
 FLOAT = """
 import sys
@@ -28,22 +28,10 @@ Path(sys.argv[2]).write_bytes(converter.convert())
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The networks of the shipped artifact for TensorFlow Serving."""
-    folder = tmp_path_factory.mktemp("models")
-    command = [sys.executable, "-m", "model.training.export", str(SHIPPED), "--to", "saved_model", str(folder)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    return folder
-
-
-@pytest.fixture(scope="module")
 def engine(models: Path) -> Iterator[TensorFlowServing]:
     """An engine with a server."""
-    command = [sys.executable, "-m", "tests.tf_serving", str(models), "0"]
-    with running(command, {"TF_CPP_MIN_LOG_LEVEL": "3"}, stdout=subprocess.PIPE) as process:
-        assert process.stdout
-        yield TensorFlowServing(f"localhost:{int(process.stdout.readline())}", timeout_s=60)
+    with run_tf_serving(models) as port:
+        yield TensorFlowServing(f"localhost:{port}", timeout_s=60)
 
 
 def test_probabilities_are_those_of_litert_in_float(engine: TensorFlowServing, models: Path, tmp_path: Path) -> None:
@@ -53,7 +41,7 @@ def test_probabilities_are_those_of_litert_in_float(engine: TensorFlowServing, m
     subprocess.run(script, cwd=ROOT, capture_output=True, check=True)
     remote = Classifier(card, engine.open(card.task, card.version, b""))
     local = Classifier(card, LiteRtNetwork((tmp_path / "float.tflite").read_bytes()))
-    pictures = np.stack([np.asarray(drawing(index, 48, seed)) for index in range(43) for seed in range(4)])
+    pictures = np.stack([np.asarray(drawing(index, 48, seed)) for index in range(43) for seed in range(12)])
     pictures = np.concatenate([pictures, pictures[:, ::-1]])  # upside down, most of them are no signs
     answers = [classifier.classify_all(pictures, explain=True) for classifier in (remote, local)]
     assert len({each.verdict for each in answers[1]}) == 3
@@ -66,7 +54,7 @@ def test_network_of_another_kind_is_refused(engine: TensorFlowServing) -> None:
     card, _ = read_artifact(SHIPPED)
     assert card.detector
     with pytest.raises(ArtifactError, match="the network takes"):
-        Classifier(card, engine.open("traffic_sign_detector", card.detector["version"], b""))
+        Classifier(card, engine.open("traffic_sign_detector", card.detector["version"], b"")).verify()
 
 
 @pytest.mark.parametrize(
@@ -74,13 +62,23 @@ def test_network_of_another_kind_is_refused(engine: TensorFlowServing) -> None:
 )
 def test_network_that_the_server_does_not_have_is_an_error(engine: TensorFlowServing, name: str, version: str) -> None:
     with pytest.raises(EngineError, match=f"does not have version {version_number(version)} of the network {name}"):
-        engine.open(name, version, b"")
+        engine.open(name, version, b"").check()
 
 
 def test_pixels_of_another_shape_are_refused_by_the_server(engine: TensorFlowServing) -> None:
     card, _ = read_artifact(SHIPPED)
     with pytest.raises(EngineError, match="INVALID_ARGUMENT"):
         engine.open(card.task, card.version, b"").run(np.zeros((1, 32, 32, 3), np.uint8))
+
+
+def test_call_that_fails_once_is_repeated_whatever_its_size(models: Path) -> None:
+    card, _ = read_artifact(SHIPPED)
+    assert card.detector
+    with run_tf_serving(models, failures=1) as port:
+        network = TensorFlowServing(f"localhost:{port}", 60).open(
+            "traffic_sign_detector", card.detector["version"], b""
+        )
+        assert network.run(np.zeros((1, 640, 640, 3), np.uint8))["places"].shape == (1, 80, 80, 5)
 
 
 def test_messages_are_those_of_tensorflow() -> None:
@@ -114,6 +112,8 @@ def test_values_are_read_from_either_field_and_the_last_one_stands_for_the_missi
         {"dtype": api.DT_FLOAT, "tensor_shape": {"dim": [{"size": 3}]}, "float_val": [1, 2, 3]},
         {"dtype": api.DT_FLOAT, "tensor_shape": {"dim": [{"size": 2}]}, "float_val": [1, 2, 3]},
         {"dtype": api.DT_FLOAT, "tensor_shape": {"dim": [{"size": 2}]}, "tensor_content": b"abcd"},
+        {"dtype": api.DT_FLOAT, "tensor_shape": {"dim": [{"size": 2}]}, "tensor_content": b"abcde"},
+        {"dtype": api.DT_FLOAT, "tensor_shape": {"dim": [{"size": 2}, {"size": 10**12}]}, "float_val": [1]},
         {"dtype": api.DT_FLOAT, "tensor_shape": {"dim": [{"size": 2}, {"size": -1}]}},
         {"dtype": api.DT_FLOAT, "tensor_shape": {"dim": [{"size": 2}]}},
         {},

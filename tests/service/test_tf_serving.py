@@ -2,10 +2,8 @@
 
 import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,44 +11,28 @@ import pytest
 import requests
 
 from model.artifact import CARD_FILE
-from tests.conftest import ROOT, SHIPPED, drawing, encoded, free_port, run_service, running, start_service, wait_until
+from tests.conftest import (
+    ROOT,
+    SHIPPED,
+    drawing,
+    encoded,
+    free_port,
+    run_service,
+    run_tf_serving,
+    start_service,
+    wait_until,
+)
 from tests.service.test_predict import assert_problem
 
 STREET = (ROOT / "ui/static/traffic_sign/samples/town.jpg").read_bytes()
 CROPS = [encoded(drawing(index)) for index in (14, 17, 1)]
 NOISE = (ROOT / "ui/static/traffic_sign/samples/country.jpg").read_bytes()[:400]
 
-Serve = Callable[..., AbstractContextManager[int]]
-
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The networks of the shipped artifact for TensorFlow Serving."""
-    folder = tmp_path_factory.mktemp("models")
-    command = [sys.executable, "-m", "model.training.export", str(SHIPPED), "--to", "saved_model", str(folder)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
-    return folder
-
-
-@pytest.fixture(scope="module")
-def serve(models: Path) -> Serve:
-    """Return a function that runs the server on a port, by default any free one, and yields the port."""
-
-    @contextmanager
-    def serve(port: int = 0, slow_s: float = 0.0) -> Iterator[int]:
-        command = [sys.executable, "-m", "tests.tf_serving", str(models), str(port), str(slow_s)]
-        with running(command, {"TF_CPP_MIN_LOG_LEVEL": "3"}, stdout=subprocess.PIPE) as process:
-            assert process.stdout
-            yield int(process.stdout.readline())
-
-    return serve
-
-
-@pytest.fixture(scope="module")
-def remote(serve: Serve) -> Iterator[str]:
+def remote(models: Path) -> Iterator[str]:
     """The URL of a service that asks TensorFlow Serving."""
-    with serve() as port, start_service(tf_serving=f"localhost:{port}") as url:
+    with run_tf_serving(models) as port, start_service(tf_serving=f"localhost:{port}") as url:
         yield url
 
 
@@ -96,7 +78,7 @@ def test_batch_is_answered_picture_by_picture(remote: str) -> None:
     assert results[25]["prediction"]["box"]
 
 
-def test_server_that_goes_away_is_a_problem_until_it_is_back(serve: Serve) -> None:
+def test_server_that_goes_away_is_a_problem_until_it_is_back(models: Path) -> None:
     port = free_port()
     with start_service(503, tf_serving=f"localhost:{port}") as url:
 
@@ -106,7 +88,7 @@ def test_server_that_goes_away_is_a_problem_until_it_is_back(serve: Serve) -> No
 
         assert_problem(post(url, "/predict/traffic_sign", CROPS[0]), 502, "engine_failed", "cannot be reached")
         for _ in range(2):  # it comes for the first time, and comes back
-            with serve(port):
+            with run_tf_serving(models, port):
                 wait_until(lambda: status() == 200)
                 assert status("/readyz") == 200
             for path in ("/predict/traffic_sign", "/detect/traffic_sign"):
@@ -116,25 +98,39 @@ def test_server_that_goes_away_is_a_problem_until_it_is_back(serve: Serve) -> No
             assert requests.get(f"{url}/healthz", timeout=60).status_code == 200  # restarting it would not help
 
 
-def test_slow_server_is_a_timeout(serve: Serve) -> None:
-    with serve(slow_s=1.0) as port, start_service(503, tf_serving=f"localhost:{port}", tf_serving_timeout_s=0.2) as url:
-        assert_problem(
-            post(url, "/predict/traffic_sign", CROPS[0]), 504, "engine_timeout", "did not answer within 0.2 s"
-        )
+def test_slow_server_is_a_timeout(models: Path) -> None:
+    with run_tf_serving(models, slow_s=1.0) as port:
+        settings = {"tf_serving": f"localhost:{port}", "tf_serving_timeout_s": 0.2}
+        with start_service(503, **settings) as url:
+            answer = post(url, "/predict/traffic_sign", CROPS[0])
+            assert_problem(answer, 504, "engine_timeout", "did not answer within 0.2 s")
 
 
-def test_server_with_other_weights_is_not_asked(serve: Serve, tmp_path: Path) -> None:
+def test_server_with_other_weights_is_not_asked(models: Path, tmp_path: Path) -> None:
     artifact = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
     card = json.loads((artifact / CARD_FILE).read_text())
     card["version"] = "2026-01-02-0000000a"
     (artifact / CARD_FILE).write_text(json.dumps(card))
-    with serve() as port, start_service(503, tf_serving=f"localhost:{port}", artifact=artifact) as url:
+    with run_tf_serving(models) as port, start_service(503, tf_serving=f"localhost:{port}", artifact=artifact) as url:
         reason = "does not have version 202601020000000010 of the network traffic_sign"
         assert reason in requests.get(f"{url}/readyz", timeout=60).json()["detail"]
         assert_problem(post(url, "/predict/traffic_sign", CROPS[0]), 502, "engine_failed", reason)
 
 
-@pytest.mark.parametrize("address", ["localhost", "http://localhost:8500", "localhost:port", "a b:1"])
+def test_server_that_never_answers_does_not_stop_the_service() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the system accepts connections, nobody reads from them
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        with start_service(503, tf_serving=address, tf_serving_timeout_s=0.5) as url:
+            assert_problem(post(url, "/predict/traffic_sign", CROPS[0]), 504, "engine_timeout", "within 0.5 s")
+            [task] = requests.get(f"{url}/tasks", timeout=60).json()["tasks"]
+            assert task["state"] == "failed"
+            assert requests.get(f"{url}/healthz", timeout=60).status_code == 200
+            assert len(requests.get(f"{url}/model/traffic_sign/labels", timeout=60).json()) == 43
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:70000", "localhost", "http://localhost:8500", "localhost:port", "a b:1"]
+)
 def test_address_without_host_and_port_is_refused(address: str) -> None:
     result = run_service(tf_serving=address)
     assert result.returncode != 0

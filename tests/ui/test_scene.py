@@ -378,7 +378,7 @@ def test_sign_that_was_missed_is_reported_by_drawing_a_box(
     assert asked.options("/predict/traffic_sign/feedback") == {"class_index": "17", "box": "300,100,340,140"}
 
 
-def test_sign_that_is_found_in_a_drawn_box_is_reported_with_its_own_box(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sign_that_is_found_in_a_drawn_box_is_shown_and_the_drawn_box_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     with finding(scene(), predict=prediction(box=[310, 110, 330, 130])) as (url, asked):
         app = open_page(url, monkeypatch)
         give(app, "photo.png", PHOTO)
@@ -387,8 +387,7 @@ def test_sign_that_is_found_in_a_drawn_box_is_reported_with_its_own_box(monkeypa
         assert viewer(app)["box"] == [300, 100, 340, 140]
         assert viewer(app)["seen"] == pytest.approx([307.5, 107.5, 332.5, 132.5])  # with the margin of the shipped card
         correct(app, "17")
-    assert asked.options("/predict/traffic_sign/feedback")["box"] == "310,110,330,130"
-    assert asked.options("/predict/traffic_sign/feedback")["located"] == "true"
+    assert asked.options("/predict/traffic_sign/feedback") == {"class_index": "17", "box": "300,100,340,140"}
 
 
 # Around the answer

@@ -184,6 +184,7 @@ def _ask_for_feedback(task: Task, picture: bytes, shown: Shown, drawn: Box | Non
     """Show a form to correct the answer, and how to report what was missed in a photo."""
     hint = text("feedback.missed") if shown.scene and drawn is None else ""
     if shown.prediction:
-        ask_for_feedback(task, picture, shown.box, hint, located=shown.located)
+        # A box that was drawn is what the person means, also if the service found something else in it.
+        ask_for_feedback(task, picture, drawn or shown.box, hint, located=shown.located and drawn is None)
     else:
         show_feedback_hint(hint)
