@@ -22,7 +22,7 @@ def choose_task(tasks: Sequence[Task]) -> Task:
         st.selectbox(
             text("app.task"), list(named), key=TASK, required=True, bind="query-params", persist_state="session",
             format_func=lambda name: name_of_task(named[name]), on_change=_forget_rest, label_visibility="collapsed",
-            width=260,
+            width=220,
         )  # fmt: skip
     return named[st.session_state[TASK]]
 
