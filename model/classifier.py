@@ -18,6 +18,7 @@ from model.errors import ArtifactError
 from model.prediction import Prediction
 
 PARALLEL = 64  # pictures; for fewer, starting threads is not worth it
+SCORES = ("logits", "similarity")  # the outputs that verdicts need; class maps are larger
 PART = 32  # pictures that a thread runs in a row
 
 
@@ -103,7 +104,7 @@ class Classifier:
 
         def run_part(start: int) -> None:
             rows = slice(start, start + PART)
-            outputs = self._run(pixels[rows])
+            outputs = self._run(pixels[rows], SCORES)
             logits[rows], similarity[rows] = outputs["logits"], outputs["similarity"]
 
         starts = range(0, len(pixels), PART)
@@ -132,7 +133,7 @@ class Classifier:
             ValueError: the size is not the input size.
             EngineError: see `model.engine.Network`.
         """
-        outputs = self._run(pictures)
+        outputs = self._run(pictures, () if explain else SCORES)
         return [self._interpret(outputs, row, explain) for row in range(len(pictures))]
 
     def check(self) -> None:
@@ -150,10 +151,10 @@ class Classifier:
             self.card.labels, probabilities, verdict, None if maps is None else maps[row, :, :, logits.argmax()]
         )
 
-    def _run(self, pictures: Pixels) -> Outputs:
+    def _run(self, pictures: Pixels, outputs: Sequence[str]) -> Outputs:
         if pictures.shape[1:] != (*self.card.input_size, 3):  # LiteRT would accept it and return wrong results
             raise ValueError(f"a picture must have shape {(*self.card.input_size, 3)}, not {pictures.shape[1:]}")
-        return self._network.run(pictures)
+        return self._network.run(pictures, outputs)
 
     def verify(self) -> None:
         """Check that the network is one that the card describes.
@@ -165,7 +166,7 @@ class Classifier:
         shape, expected = self._network.read_input_shape(), (*self.card.input_size, 3)
         if shape != expected:
             raise ArtifactError(f"the network takes {shape}, but the card expects {expected}")
-        outputs = self._network.run(np.zeros((1, *expected), np.uint8))
+        outputs = self._network.run(np.zeros((1, *expected), np.uint8), ())
         shapes = {name: outputs[name].shape[1:] for name in ("logits", "similarity") if name in outputs}
         wanted = {"logits": (len(self.card.labels),), "similarity": ()}
         if shapes != wanted:

@@ -68,7 +68,7 @@ class Detector:
             ArtifactError: it is not.
             EngineError: see `model.engine.Network`.
         """
-        outputs = self._network.run(np.zeros((1, MULTIPLE, MULTIPLE, 3), np.uint8), CLOSE)
+        outputs = self._network.run(np.zeros((1, MULTIPLE, MULTIPLE, 3), np.uint8), (), CLOSE)
         shape = outputs["places"].shape if "places" in outputs else None
         taken = self._network.read_input_shape()
         if taken != (None, None, 3) or shape != (1, MULTIPLE // STRIDE, MULTIPLE // STRIDE, 5):
@@ -149,7 +149,7 @@ class Detector:
 
     def _run(self, pixels: Pixels, scale: str) -> npt.NDArray[np.float32]:
         """Return the network's answer, (n, rows, columns, 5), for pictures of one scale, whose sizes differ little."""
-        return self._network.run(pixels, scale)["places"]
+        return self._network.run(pixels, ("places",), scale)["places"]
 
 
 def find_peaks(

@@ -1,6 +1,7 @@
 """Runs networks: the protocol that every engine follows, and the engine that runs them in this process with LiteRT."""
 
 import threading
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,15 +37,16 @@ class Network(Protocol):
             EngineError: the inference server failed or timed out.
         """
 
-    def run(self, pixels: Pixels, memory_key: str = "") -> Outputs:
+    def run(self, pixels: Pixels, outputs: Sequence[str], memory_key: str = "") -> Outputs:
         """Run the network.
 
         Args:
             pixels: n pictures, shape (n, height, width, 3), uint8 in [0, 255], of the input's shape.
+            outputs: names of the outputs that are needed, all of them if it is empty.
             memory_key: a name for inputs that are usually of one size. Engines may keep memory for each.
 
         Returns:
-            Each output by its name; float32, with n rows.
+            At least these outputs, by their names; float32, with n rows.
 
         Raises:
             EngineError: the inference server failed or timed out.
@@ -99,8 +101,8 @@ class LiteRtNetwork:
         """Return the shape of the input; see `Network`."""
         return self._input_shape
 
-    def run(self, pixels: Pixels, memory_key: str = "") -> Outputs:
-        """Run the network in the calling thread; see `Network`.
+    def run(self, pixels: Pixels, outputs: Sequence[str], memory_key: str = "") -> Outputs:  # noqa: ARG002
+        """Run the network in the calling thread; see `Network`. All outputs are returned: they cost nothing.
 
         Each `memory_key` has an interpreter of its own, which keeps its memory while its pictures are of one size. A
         new size makes a call 50% slower.

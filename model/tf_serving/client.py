@@ -7,6 +7,7 @@ and weights cannot disagree.
 import json
 import logging
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import grpc
@@ -98,9 +99,14 @@ class ServedNetwork:
         self._metadata = _method(channel, METADATA, api.GetModelMetadataResponse)
         self._status = _method(channel, STATUS, api.GetModelStatusResponse)
 
-    def run(self, pixels: Pixels, memory_key: str = "") -> Outputs:  # noqa: ARG002 — the server manages its memory
+    def run(
+        self,
+        pixels: Pixels,
+        outputs: Sequence[str],
+        memory_key: str = "",  # noqa: ARG002 — the server manages its memory
+    ) -> Outputs:
         """Run the network on all pictures in one request; see `model.engine.Network`."""
-        request = api.PredictRequest(model_spec=self._spec(), inputs={INPUT: encode(pixels)})
+        request = api.PredictRequest(model_spec=self._spec(), inputs={INPUT: encode(pixels)}, output_filter=outputs)
         response = self._call(self._predict, request, self._timeout_s)
         if response.model_spec.version.value != self._version:
             raise EngineError(f"TensorFlow Serving answered with another version of the network {self._name}")

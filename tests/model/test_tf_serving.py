@@ -68,7 +68,7 @@ def test_network_that_the_server_does_not_have_is_an_error(engine: TensorFlowSer
 def test_pixels_of_another_shape_are_refused_by_the_server(engine: TensorFlowServing) -> None:
     card, _ = read_artifact(SHIPPED)
     with pytest.raises(EngineError, match="INVALID_ARGUMENT"):
-        engine.open(card.task, card.version, b"").run(np.zeros((1, 32, 32, 3), np.uint8))
+        engine.open(card.task, card.version, b"").run(np.zeros((1, 32, 32, 3), np.uint8), ())
 
 
 def test_call_that_fails_once_is_repeated_whatever_its_size(models: Path) -> None:
@@ -78,7 +78,7 @@ def test_call_that_fails_once_is_repeated_whatever_its_size(models: Path) -> Non
         network = TensorFlowServing(f"localhost:{port}", 60).open(
             "traffic_sign_detector", card.detector["version"], b""
         )
-        assert network.run(np.zeros((1, 640, 640, 3), np.uint8))["places"].shape == (1, 80, 80, 5)
+        assert network.run(np.zeros((1, 640, 640, 3), np.uint8), ())["places"].shape == (1, 80, 80, 5)
 
 
 def test_messages_are_those_of_tensorflow() -> None:

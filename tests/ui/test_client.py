@@ -70,7 +70,7 @@ def two_signs() -> bytes:
 
 def test_tasks_have_the_version_and_features_of_their_classifiers(client: Client) -> None:
     service = client.service()
-    assert service.contract == "2.3"
+    assert service.contract == "2.4"
     task = next(task for task in service.tasks if task.name == TASK)
     assert (task.version, task.classes) == (read_artifact(SHIPPED)[0].version, 43)
     assert task.offers - {"detect"} == {"feedback"}
