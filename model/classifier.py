@@ -167,7 +167,7 @@ class Classifier:
         if shape != expected:
             raise ArtifactError(f"the network takes {shape}, but the card expects {expected}")
         outputs = self._network.run(np.zeros((1, *expected), np.uint8), ())
-        shapes = {name: outputs[name].shape[1:] for name in ("logits", "similarity") if name in outputs}
+        shapes = {name: outputs[name].shape[1:] for name in SCORES if name in outputs}
         wanted = {"logits": (len(self.card.labels),), "similarity": ()}
         if shapes != wanted:
             raise ArtifactError(f"the network answers with {shapes}, but the card expects {wanted}")

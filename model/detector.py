@@ -24,7 +24,6 @@ MAX_INSIDE: Final = 0.8  # share of the smaller one of two detections that may l
 MAX_DETECTIONS: Final = 100
 REACH: Final = 1.0  # of the photo's sides; a candidate's box may extend beyond each edge of the photo by this much
 MIN_FIRST_SCORE: Final = 0.3  # of the first look; what has less is not looked at again
-CLOSE: Final = "close look"  # name of the scale of close looks
 CLOSE_SIDE: Final = 96  # pixels; the network's input in a close look
 CLOSE_SIGN: Final = 64  # pixels; side of the supposed sign in it
 MIN_SHARED: Final = 0.2  # intersection over union with the supposed sign of what a close look takes for it
@@ -68,7 +67,7 @@ class Detector:
             ArtifactError: it is not.
             EngineError: see `model.engine.Network`.
         """
-        outputs = self._network.run(np.zeros((1, MULTIPLE, MULTIPLE, 3), np.uint8), (), CLOSE)
+        outputs = self._network.run(np.zeros((1, MULTIPLE, MULTIPLE, 3), np.uint8), ())
         shape = outputs["places"].shape if "places" in outputs else None
         taken = self._network.read_input_shape()
         if taken != (None, None, 3) or shape != (1, MULTIPLE // STRIDE, MULTIPLE // STRIDE, 5):
@@ -138,7 +137,7 @@ class Detector:
         better, closely = boxes.copy(), np.full(len(boxes), ABSENT)
         if not parts:
             return better, closely
-        for row, cells in enumerate(self._run(np.stack(parts), CLOSE)):
+        for row, cells in enumerate(self._run(np.stack(parts))):
             found, scores = find_peaks(cells, ABSENT)
             found = found * (extents[row] / CLOSE_SIDE) + np.tile(corners[row], 2)
             same = intersection_over_union(boxes[row, None], found)[0] >= MIN_SHARED
@@ -147,8 +146,8 @@ class Detector:
                 better[row], closely[row] = found[same][best], scores[same][best]
         return better, closely
 
-    def _run(self, pixels: Pixels, scale: str) -> npt.NDArray[np.float32]:
-        """Return the network's answer, (n, rows, columns, 5), for pictures of one scale, whose sizes differ little."""
+    def _run(self, pixels: Pixels, scale: str = "") -> npt.NDArray[np.float32]:
+        """Return the network's answer, (n, rows, columns, 5), for pictures of one scale; by default, close looks."""
         return self._network.run(pixels, ("places",), scale)["places"]
 
 

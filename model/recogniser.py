@@ -84,9 +84,9 @@ class Recogniser:
         """
         card, engine = models.card, engine or LiteRt()
         classifier = Classifier(card, engine.open(card.task, card.version, models.classifier))
-        if models.detector is None or card.detector is None:
+        if models.detector is None:
             return cls(classifier, None)
-        name, version = detector_name(card.task), card.detector["version"]
+        name, version = detector_name(card.task), card.detector["version"] if card.detector else ""
         return cls(classifier, Detector(engine.open(name, version, models.detector)))
 
     @property
