@@ -47,33 +47,28 @@ def answer_part(
 def _answer_group(
     served: Served, group: Sequence[Entry], inquiries: Sequence[Inquiry], inference: InferenceQueue
 ) -> list[dict[str, Any]]:
-    problems: dict[int, Problem] = {}
+    answers: list[dict[str, Any]] = [{} for _ in group]
+    asked: dict[int, Inquiry] = {}
     for place, (entry, inquiry) in enumerate(zip(group, inquiries, strict=True)):
         try:
             if isinstance(entry, Problem):
                 raise entry
             inquiry.decode(entry)
+            asked[place] = inquiry
         except Problem as problem:
-            problems[place] = problem
-    decoded = [place for place in range(len(group)) if place not in problems]
-    bodies: dict[int, dict[str, Any]] = {}
-    asked = [inquiries[place] for place in decoded]
+            answers[place] = {"problem": problem.body()}
     try:
-        answered = Inquiry.classify_all(asked) if asked else []
+        answered = Inquiry.classify_all(list(asked.values())) if asked else []
     except Problem as problem:
-        problems |= dict.fromkeys(decoded, problem)
-        answered, decoded, asked = [], [], []
-    for place, inquiry, body in zip(decoded, asked, answered, strict=True):
+        return [answer or {"problem": problem.body()} for answer in answers]
+    for (place, inquiry), body in zip(asked.items(), answered, strict=True):
         try:
-            bodies[place] = body or inference.search_here(inquiry.search)
+            answers[place] = {"prediction": body or inference.search_here(inquiry.search)}
             served.metrics.count_answer(inquiry.predictions, inquiry.stages)
         except Problem as problem:
-            problems[place] = problem
+            answers[place] = {"problem": problem.body()}
         inquiry.photo = None  # the memory is for the next ones
-    return [
-        {"problem": problems[place].body()} if place in problems else {"prediction": bodies[place]}
-        for place in range(len(group))
-    ]
+    return answers
 
 
 def _groups(part: Sequence[Entry]) -> Iterator[list[Entry]]:
