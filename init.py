@@ -26,6 +26,7 @@ from model.command import integer_at_least, run
 from model.errors import ModelError
 from model.evaluation.findings import describe_findings
 from model.progress import TrainingState, training_folder, training_lock, write_state
+from model.training.environment import prepare_tensorflow
 
 if TYPE_CHECKING:
     from model.training.build_detector import DetectorRecipe
@@ -172,7 +173,10 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
     if options.teacher:
         settings = replace(settings, teacher=options.teacher)
     network = "" if options.weights else settings.network  # weights that were named are not replaced by others
-    settings = replace(settings, weights=_find_weights(options.weights or settings.weights, network, options.store))
+    weights = _find_weights(options.weights or settings.weights, network, options.store)
+    if network and Path(weights).is_dir():
+        print(f"note: there are no initial weights {settings.weights} in {options.store}; starting from {weights}")
+    settings = replace(settings, weights=weights)
     with _training(task, options) as reporter:
         from model.training.build import Recipe, build_artifact
         from model.training.build_detector import build_detector
@@ -211,7 +215,6 @@ def _find_weights(weights: str, network: str, store: Path) -> str:
         return str(store / path)
     for folder in sorted(card.parent for card in ARTIFACTS.glob(f"*/{CARD_FILE}")):
         if network and read_artifact(folder)[0].training["settings"].get("network") == network:
-            print(f"note: there are no initial weights {weights} in {store}; starting from those of {folder.name}")
             return str(folder)
     raise ModelError(
         f"there are no initial weights {weights}; put them into {store}, or use those of a classifier with the same "
@@ -240,7 +243,7 @@ def _train_detector(task: Task, options: argparse.Namespace, folder: Path) -> Ca
 @contextmanager
 def _training(task: Task, options: argparse.Namespace) -> Iterator["Reporter"]:
     """Hold the training lock of a task, and record in the state file how the training ends."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hide TensorFlow's info logs and warnings
+    prepare_tensorflow()
     work = training_folder(options.store, task.name)
     with training_lock(work):
         write_state(work, TrainingState("prepare"))  # replaces the state of an earlier training

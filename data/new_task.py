@@ -20,7 +20,7 @@ from data.training_settings import RESIDUAL
 _SIZED: Final = 200  # pictures whose size is read
 _SIZES: Final = 96, 128, 160, 192, 224  # sides of the input in pixels; the last one is that of ImageNet's networks
 # Pictures in all epochs together with a backbone: some minutes on two cores.
-_PICTURES: Final = 12_000
+_PICTURES: Final = 7_000
 _EPOCHS: Final = 6, 24  # fewest and most with a backbone
 _UNEQUAL: Final = 4  # ratio of the largest class to the smallest, from which on rare classes count more
 _FEW: Final = 20  # pictures of a class that are hardly enough
@@ -202,8 +202,8 @@ def _network(backbone: str, weights: str, pictures: int) -> str:
             f"weights = {_quoted(weights)} # in the store; otherwise those of a classifier with the same network",
             "frozen_epochs = 1",
             "frozen_learning_rate = 3e-3",
-            "learning_rate = 3e-4",
-            'learns_from = "block3_expand"',
+            "learning_rate = 1e-4",
+            'learns_from = "block4_expand"',
             f"epochs = {max(least, min(most, round(_PICTURES / pictures)))}",
         ]
     )

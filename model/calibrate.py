@@ -21,24 +21,33 @@ TEMPERATURES = np.geomspace(0.1, 10.0, 401)
 class Calibration:
     """Temperature and verdict thresholds of a classifier.
 
-    A prediction is "not_recognised" if its energy score or its similarity is below the threshold. Otherwise it is
-    "confident" or "unsure", depending on its probability.
+    A prediction is "not_recognised" if one of its scores is below the threshold. Otherwise it is "confident" or
+    "unsure", depending on its probability.
 
     Attributes:
         temperature: divisor of the logits (Guo et al. 2017), greater than 0.
-        energy: smallest accepted energy score.
         similarity: smallest accepted similarity to the training examples, in [-1, 1].
         confident: smallest probability called "confident"; greater than 1 if no prediction is.
+        probability: smallest accepted probability, in [0, 1].
+        energy: smallest accepted energy score; None in artifacts for which `choose_calibration` chose a probability.
     """
 
     temperature: float
-    energy: float
     similarity: float
     confident: float
+    probability: float = 0.0
+    energy: float | None = None
 
     def probabilities(self, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return calibrated probabilities for logits, both of shape (…, classes) and float32."""
         return softmax(logits / self.temperature)
+
+    def recognised(
+        self, probability: float | Floats, energy: float | Floats, similarity: float | Floats
+    ) -> bool | npt.NDArray[np.bool_]:
+        """Return whether the verdict on a prediction is not "not_recognised"; takes arrays too. See `verdict`."""
+        accepted = (probability >= self.probability) & (similarity >= self.similarity)
+        return accepted if self.energy is None else accepted & (energy >= self.energy)
 
     def verdict(self, probability: float, energy: float, similarity: float) -> Verdict:
         """Return the verdict on a prediction.
@@ -48,12 +57,12 @@ class Calibration:
             energy: energy score of the logits.
             similarity: similarity to the training examples, in [-1, 1].
         """
-        if energy < self.energy or similarity < self.similarity:
+        if not self.recognised(probability, energy, similarity):
             return "not_recognised"
         return "confident" if probability >= self.confident else "unsure"
 
 
-UNCALIBRATED = Calibration(temperature=1.0, energy=-np.inf, similarity=-np.inf, confident=UNREACHABLE)
+UNCALIBRATED = Calibration(temperature=1.0, similarity=-np.inf, confident=UNREACHABLE)
 
 
 def choose_temperature(logits: npt.NDArray[np.float32], truth: npt.NDArray[np.int64]) -> float:
@@ -74,7 +83,7 @@ def choose_calibration(
 ) -> Calibration:
     """Choose the thresholds from predictions for held-out examples.
 
-    The similarity threshold accepts a share `ACCEPTED_BY_SIMILARITY` of the examples; the energy threshold is set so
+    The similarity threshold accepts a share `ACCEPTED_BY_SIMILARITY` of the examples; that of the probability is set so
     that both together accept a share `ACCEPTED`. `confident` is the lowest probability at which at most
     `MAX_CONFIDENT` of the examples are confident and at most `MAX_CONFIDENT_ERROR` of those are wrong.
 
@@ -85,17 +94,17 @@ def choose_calibration(
         truth: class indices, shape (n,).
     """
     least_similarity = float(np.quantile(similarity, 1 - ACCEPTED_BY_SIMILARITY))
-    energy = np.where(similarity >= least_similarity, energy_score(logits), -np.inf)
-    rejected = int((1 - ACCEPTED) * len(energy)) - np.sum(np.isinf(energy))
-    least_energy = np.sort(energy[np.isfinite(energy)])[max(rejected, 0)]
     probability = softmax(logits / temperature).max(axis=1)
+    similar: npt.NDArray[np.bool_] = np.greater_equal(similarity, least_similarity)
+    rejected = int((1 - ACCEPTED) * len(probability)) - np.sum(~similar)
+    least_probability = np.sort(probability[similar])[max(rejected, 0)]
     order = np.argsort(-probability, kind="stable")
     error = np.cumsum(logits.argmax(axis=1)[order] != truth[order]) / np.arange(1, len(order) + 1)
     ends = np.append(np.diff(probability[order]) < 0, True)  # a threshold cannot separate equal probabilities
     most = max(1, int(MAX_CONFIDENT * len(order)))
     accurate = np.flatnonzero((error[:most] <= MAX_CONFIDENT_ERROR) & ends[:most])
     confident = probability[order[accurate[-1]]] if len(accurate) else UNREACHABLE
-    return Calibration(temperature, float(least_energy), least_similarity, float(confident))
+    return Calibration(temperature, least_similarity, float(confident), float(least_probability))
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

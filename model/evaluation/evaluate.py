@@ -178,8 +178,9 @@ def _refusal(calibration: Calibration, inliers: Scores, outliers: Scores) -> dic
 
 def count_not_recognised(calibration: Calibration, scores: Scores) -> dict[str, Any]:
     """Return the number of pictures and the share with the verdict "not_recognised", in [0, 1]."""
-    recognised = (scores.energy >= calibration.energy) & (scores.similarity >= calibration.similarity)
-    return {"pictures": len(scores.logits), "not_recognised": float(1 - recognised.mean())}
+    probability = calibration.probabilities(scores.logits).max(axis=1)
+    recognised = calibration.recognised(probability, scores.energy, scores.similarity)
+    return {"pictures": len(scores.logits), "not_recognised": float(1 - np.mean(recognised))}
 
 
 def _milliseconds(classifier: Classifier, pixels: Pixels) -> float:

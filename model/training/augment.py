@@ -174,18 +174,23 @@ class Augment(keras.layers.Layer):
         steps = np.stack([JPEG_LUMINANCE, JPEG_CHROMINANCE, JPEG_CHROMINANCE], axis=2) / 255
         steps = np.tile(steps, (-(-height // 8), -(-width // 8), 1))[None, :height, :width].astype("float32")
         steps = ops.maximum(steps * scale, 1 / 255)
-        # One matrix transforms columns and colours of whole rows of pixels, which avoids transposing.
+        # One matrix transforms columns and colours of a row of pixels, which avoids transposing.
         along_y, along_x = _cosines(height), np.kron(_cosines(width).T, RGB_TO_YCC.T)
-        rows = ops.reshape(ops.clip(x, 0.0, 1.0) - 0.5, (-1, height, width * 3))
-        coefficients = ops.reshape(ops.matmul(along_y, ops.matmul(rows, along_x)), (-1, height, width, 3))
-        coefficients = ops.reshape(ops.round(coefficients / steps) * steps, (-1, height, width * 3))
-        lossy = ops.matmul(ops.matmul(along_y.T, coefficients), np.linalg.inv(along_x)) + 0.5
-        lossy = ops.reshape(lossy, (-1, height, width, 3))
+        rows = ops.reshape(ops.clip(x, 0.0, 1.0) - 0.5, (-1, len(along_x)))
+        columns = ops.reshape(ops.matmul(rows, along_x), (-1, len(along_y), width * 3))
+        coefficients = ops.reshape(ops.matmul(along_y, columns), (-1, height, width, 3))
+        coefficients = ops.reshape(ops.round(coefficients / steps) * steps, (-1, len(along_y), width * 3))
+        rows = ops.reshape(ops.matmul(along_y.T, coefficients), (-1, len(along_x)))
+        lossy = ops.reshape(ops.matmul(rows, np.linalg.inv(along_x)) + 0.5, (-1, height, width, 3))
         return x + self._chosen(count, r.jpeg_probability)[:, :, None, None] * (lossy - x)
 
 
 def _cosines(length: int) -> npt.NDArray[np.float32]:
-    """Return the orthogonal matrix of the cosine transform of blocks of 8; the last block may be shorter."""
+    """Return the orthogonal matrix of the cosine transform of blocks of 8.
+
+    Shape (8, 8) if the length is a multiple of 8, otherwise (length, length), with a shorter last block.
+    """
+    length = length if length % 8 else 8
     matrix = np.zeros((length, length), np.float32)
     for start in range(0, length, 8):
         size = min(8, length - start)

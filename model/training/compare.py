@@ -11,7 +11,6 @@ import argparse
 import dataclasses
 import json
 import logging
-import os
 import re
 import sys
 from collections.abc import Sequence
@@ -35,6 +34,7 @@ from model.evaluation.leaderboard import (
     summarise,
 )
 from model.progress import training_folder, training_lock
+from model.training.environment import prepare_tensorflow
 from model.training.reporter import Reporter
 
 TABLE_FILE = "comparison.json"
@@ -192,7 +192,7 @@ def main(arguments: list[str]) -> int:
         "--store", type=Path, default=STORE, help="folder for data, caches and checkpoints (default: data/store)"
     )
     options = parser.parse_args(arguments)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # hide TensorFlow's info logs and warnings
+    prepare_tensorflow()
 
     def work() -> int:
         task = load_task(options.task)

@@ -38,7 +38,7 @@ def test_calibrated_probabilities_match_the_accuracy(answers: Arrays) -> None:
 def test_one_per_cent_of_in_class_examples_is_not_recognised(answers: Arrays) -> None:
     logits, similarity, truth = answers
     calibration = choose_calibration(1.0, logits, similarity, truth)
-    recognised = (energy_score(logits) >= calibration.energy) & (similarity >= calibration.similarity)
+    recognised = calibration.recognised(softmax(logits).max(axis=1), energy_score(logits), similarity)
     assert np.mean(recognised) == pytest.approx(0.99, abs=0.001)
     assert np.mean(similarity >= calibration.similarity) == pytest.approx(0.998, abs=0.0005)
 
@@ -66,7 +66,7 @@ def test_a_classifier_that_is_always_wrong_is_never_confident(answers: Arrays) -
 def test_thresholds_from_few_examples_are_finite(answers: Arrays) -> None:
     logits, similarity, truth = answers
     calibration = choose_calibration(1.0, logits[:20], similarity[:20], truth[:20])
-    assert np.isfinite([calibration.energy, calibration.similarity, calibration.confident]).all()
+    assert np.isfinite([calibration.probability, calibration.similarity, calibration.confident]).all()
 
 
 def test_an_error_at_the_highest_probability_does_not_raise_the_confident_error_rate() -> None:
@@ -86,9 +86,21 @@ def test_predictions_of_equal_probability_have_the_same_verdict() -> None:
     assert calibration.verdict(1.0, np.inf, 1.0) == "unsure"
 
 
+def test_few_classes_do_not_hide_outliers_whose_classes_are_equally_probable() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 2000)
+    level = rng.normal(0, 3, (2000, 1))  # which training leaves open
+    logits = (level + np.eye(2)[truth] * 6 + rng.normal(0, 0.5, (2000, 2))).astype(np.float32)
+    outliers = (level + rng.normal(0, 0.2, (2000, 2))).astype(np.float32)
+    calibration = choose_calibration(1.0, logits, np.ones(2000), truth)
+    refused = ~calibration.recognised(softmax(outliers).max(axis=1), energy_score(outliers), np.ones(2000))
+    assert refused.mean() > 0.99
+
+
 @pytest.mark.parametrize(
     ("probability", "energy", "similarity", "verdict"),
     [
+        (0.49, 4.0, 0.5, "not_recognised"),
         (0.99, 4.0, 0.5, "confident"),
         (0.90, 3.0, 0.2, "confident"),
         (0.89, 4.0, 0.5, "unsure"),
@@ -97,7 +109,7 @@ def test_predictions_of_equal_probability_have_the_same_verdict() -> None:
     ],
 )
 def test_verdict_depends_on_the_thresholds(probability: float, energy: float, similarity: float, verdict: str) -> None:
-    calibration = Calibration(temperature=1.0, energy=3.0, similarity=0.2, confident=0.9)
+    calibration = Calibration(1.0, similarity=0.2, confident=0.9, probability=0.5, energy=3.0)
     assert calibration.verdict(probability, energy, similarity) == verdict
 
 
