@@ -95,8 +95,8 @@ def choose_calibration(
     """
     least_similarity = float(np.quantile(similarity, 1 - ACCEPTED_BY_SIMILARITY))
     probability = softmax(logits / temperature).max(axis=1)
-    similar: npt.NDArray[np.bool_] = np.greater_equal(similarity, least_similarity)
-    rejected = int((1 - ACCEPTED) * len(probability)) - np.sum(~similar)
+    similar = similarity >= least_similarity
+    rejected = int((1 - ACCEPTED) * len(probability)) - int(np.sum(~similar))
     least_probability = np.sort(probability[similar])[max(rejected, 0)]
     order = np.argsort(-probability, kind="stable")
     error = np.cumsum(logits.argmax(axis=1)[order] != truth[order]) / np.arange(1, len(order) + 1)
