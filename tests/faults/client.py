@@ -117,16 +117,16 @@ class Line:
         self._reader, self._writer = reader, writer
 
     @classmethod
-    async def open(cls, url: str) -> "Line":
+    async def open(cls, url: str, timeout_s: float = ANSWER_S) -> "Line":
         """Connect to the server of a URL."""
         parts = urlsplit(url)
-        async with asyncio.timeout(ANSWER_S):
+        async with asyncio.timeout(timeout_s):
             return cls(*await asyncio.open_connection(parts.hostname, parts.port))
 
-    async def ask(self, request: bytes) -> Answer:
+    async def ask(self, request: bytes, timeout_s: float = ANSWER_S) -> Answer:
         """Send a request and wait for the answer."""
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(timeout_s):
                 self._writer.write(request)
                 head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
                 length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])

@@ -46,12 +46,14 @@ class Load:
         path: of the request.
         clients: number of clients of each kind.
         pause_s: pause of a client between two requests, in seconds.
+        timeout_s: time limit for connecting, and for an answer, in seconds.
     """
 
     payloads: Sequence[bytes]
     path: str = "/predict_traffic_sign"
     clients: int = 8
     pause_s: float = 0.4
+    timeout_s: float = ANSWER_S
 
 
 @contextmanager
@@ -67,7 +69,7 @@ def running(url: str, load: Load) -> Iterator[dict[str, Tally]]:
         yield tallies
     finally:
         stop.set()
-        thread.join(3 * ANSWER_S)
+        thread.join(5 * load.timeout_s)
         assert not thread.is_alive(), "the clients did not end"
 
 
@@ -90,7 +92,7 @@ async def _client(
     while not stop.is_set():
         turn += 1
         for attempt in (1, 2):
-            line, outcome = await _attempt(url, messages[turn % len(messages)], line)
+            line, outcome = await _attempt(url, messages[turn % len(messages)], line, load.timeout_s)
             if line and not keep:
                 line.close()
                 line = None
@@ -109,15 +111,15 @@ async def _client(
         line.close()
 
 
-async def _attempt(url: str, request: bytes, line: Line | None) -> tuple[Line | None, str]:
+async def _attempt(url: str, request: bytes, line: Line | None, timeout_s: float) -> tuple[Line | None, str]:
     """Return the connection, if it stays open, and what came of the request."""
     try:
-        line = line or await Line.open(url)
+        line = line or await Line.open(url, timeout_s)
     except TimeoutError:
         return None, "no connection in time"
     except OSError:
         return None, "connection refused"
-    answer = await line.ask(request)
+    answer = await line.ask(request, timeout_s)
     if not answer.stays:
         line.close()
         line = None

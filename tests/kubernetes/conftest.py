@@ -67,18 +67,18 @@ def steady(overlay: str) -> str:
 
 @pytest.fixture(scope="session")
 def host() -> str:
-    """The address at which NodePorts are reached: of a node that no test disturbs."""
-    return settings.HOST or cluster.address(cluster.nodes()[0])
+    """The address of a node that no test disturbs."""
+    return cluster.address(cluster.nodes()[0])
 
 
 @pytest.fixture(scope="session")
 def service_url(host: str) -> str:
-    return f"http://{host}:{settings.SERVICE_PORT}"
+    return settings.SERVICE_URL.format(host=host)
 
 
 @pytest.fixture(scope="session")
 def page_url(host: str) -> str:
-    return f"http://{host}:{settings.PAGE_PORT}"
+    return settings.PAGE_URL.format(host=host)
 
 
 @pytest.fixture

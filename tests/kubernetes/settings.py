@@ -13,10 +13,9 @@ KILL_CONTAINER: Final = os.environ.get(
 )
 STOP_NODE: Final = os.environ.get("STOP_NODE", "docker pause {node}")
 START_NODE: Final = os.environ.get("START_NODE", "docker unpause {node}")
-# Where the NodePorts are reached; by default on the internal address of a node.
-HOST: Final = os.environ.get("NODE_HOST", "")
-SERVICE_PORT: Final = int(os.environ.get("SERVICE_NODE_PORT", "30096"))
-PAGE_PORT: Final = int(os.environ.get("PAGE_NODE_PORT", "30085"))
+# By default the NodePorts on the internal address of a node.
+SERVICE_URL: Final = os.environ.get("SERVICE_URL", "http://{host}:30096")
+PAGE_URL: Final = os.environ.get("PAGE_URL", "http://{host}:30085")
 
 
 def command(template: str, **names: str) -> list[str]:

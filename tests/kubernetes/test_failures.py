@@ -9,8 +9,9 @@ from PIL import Image
 
 from tests.conftest import wait_until
 from tests.kubernetes import cluster, settings
+from tests.kubernetes.clients import Load
 from tests.kubernetes.cluster import SERVICE, TF_SERVING, kubectl
-from tests.kubernetes.conftest import Under, require
+from tests.kubernetes.conftest import SIGN, Under, require
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.usefixtures("steady")]
 
@@ -85,7 +86,8 @@ def test_a_node_that_goes_away_at_once(under: Under, other_node: str) -> None:
     def is_gone() -> bool:
         return other_node not in {cluster.name_of(each) for each in cluster.nodes()}
 
-    with under("a node goes away at once", lossless=False) as run:
+    load = Load([SIGN], timeout_s=60)  # longer than a cluster takes to notice
+    with under("a node goes away at once", lossless=False, requests=load) as run:
         subprocess.run(settings.command(settings.STOP_NODE, node=other_node), check=True)
         try:
             wait_until(is_gone, cluster.PATIENCE_S, 1.0)
