@@ -22,7 +22,7 @@ COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-vers
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-training test-browser test-faults check audit format train train-quick model-card compare bench bench-short bench-page bench-photos bench-tasks bench-lambda bench-training wrk samples screenshots notebooks test-system proto kind-up kind-down deploy lock chromium install
+.PHONY: help run test test-training test-browser test-faults check audit format train train-quick model-card compare bench bench-short bench-page bench-photos bench-tasks bench-lambda bench-training wrk samples screenshots notebooks test-system test-kubernetes proto kind-up kind-down deploy lock chromium install
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -128,6 +128,9 @@ notebooks: $(VENV)/train.installed $(VENV)/notebooks.installed ## Render the not
 
 test-system: ## Build the images, start them with Compose and predict from the page's container
 	tests/system/run.sh
+
+test-kubernetes: install ## Build the images, deploy OVERLAYS to the cluster of KUBECONFIG, disturb it under load and print the losses
+	$(BIN)/python -m pytest -m kubernetes tests/kubernetes
 
 proto: $(VENV)/dev.installed ## Generate the code for the messages of TensorFlow Serving
 	$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. model/tf_serving/api.proto

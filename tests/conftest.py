@@ -122,12 +122,12 @@ def wait_for(url: str, process: "subprocess.Popen[str]", status: int = 200) -> N
     pytest.fail(f"{url} did not respond with {status} within {START_TIMEOUT_S:g} s")
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = START_TIMEOUT_S) -> None:
-    """Wait until a condition is true; fail on timeout."""
+def wait_until(condition: Callable[[], bool], timeout_s: float = START_TIMEOUT_S, pause_s: float = 0.02) -> None:
+    """Wait until a condition is true, with a pause between checks; fail on timeout."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "timed out"
-        time.sleep(0.02)
+        time.sleep(pause_s)
 
 
 @contextmanager

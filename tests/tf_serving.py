@@ -1,6 +1,7 @@
 """A server that answers like TensorFlow Serving: real gRPC, real SavedModels in TensorFlow; for tests only.
 
-Usage: `python -m tests.tf_serving MODELS PORT [SLOW_S [FAILURES]]`; a port of 0 means any free one, which is printed.
+Usage: `python -m tests.tf_serving MODELS PORT [SLOW_S [FAILURES [HOST]]]`; a port of 0 means any free one, which is
+printed. HOST is the address to listen on, by default 127.0.0.1.
 MODELS is what `model.training.export` writes; every version is loaded, as its models.config says. It refuses what
 TensorFlow Serving refuses: an unknown model or version, another signature, a wrong name, type or shape of the input.
 SLOW_S delays every answer of a network; the first FAILURES requests for one fail as if the server were stopping.
@@ -102,8 +103,8 @@ def _encode(values: Any) -> Any:
     return api.TensorProto(dtype=api.DT_FLOAT, tensor_shape={"dim": dims}, float_val=values.ravel().tolist())
 
 
-def start(server: Server, port: int) -> tuple[grpc.Server, int]:
-    """Start to answer on 127.0.0.1; return the gRPC server and its port."""
+def start(server: Server, port: int, host: str = "127.0.0.1") -> tuple[grpc.Server, int]:
+    """Start to answer; return the gRPC server and its port."""
     methods: dict[str, tuple[Any, Any]] = {
         PREDICT: (server.predict, api.PredictRequest),
         METADATA: (server.metadata, api.GetModelMetadataRequest),
@@ -117,16 +118,22 @@ def start(server: Server, port: int) -> tuple[grpc.Server, int]:
                 method, request.FromString, lambda message: message.SerializeToString()
             )
 
-    options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
+    options = [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_connection_age_ms", 30_000),  # as deploy/tf-serving/Dockerfile sets it
+        ("grpc.max_connection_age_grace_ms", 10_000),
+    ]
     running = grpc.server(ThreadPoolExecutor(8), (Handler(),), options=options)
-    port = running.add_insecure_port(f"127.0.0.1:{port}")
+    port = running.add_insecure_port(f"{host}:{port}")
     running.start()
     return running, port
 
 
 if __name__ == "__main__":
-    folder, wanted, slow_s, failures = [*sys.argv[1:], "0", "0"][:4]
-    running, port = start(Server(Path(folder), float(slow_s), int(failures)), int(wanted))
+    folder, wanted, slow_s, failures, host = [*sys.argv[1:], *["0", "0", "127.0.0.1"][len(sys.argv) - 3 :]]
+    running, port = start(Server(Path(folder), float(slow_s), int(failures)), int(wanted), host)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     running.wait_for_termination()

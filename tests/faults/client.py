@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 ANSWER_S = 30.0  # a request without an answer after so long is lost
@@ -70,26 +71,27 @@ async def _load(
 async def _client(
     url: str, messages: list[bytes], number: int, pause_s: float, tally: Tally, stop: threading.Event
 ) -> None:
-    line: _Line | None = None
+    line: Line | None = None
     while not stop.is_set():
         number += 1
         request = messages[number % len(messages)]
         began = time.perf_counter()
         for attempt in (1, 2):
             try:
-                line = line or await _Line.open(url)
+                line = line or await Line.open(url)
             except OSError:
                 tally.refused += 1
                 await asyncio.sleep(0.05)
                 break
-            status, stays = await line.ask(request)
-            if not stays:
+            answer = await line.ask(request)
+            if not answer.stays:
                 line.close()
                 line = None
-            if status:
-                tally.statuses[status] += 1
-                if status in (200, 429):
-                    (tally.latencies_s if status == 200 else tally.rejections_s).append(time.perf_counter() - began)
+            if answer.status:
+                tally.statuses[answer.status] += 1
+                if answer.status in (200, 429):
+                    latencies = tally.latencies_s if answer.status == 200 else tally.rejections_s
+                    latencies.append(time.perf_counter() - began)
                 break
             if attempt == 1:
                 tally.retried += 1
@@ -100,28 +102,39 @@ async def _client(
         line.close()
 
 
-class _Line:
+class Answer(NamedTuple):
+    """What a server answered."""
+
+    status: int  # 0 if there was no answer
+    stays: bool  # whether the connection stays open
+    retry_after: bool = False  # whether it says when to try again
+
+
+class Line:
     """One connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer = reader, writer
 
     @classmethod
-    async def open(cls, url: str) -> "_Line":
+    async def open(cls, url: str, timeout_s: float = ANSWER_S) -> "Line":
+        """Connect to the server of a URL."""
         parts = urlsplit(url)
-        return cls(*await asyncio.open_connection(parts.hostname, parts.port))
+        async with asyncio.timeout(timeout_s):
+            return cls(*await asyncio.open_connection(parts.hostname, parts.port))
 
-    async def ask(self, request: bytes) -> tuple[int, bool]:
-        """Return the status of the answer, 0 if there is none, and whether the connection stays open."""
+    async def ask(self, request: bytes, timeout_s: float = ANSWER_S) -> Answer:
+        """Send a request and wait for the answer."""
         try:
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(timeout_s):
                 self._writer.write(request)
-                head = await self._reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+                head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+                length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
                 await self._reader.readexactly(length)
         except (OSError, EOFError, TimeoutError):
-            return 0, False
-        return int(head[9:12]), b"connection: close" not in head.lower()
+            return Answer(0, stays=False)
+        return Answer(int(head[9:12]), b"connection: close" not in head, b"\r\nretry-after:" in head)
 
     def close(self) -> None:
+        """Close the connection."""
         self._writer.close()
