@@ -141,6 +141,10 @@ class ServedNetwork:
             _log.debug("TensorFlow Serving: %s for the network %s: %s", code.name, self._name, details)
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
                 raise EngineTimeoutError(f"TensorFlow Serving did not answer within {timeout_s:g} s") from error
+            if code is grpc.StatusCode.UNAVAILABLE and "verif" in details.lower():  # gRPC has no code for it
+                raise EngineError(
+                    "TensorFlow Serving has a certificate for another host, or from an authority that is not trusted"
+                ) from error
             if code is grpc.StatusCode.UNAVAILABLE:
                 raise EngineError("TensorFlow Serving cannot be reached") from error
             if code is grpc.StatusCode.NOT_FOUND:

@@ -1,7 +1,5 @@
 """The service with TensorFlow Serving behind it, played by `tests.tf_serving`."""
 
-import json
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +8,8 @@ from typing import Any
 import pytest
 import requests
 
-from model.artifact import CARD_FILE
 from tests.conftest import (
     ROOT,
-    SHIPPED,
     drawing,
     encoded,
     free_port,
@@ -105,17 +101,6 @@ def test_slow_server_is_a_timeout(models: Path) -> None:
         with start_service(503, **settings) as url:
             answer = post(url, "/predict/traffic_sign", CROPS[0])
             assert_problem(answer, 504, "engine_timeout", "did not answer within 0.2 s")
-
-
-def test_server_with_other_weights_is_not_asked(models: Path, tmp_path: Path) -> None:
-    artifact = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
-    card = json.loads((artifact / CARD_FILE).read_text())
-    card["version"] = "2026-01-02-0000000a"
-    (artifact / CARD_FILE).write_text(json.dumps(card))
-    with run_tf_serving(models) as port, start_service(503, tf_serving=f"localhost:{port}", artifact=artifact) as url:
-        reason = "does not have version 202601020000000010 of the network traffic_sign"
-        assert reason in requests.get(f"{url}/readyz", timeout=60).json()["detail"]
-        assert_problem(post(url, "/predict/traffic_sign", CROPS[0]), 502, "engine_failed", reason)
 
 
 def test_server_that_never_answers_does_not_stop_the_service() -> None:
