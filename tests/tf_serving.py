@@ -130,7 +130,13 @@ def start(server: Server, address: str, credentials: grpc.ServerCredentials | No
                 method, request.FromString, lambda message: message.SerializeToString()
             )
 
-    options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
+    options = [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.so_reuseport", 0),
+        ("grpc.max_connection_age_ms", 30_000),  # as deploy/tf-serving/Dockerfile sets it
+        ("grpc.max_connection_age_grace_ms", 10_000),
+    ]
     running = grpc.server(ThreadPoolExecutor(8), (Handler(),), options=options)
     port = running.add_secure_port(address, credentials) if credentials else running.add_insecure_port(address)
     running.start()
