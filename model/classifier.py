@@ -122,6 +122,11 @@ class Classifier:
         """
         return self.classify_all(picture[None], explain=explain)[0]
 
+    async def classify_async(self, picture: Pixels, *, explain: bool = False) -> Prediction:
+        """Classify as `classify` does; the event loop goes on meanwhile if an inference server runs the network."""
+        outputs = await self._network.run_async(self._checked(picture[None]), () if explain else SCORES)
+        return self._interpret(outputs, 0, explain)
+
     def classify_all(self, pictures: Pixels, *, explain: bool = False) -> list[Prediction]:
         """Classify decoded pictures in one run of the network, in the calling thread.
 
@@ -152,9 +157,12 @@ class Classifier:
         )
 
     def _run(self, pictures: Pixels, outputs: Sequence[str]) -> Outputs:
+        return self._network.run(self._checked(pictures), outputs)
+
+    def _checked(self, pictures: Pixels) -> Pixels:
         if pictures.shape[1:] != (*self.card.input_size, 3):  # LiteRT would accept it and return wrong results
             raise ValueError(f"a picture must have shape {(*self.card.input_size, 3)}, not {pictures.shape[1:]}")
-        return self._network.run(pictures, outputs)
+        return pictures
 
     def verify(self) -> None:
         """Check that the network is one that the card describes.

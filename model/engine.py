@@ -52,6 +52,9 @@ class Network(Protocol):
             EngineError: the inference server failed or timed out.
         """
 
+    async def run_async(self, pixels: Pixels, outputs: Sequence[str]) -> Outputs:
+        """Run the network as `run` does; the event loop goes on meanwhile if an inference server runs it."""
+
     def check(self) -> None:
         """Check that the network can be run now.
 
@@ -110,6 +113,10 @@ class LiteRtNetwork:
         run = self._runner(memory_key)
         rows: list[Outputs] = [run(**{INPUT: picture[None]}) for picture in pixels]
         return rows[0] if len(rows) == 1 else {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+    async def run_async(self, pixels: Pixels, outputs: Sequence[str]) -> Outputs:
+        """Run the network in the thread of the event loop, which waits; see `Network`."""
+        return self.run(pixels, outputs)
 
     def check(self) -> None:
         """Do nothing: what was loaded can be run."""

@@ -59,11 +59,11 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     # The parser in C saves a tenth of the start.
     contract = yaml.load(OPENAPI_FILE.read_text(encoding="utf-8"), yaml.CSafeLoader)
     metrics = metrics or Metrics(settings.served)
-    catalogue = Catalogue.of(settings, contract["info"]["version"], metrics, create_engine(settings))
+    catalogue = Catalogue.of(settings, contract["info"]["version"], metrics, create_engine(settings, metrics))
     for served in catalogue.values():
         _load(served)
     batch_threads = ThreadPoolExecutor(usable_cores(), "batch")
-    inference = InferenceQueue(settings.inference_pool, settings.search_pool)
+    inference = InferenceQueue(settings.inference_pool, settings.inference_pool)
     store(app, Components(settings, contract, metrics, catalogue, batch_threads, inference))
     problems.register(app)
     app.register_blueprint(routes)

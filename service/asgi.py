@@ -292,26 +292,32 @@ class Service:
         """
         warm = await self._warm_recogniser(target.served)
         inquiry = _inquiry(target, request, warm)
-        body = await self._answer(inquiry, payload, slow=warm.is_slow)
+        body = await self._answer(inquiry, payload, warm)
         target.served.metrics.count_answer(inquiry.predictions, inquiry.stages)
         return Reply(200, [_JSON, (_TIMING, inquiry.stages.header().encode())], orjson.dumps(body))
 
-    async def _answer(self, inquiry: Inquiry, payload: bytes, *, slow: bool) -> Body:
+    async def _answer(self, inquiry: Inquiry, payload: bytes, warm: WarmRecogniser) -> Body:
         """Run the steps of an inquiry, each where it does not delay shorter ones.
 
         Raises:
             Problem: the picture cannot be read, or the box is not inside it.
         """
         small = _open_small(payload)
-        if small is not None:
-            body = await self._inference.run(lambda: inquiry.look(small), slow=slow)
+        if small is not None and warm.recogniser.is_remote:
+            await self._inference.run(lambda: inquiry.decode(small), slow=False)
+            body = await inquiry.classify_async()
+        elif small is not None:
+            body = await self._inference.run(lambda: inquiry.look(small), slow=warm.is_slow)
         elif inquiry.may_search:
             # In one thread from decoding on: only as many decoded photos are held in memory as there are threads.
             body = await self._inference.search(lambda: inquiry.look(open_picture(payload)) or inquiry.search())
         else:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._decoders, lambda: inquiry.decode(open_picture(payload)))
-            body = await self._inference.run(inquiry.classify, slow=slow)
+            if warm.recogniser.is_remote:
+                body = await inquiry.classify_async()
+            else:
+                body = await self._inference.run(inquiry.classify, slow=warm.is_slow)
         if body is None:
             body = await self._inference.search(inquiry.search)
         return body

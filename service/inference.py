@@ -44,14 +44,17 @@ class WarmRecogniser:
         pixels = np.zeros((1, *classifier.card.input_size, 3), np.uint8)
         runs = 0 if recogniser.is_remote else WARM_UP_RUNS
         warm = cls(recogniser, min((_seconds(lambda: classifier.run(pixels)) for _ in range(runs)), default=0.0))
-        place = "in threads" if warm.is_slow else "on the event loop"
-        _log.info("classifier %s: %.2f ms per inference, %s", classifier.card.version, 1000 * warm.inference_s, place)
+        if recogniser.is_remote:
+            _log.info("classifier %s: on the inference server", classifier.card.version)
+        else:
+            place, milliseconds = "in threads" if warm.is_slow else "on the event loop", 1000 * warm.inference_s
+            _log.info("classifier %s: %.2f ms per inference, %s", classifier.card.version, milliseconds, place)
         return warm
 
     @property
     def is_slow(self) -> bool:
-        """Whether the event loop cannot wait for an inference of the classifier; a detector's always takes too long."""
-        return self.recogniser.is_remote or self.inference_s > SLOW_S
+        """Whether the event loop cannot do an inference of the classifier; a detector's always takes too long."""
+        return self.inference_s > SLOW_S
 
 
 class InferenceQueue:

@@ -1,7 +1,8 @@
 """From one picture to its answer, in steps that may run in different threads."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from data.images import Box, Picture, Pixels
 from data.photo import Photo
 from model.prediction import Prediction
 from model.recogniser import RecognisedObject, Recogniser, decode_photo, whole_photo
+from model.waiting import Waited, adding_to
 from service.answers import Options, preview, readable, thumbnail
 from service.problems import Problem, engine_problems
 from service.stages import Stages
@@ -52,6 +54,7 @@ class Inquiry:
         self._recogniser, self._options, self._every = recogniser, options, every
         self.may_search = every or (options.locate and recogniser.detector is not None)
         self.stages = Stages()
+        self._waited = Waited()
         self.predictions: Sequence[Prediction] = ()
         self._pixels: Pixels
         self.photo: Photo | None = None
@@ -90,10 +93,24 @@ class Inquiry:
             Problem: `engine_failed` or `engine_timeout`.
         """
         self.stages.begin()
-        with engine_problems(self._recogniser.card.task):
+        with self._asking():
             whole = self._recogniser.classifier.classify(self._pixels, explain=self._options.explain)
         self.stages.end("infer")
         return self._conclude(whole)
+
+    async def classify_async(self) -> Body | None:
+        """Do what `classify` does; the event loop goes on meanwhile if an inference server runs the network."""
+        self.stages.begin()
+        with self._asking():
+            whole = await self._recogniser.classifier.classify_async(self._pixels, explain=self._options.explain)
+        self.stages.end("infer")
+        return self._conclude(whole)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Raise errors of the inference server as problems; its time limit is for all calls about this picture."""
+        with engine_problems(self._recogniser.card.task), adding_to(self._waited):
+            yield
 
     @staticmethod
     def classify_all(inquiries: Sequence["Inquiry"]) -> list[Body | None]:
@@ -110,11 +127,12 @@ class Inquiry:
         """
         first, pixels = inquiries[0], np.stack([each._pixels for each in inquiries])
         began = time.perf_counter()
-        with engine_problems(first._recogniser.card.task):
+        with first._asking():
             wholes = first._recogniser.classifier.classify_all(pixels, explain=first._options.explain)
         share = (time.perf_counter() - began) / len(inquiries)
         for each in inquiries:
             each.stages.add("infer", share)
+            each._waited.seconds = first._waited.seconds
         return [each._conclude(whole) for each, whole in zip(inquiries, wholes, strict=True)]
 
     def _conclude(self, whole: Prediction) -> Body | None:
@@ -134,7 +152,7 @@ class Inquiry:
             raise RuntimeError("the picture was not decoded for a search")
         self.stages.begin()
         explain = self._options.explain
-        with engine_problems(self._recogniser.card.task):
+        with self._asking():
             if self._every:
                 found, capped = self._recogniser.find_all(self.photo, explain=explain)
             else:

@@ -28,6 +28,7 @@ STATUSES: Final = (
 )
 VERDICTS: Final = ("confident", "unsure", "not_recognised")
 SECONDS: Final = (0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+OUTCOMES: Final = ("answered", "failed", "timeout")  # of calls to the inference server
 PROBABILITIES: Final = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 0.999, 1.0)
 MAX_CLASSES: Final = 256
 SPARE_ROWS: Final = 64  # for workers that overlap with their successors
@@ -48,7 +49,7 @@ _PROCESS_SERIES: Final[list[Series]] = [
     ("ended",),
 ]
 _TASK_SERIES: Final[list[Series]] = [
-    *(series for stage in STAGES for series in _histogram(stage, SECONDS)),
+    *(series for name in (*STAGES, *OUTCOMES) for series in _histogram(name, SECONDS)),
     *_histogram("probability", PROBABILITIES),
     *(("verdict", verdict) for verdict in VERDICTS),
     *(("class", str(index)) for index in range(MAX_CLASSES)),
@@ -57,7 +58,7 @@ _TASK_SERIES: Final[list[Series]] = [
 _COLUMN: Final = {series: column for column, series in enumerate(_PROCESS_SERIES)}
 _WAITING: Final = _COLUMN["waiting",]
 _OTHER: Final = "other", ""  # route and task of everything else
-_BOUNDS: Final = dict.fromkeys(STAGES, SECONDS) | {"probability": PROBABILITIES}
+_BOUNDS: Final = dict.fromkeys((*STAGES, *OUTCOMES), SECONDS) | {"probability": PROBABILITIES}
 
 
 @dataclass(frozen=True)
@@ -190,9 +191,13 @@ class TaskMetrics:
         self.column = {series: first + number for number, series in enumerate(_TASK_SERIES)}
         self._buckets = {name: self.column[name, str(bounds[0])] for name, bounds in _BOUNDS.items()}
 
-    def set_ready(self) -> None:
-        """Record that this process has a classifier."""
-        self._metrics.set(self.column["ready",], 1)
+    def set_ready(self, *, is_ready: bool) -> None:
+        """Record whether this process can predict."""
+        self._metrics.set(self.column["ready",], is_ready)
+
+    def count_call(self, outcome: str, seconds: float) -> None:
+        """Count a call to the inference server; `outcome` is one of `OUTCOMES`."""
+        self._metrics.add(self._observed(outcome, seconds))
 
     def count_answer(self, predictions: Sequence[Prediction], stages: Stages) -> None:
         """Count the predictions in the answer for a picture, and the duration of its stages."""
@@ -255,7 +260,14 @@ def _task_families(tasks: Mapping[str, _TaskTotals]) -> Iterator[Metric]:
     probability = HistogramMetricFamily("sign_probability", "Probability of each answer.", labels=("task",))
     verdicts = CounterMetricFamily("sign_verdicts", "Answers by verdict.", labels=("task", "verdict"))
     classes = CounterMetricFamily("sign_classes", "Answers by most probable class.", labels=("task", "class_index"))
-    ready = GaugeMetricFamily("sign_workers_ready", "Workers that have a classifier.", labels=("task",))
+    calls = HistogramMetricFamily(
+        "sign_engine_seconds", "Duration of each call to TensorFlow Serving.", labels=("task", "outcome")
+    )
+    ready = GaugeMetricFamily(
+        "sign_workers_ready",
+        "Workers that have a classifier, which TensorFlow Serving can run now if it is used.",
+        labels=("task",),
+    )
     for task, each in tasks.items():
         for stage in STAGES:
             seconds.add_metric((task, stage), each.buckets(stage), each.total(stage, "sum"))
@@ -265,8 +277,14 @@ def _task_families(tasks: Mapping[str, _TaskTotals]) -> Iterator[Metric]:
         for index in range(MAX_CLASSES):
             if count := each.total("class", str(index)):
                 classes.add_metric((task, str(index)), count)
+        for outcome in OUTCOMES:
+            buckets = each.buckets(outcome)
+            if buckets[-1][1]:
+                calls.add_metric((task, outcome), buckets, each.total(outcome, "sum"))
         ready.add_metric((task,), each.total("ready"))
     yield from (seconds, probability, verdicts, classes, ready)
+    if calls.samples:
+        yield calls
 
 
 shared: Metrics | None = None  # created by gunicorn's master for its workers

@@ -116,14 +116,16 @@ class Readiness:
             if self._warm is None:
                 self._stamp = self._read_stamp()
                 self._warm = self._watched(self._read())
-                self._metrics.set_ready()
             return self._warm
 
     def _watched(self, warm: WarmRecogniser) -> WarmRecogniser:
         """Watch a recogniser instead of the one before, if an inference server runs its networks; return it."""
         if self._watch:
             self._watch.stop()
-        self._watch = Watch(warm.recogniser) if warm.recogniser.is_remote else None
+        if warm.recogniser.is_remote:
+            self._watch = Watch(warm.recogniser, self._metrics)
+        else:
+            self._metrics.set_ready(is_ready=True)
         return warm
 
     def _look_for_newer(self) -> None:

@@ -20,7 +20,6 @@ from model.artifact import ARTIFACTS, CARD_FILE
 from service.access import open_storage
 
 PREFIX = "SERVICE_"
-REMOTE_THREADS = 16  # which wait for TensorFlow Serving
 # NAME=value, as Kubernetes sets it in pods for a Service whose name starts with `service`, and Docker for such a link.
 _LINK = re.compile(
     rf"{PREFIX}(\w+_)?(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT_\d+_(TCP|UDP|SCTP)|PORT=(tcp|udp|sctp)://)"
@@ -60,8 +59,7 @@ class Settings(BaseModel):
     inference_threads: int | None = Field(
         None,
         ge=1,
-        description="inference threads per process (default: usable cores divided by workers, at least 1; "
-        f"{REMOTE_THREADS} if they wait for TensorFlow Serving)",
+        description="inference threads per process (default: usable cores divided by workers, at least 1)",
     )
     tf_serving: str = Field(
         "",
@@ -75,7 +73,10 @@ class Settings(BaseModel):
         "(default: no TLS)",
     )
     tf_serving_timeout_s: float = Field(
-        5.0, gt=0, le=60, description="deadline for TensorFlow Serving to run a network, in seconds"
+        5.0,
+        gt=0,
+        le=60,
+        description="time limit for TensorFlow Serving in seconds, for all calls about one picture together",
     )
     queue: int = Field(64, ge=1, description="requests that may wait per process; further ones get 429")
     tasks: str = Field(
@@ -192,12 +193,10 @@ class Settings(BaseModel):
 
     @property
     def inference_pool(self) -> int:
-        """Number of inference threads per process."""
-        return REMOTE_THREADS if self.tf_serving and not self.inference_threads else self.search_pool
+        """Number of threads per process for inferences, and of those that search photos.
 
-    @property
-    def search_pool(self) -> int:
-        """Number of threads per process that search photos, each of which needs memory for a decoded photo."""
+        Each of the latter needs memory for a decoded photo.
+        """
         return self.inference_threads or max(1, usable_cores() // self.workers)
 
     @property

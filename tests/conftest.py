@@ -215,12 +215,20 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def run_tf_serving(models: Path, port: int = 0, slow_s: float = 0.0, failures: int = 0) -> Iterator[int]:
-    """Run `tests.tf_serving` on a port, by default any free one, and yield the port."""
-    command = [sys.executable, "-m", "tests.tf_serving", str(models), str(port), str(slow_s), str(failures)]
+def start_tf_serving(models: Path, port: int = 0, **options: object) -> "Iterator[tuple[int, subprocess.Popen[str]]]":
+    """Run `tests.tf_serving` with these options on a port, by default any free one; yield the port and the process."""
+    flags = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+    command = [sys.executable, "-m", "tests.tf_serving", str(models), str(port), *flags]
     with running(command, {"TF_CPP_MIN_LOG_LEVEL": "3"}, stdout=subprocess.PIPE) as process:
         assert process.stdout
-        yield int(process.stdout.readline())
+        yield int(process.stdout.readline()), process
+
+
+@contextmanager
+def run_tf_serving(models: Path, port: int = 0, **options: object) -> Iterator[int]:
+    """Run `tests.tf_serving` like `start_tf_serving`, and yield its port."""
+    with start_tf_serving(models, port, **options) as (used, _):
+        yield used
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,13 @@
 """A server that answers like TensorFlow Serving: real gRPC, real SavedModels in TensorFlow; for tests only.
 
-Usage: `python -m tests.tf_serving MODELS PORT [SLOW_S [FAILURES [HOST]]]`; a port of 0 means any free one, which is
-printed. HOST is the address to listen on, by default 127.0.0.1.
-MODELS is what `model.training.export` writes; every version is loaded, as its models.config says. It refuses what
-TensorFlow Serving refuses: an unknown model or version, another signature, a wrong name, type or shape of the input.
-SLOW_S delays every answer of a network; the first FAILURES requests for one fail as if the server were stopping.
+Usage: `python -m tests.tf_serving MODELS PORT`; a port of 0 means any free one, which is printed. MODELS is what
+`model.training.export` writes; every version is loaded, as its models.config says. It refuses what TensorFlow Serving
+refuses: an unknown model or version, another signature, a wrong name, type or shape of the input.
 """
 
+import argparse
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -30,11 +30,13 @@ class Server:
     Args:
         models: folder with NAME/VERSION folders.
         slow_s: seconds to wait before a network runs.
-        failures: number of first requests for a network that fail with UNAVAILABLE.
+        failures: number of first requests for a network that fail with UNAVAILABLE, as if the server were stopping.
+        log: file that gets a line with name and version for each answer of a network; None for no file.
     """
 
-    def __init__(self, models: Path, slow_s: float = 0.0, failures: int = 0) -> None:
-        self._slow_s, self._failures = slow_s, failures
+    def __init__(self, models: Path, slow_s: float = 0.0, failures: int = 0, log: Path | None = None) -> None:
+        self._slow_s, self._failures, self._log = slow_s, failures, log
+        self._lock = threading.Lock()
         self._models = {
             (folder.parent.name, int(folder.name)): tf.saved_model.load(str(folder))
             for folder in sorted(models.glob("*/*"))
@@ -44,8 +46,9 @@ class Server:
     def predict(self, request: Any, context: grpc.ServicerContext) -> Any:
         """Run a network."""
         version, signature = self._find(request.model_spec, context)
-        if self._failures:
-            self._failures -= 1
+        with self._lock:
+            fails, self._failures = self._failures > 0, max(0, self._failures - 1)
+        if fails:
             context.abort(grpc.StatusCode.UNAVAILABLE, "told to fail")
         time.sleep(self._slow_s)
         [(name, spec)] = signature.structured_input_signature[1].items()
@@ -59,6 +62,9 @@ class Server:
         outputs = {key: value.numpy() for key, value in signature(**{name: tf.constant(pixels)}).items()}
         wanted = request.output_filter or outputs
         model = api.ModelSpec(name=request.model_spec.name, version={"value": version})
+        if self._log:
+            with self._lock, self._log.open("a", encoding="utf-8") as log:
+                log.write(f"{model.name} {version}\n")
         return api.PredictResponse(model_spec=model, outputs={key: _encode(outputs[key]) for key in wanted})
 
     def status(self, request: Any, context: grpc.ServicerContext) -> Any:
@@ -103,8 +109,14 @@ def _encode(values: Any) -> Any:
     return api.TensorProto(dtype=api.DT_FLOAT, tensor_shape={"dim": dims}, float_val=values.ravel().tolist())
 
 
-def start(server: Server, port: int, host: str = "127.0.0.1") -> tuple[grpc.Server, int]:
-    """Start to answer; return the gRPC server and its port."""
+def start(server: Server, address: str, credentials: grpc.ServerCredentials | None = None) -> tuple[grpc.Server, int]:
+    """Start to answer; return the gRPC server and its port.
+
+    Args:
+        server: answers.
+        address: IP address and port, which may be 0.
+        credentials: for TLS; None for a server without it.
+    """
     methods: dict[str, tuple[Any, Any]] = {
         PREDICT: (server.predict, api.PredictRequest),
         METADATA: (server.metadata, api.GetModelMetadataRequest),
@@ -126,14 +138,34 @@ def start(server: Server, port: int, host: str = "127.0.0.1") -> tuple[grpc.Serv
         ("grpc.max_connection_age_grace_ms", 10_000),
     ]
     running = grpc.server(ThreadPoolExecutor(8), (Handler(),), options=options)
-    port = running.add_insecure_port(f"{host}:{port}")
+    port = running.add_secure_port(address, credentials) if credentials else running.add_insecure_port(address)
     running.start()
     return running, port
 
 
-if __name__ == "__main__":
-    folder, wanted, slow_s, failures, host = [*sys.argv[1:], *["0", "0", "127.0.0.1"][len(sys.argv) - 3 :]]
-    running, port = start(Server(Path(folder), float(slow_s), int(failures)), int(wanted), host)
+def main(arguments: list[str]) -> None:
+    """Answer until killed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.tf_serving", description=__doc__)
+    parser.add_argument("models", type=Path)
+    parser.add_argument("port", type=int)
+    parser.add_argument("--host", default="127.0.0.1", help="IP address to listen on (default: %(default)s)")
+    parser.add_argument("--slow-s", type=float, default=0.0, help="delay of every answer of a network, in seconds")
+    parser.add_argument("--failures", type=int, default=0, help="first requests for a network, which fail")
+    parser.add_argument("--log", type=Path, help="file that gets a line for each answer of a network")
+    parser.add_argument("--certificate", type=Path, help="PEM file, for TLS; needs --key")
+    parser.add_argument("--key", type=Path, help="PEM file with the key of the certificate")
+    options = parser.parse_args(arguments)
+    credentials = None
+    if options.certificate:
+        pair = options.key.read_bytes(), options.certificate.read_bytes()
+        credentials = grpc.ssl_server_credentials([pair])
+    server = Server(options.models, options.slow_s, options.failures, options.log)
+    host = f"[{options.host}]" if ":" in options.host else options.host
+    running, port = start(server, f"{host}:{options.port}", credentials)
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
     running.wait_for_termination()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,11 +1,16 @@
 """The settings of the page, read from environment variables that start with UI_."""
 
 import os
+import re
 from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict, Field, HttpUrl, ValidationError
 
 PREFIX = "UI_"
+# What Kubernetes sets in pods for a Service whose name starts with `ui`, and Docker for such a link: NAME=value.
+_LINK = re.compile(
+    rf"{PREFIX}(\w+_)?(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT_\d+_(TCP|UDP|SCTP)|PORT=(tcp|udp|sctp)://)"
+)
 
 
 class SettingsError(Exception):
@@ -32,8 +37,16 @@ def read_settings(environment: Mapping[str, str] = os.environ) -> Settings:
     """Read and check all settings.
 
     Raises:
-        SettingsError: an unknown variable with our prefix, or an invalid value.
+        SettingsError: an unknown variable with our prefix, which may be from a Kubernetes Service or a Docker link, or
+            an invalid value.
     """
+    links = sorted(name for name, value in environment.items() if _LINK.match(f"{name}={value}"))
+    if links:
+        raise SettingsError(
+            f"{', '.join(links)}: these are not settings; Kubernetes sets them if a Service is named `ui` (or its name "
+            "starts with `ui-`), and Docker if a link is. Set `enableServiceLinks: false` in the pod, or use "
+            "another name"
+        )
     known = {PREFIX + name.upper(): name for name in Settings.model_fields}
     unknown = sorted(name for name in environment if name.startswith(PREFIX) and name not in known)
     if unknown:

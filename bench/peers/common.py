@@ -11,6 +11,7 @@ from model.artifact import ARTIFACTS, read_artifact
 from model.classifier import Classifier
 from model.prediction import Prediction
 from service.engine import create_engine
+from service.metrics import Metrics
 from service.settings import read_settings
 
 PORT: Final = int(os.environ.get("BENCH_PORT", "9700"))
@@ -21,7 +22,9 @@ CONVERTED: Final = Path(os.environ.get("BENCH_CONVERTED", "bench/results/convert
 def classifier(folder: Path = ARTIFACT) -> Classifier:
     """Return our classifier, loaded; the engine is that of the service."""
     card, model = read_artifact(folder)
-    return Classifier(card, create_engine(read_settings()).open(card.task, card.version, model))
+    settings = read_settings()
+    engine = create_engine(settings, Metrics(settings.served))
+    return Classifier(card, engine.open(card.task, card.version, model))
 
 
 def summary(prediction: Prediction) -> dict[str, float | int]:

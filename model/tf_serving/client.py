@@ -6,8 +6,12 @@ and weights cannot disagree.
 
 import json
 import logging
+import math
 import re
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Final
 
 import grpc
@@ -18,6 +22,7 @@ from data.images import Pixels
 from model.engine import INPUT, SIGNATURE, Network, Outputs
 from model.errors import ArtifactError, EngineError, EngineTimeoutError
 from model.tf_serving import api_pb2 as api
+from model.waiting import current
 
 MAX_MESSAGE: Final = 64 * 2**20  # bytes; a part of 32 pictures of 224 × 224 pixels has 5 MB, a photo up to 6 MB
 STATUS_S: Final = 2.0  # deadline for the state of a network, which needs no inference
@@ -55,6 +60,9 @@ OPTIONS: Final = [
     ("grpc.dns_min_time_between_resolutions_ms", 1_000),
 ]
 
+# Takes the name of a network, how its run ended (answered, failed, timeout), and how long it took in seconds.
+Observe = Callable[[str, str, float], None]
+
 _log = logging.getLogger(__name__)
 
 
@@ -63,22 +71,33 @@ class TensorFlowServing:
 
     Args:
         address: host and port. All addresses of the host take turns.
-        timeout_s: deadline for each run of a network, in seconds, including a retry.
+        timeout_s: time limit for all runs of networks for a picture together, in seconds, including retries.
         authority: certificates in PEM format that must have signed the server's; None for a connection without TLS.
+        observe: called after each run of a network; see `Observe`.
     """
 
-    def __init__(self, address: str, timeout_s: float, authority: bytes | None = None) -> None:
-        target = f"dns:///{address}"
-        self._channel = (
-            grpc.insecure_channel(target, OPTIONS)
-            if authority is None
-            else grpc.secure_channel(target, grpc.ssl_channel_credentials(authority), OPTIONS)
-        )
-        self._timeout_s = timeout_s
+    def __init__(
+        self, address: str, timeout_s: float, authority: bytes | None = None, observe: Observe = lambda *_: None
+    ) -> None:
+        self._target, self._timeout_s, self._observe = f"dns:///{address}", timeout_s, observe
+        self._credentials = None if authority is None else grpc.ssl_channel_credentials(authority)
+        self._channel = self._connect(grpc)
+
+    @cached_property
+    def _async_channel(self) -> Any:
+        """The channel of the event loop that uses it first; both channels share their connections."""
+        return self._connect(grpc.aio)
+
+    def _connect(self, library: Any) -> Any:
+        if self._credentials is None:
+            return library.insecure_channel(self._target, OPTIONS)
+        return library.secure_channel(self._target, self._credentials, OPTIONS)
 
     def open(self, name: str, version: str, model: bytes) -> Network:  # noqa: ARG002 — the server has its own file
         """Open a network; see `model.engine.Engine`."""
-        return ServedNetwork(self._channel, name, version_number(version), self._timeout_s)
+        return ServedNetwork(
+            self._channel, lambda: self._async_channel, name, version_number(version), self._timeout_s, self._observe
+        )
 
 
 class ServedNetwork:
@@ -86,15 +105,27 @@ class ServedNetwork:
 
     Args:
         channel: to the server.
+        async_channel: returns a channel to the server for the event loop, which calls it.
         name: of the network on the server.
         version: its version there.
-        timeout_s: deadline for each run in seconds.
+        timeout_s: time limit for all runs for a picture together, in seconds.
+        observe: called after each run.
     """
 
     is_remote = True
 
-    def __init__(self, channel: grpc.Channel, name: str, version: int, timeout_s: float) -> None:
+    def __init__(
+        self,
+        channel: grpc.Channel,
+        async_channel: Callable[[], grpc.aio.Channel],
+        name: str,
+        version: int,
+        timeout_s: float,
+        observe: Observe,
+    ) -> None:
         self._name, self._version, self._timeout_s = name, version, timeout_s
+        self._async_channel, self._observe = async_channel, observe
+        self._spec = api.ModelSpec(name=name, version={"value": version}, signature_name=SIGNATURE)
         self._predict = _method(channel, PREDICT, api.PredictResponse)
         self._metadata = _method(channel, METADATA, api.GetModelMetadataResponse)
         self._status = _method(channel, STATUS, api.GetModelStatusResponse)
@@ -106,23 +137,60 @@ class ServedNetwork:
         memory_key: str = "",  # noqa: ARG002 — the server manages its memory
     ) -> Outputs:
         """Run the network on all pictures in one request; see `model.engine.Network`."""
-        request = api.PredictRequest(model_spec=self._spec(), inputs={INPUT: encode(pixels)}, output_filter=outputs)
-        response = self._call(self._predict, request, self._timeout_s)
+        with self._waiting() as timeout_s:
+            return self._read(self._predict(self._request(pixels, outputs), timeout=timeout_s), len(pixels))
+
+    async def run_async(self, pixels: Pixels, outputs: Sequence[str]) -> Outputs:
+        """Run the network while the event loop goes on; see `model.engine.Network`."""
+        with self._waiting() as timeout_s:
+            response = await self._predict_async(self._request(pixels, outputs), timeout=timeout_s)
+            return self._read(response, len(pixels))
+
+    @cached_property
+    def _predict_async(self) -> Any:
+        return _method(self._async_channel(), PREDICT, api.PredictResponse)
+
+    def _request(self, pixels: Pixels, outputs: Sequence[str]) -> api.PredictRequest:
+        return api.PredictRequest(model_spec=self._spec, inputs={INPUT: encode(pixels)}, output_filter=outputs)
+
+    def _read(self, response: api.PredictResponse, rows: int) -> Outputs:
         if response.model_spec.version.value != self._version:
             raise EngineError(f"TensorFlow Serving answered with another version of the network {self._name}")
-        return {name: decode(tensor, len(pixels)) for name, tensor in response.outputs.items()}
+        return {name: decode(tensor, rows) for name, tensor in response.outputs.items()}
+
+    @contextmanager
+    def _waiting(self) -> Iterator[float]:
+        """Count a run and its time; yield how long it may take."""
+        waited, began, outcome = current(), time.perf_counter(), "failed"
+        left_s = self._timeout_s - waited.seconds
+        if left_s <= 0:
+            raise self._timed_out(self._timeout_s)
+        try:
+            with self._raising(self._timeout_s):
+                yield left_s
+            outcome = "answered"
+        except EngineTimeoutError:
+            outcome = "timeout"
+            raise
+        finally:
+            seconds = time.perf_counter() - began
+            waited.seconds += seconds
+            self._observe(self._name, outcome, seconds)
 
     def check(self) -> None:
         """Check that the server can run the network now; see `model.engine.Network`."""
         request = api.GetModelStatusRequest(model_spec=api.ModelSpec(name=self._name, version={"value": self._version}))
-        states = {each.version: each.state for each in self._call(self._status, request, STATUS_S).model_version_status}
+        with self._raising(STATUS_S):
+            response = self._status(request, timeout=STATUS_S)
+        states = {each.version: each.state for each in response.model_version_status}
         if states.get(self._version) != api.ModelVersionStatus.AVAILABLE:
             raise EngineError(f"TensorFlow Serving has not loaded version {self._version} of the network {self._name}")
 
     def read_input_shape(self) -> tuple[int | None, ...]:
         """Return the shape of the input; see `Network`."""
-        request = api.GetModelMetadataRequest(model_spec=self._spec(), metadata_field=["signature_def"])
-        response = self._call(self._metadata, request, STATUS_S)
+        request = api.GetModelMetadataRequest(model_spec=self._spec, metadata_field=["signature_def"])
+        with self._raising(STATUS_S):
+            response = self._metadata(request, timeout=STATUS_S)
         signatures = api.SignatureDefMap.FromString(response.metadata["signature_def"].value).signature_def
         inputs = signatures[SIGNATURE].inputs if SIGNATURE in signatures else {}
         if set(inputs) != {INPUT} or inputs[INPUT].dtype != api.DT_UINT8:
@@ -130,17 +198,20 @@ class ServedNetwork:
         sides = [dim.size for dim in inputs[INPUT].tensor_shape.dim]
         return tuple(None if side < 0 else side for side in sides[1:])
 
-    def _spec(self) -> api.ModelSpec:
-        return api.ModelSpec(name=self._name, version={"value": self._version}, signature_name=SIGNATURE)
-
-    def _call(self, method: Any, request: Any, timeout_s: float) -> Any:
+    @contextmanager
+    def _raising(self, timeout_s: float) -> Iterator[None]:
+        """Raise errors of gRPC as ours; `timeout_s` is the time limit to name."""
         try:
-            return method(request, timeout=timeout_s)
+            yield
         except grpc.RpcError as error:
             code, details = error.code(), error.details()
             _log.debug("TensorFlow Serving: %s for the network %s: %s", code.name, self._name, details)
             if code is grpc.StatusCode.DEADLINE_EXCEEDED:
-                raise EngineTimeoutError(f"TensorFlow Serving did not answer within {timeout_s:g} s") from error
+                raise self._timed_out(timeout_s) from error
+            if code is grpc.StatusCode.UNAVAILABLE and "verif" in details.lower():  # gRPC has no code for it
+                raise EngineError(
+                    "TensorFlow Serving has a certificate for another host, or from an authority that is not trusted"
+                ) from error
             if code is grpc.StatusCode.UNAVAILABLE:
                 raise EngineError("TensorFlow Serving cannot be reached") from error
             if code is grpc.StatusCode.NOT_FOUND:
@@ -148,6 +219,10 @@ class ServedNetwork:
                     f"TensorFlow Serving does not have version {self._version} of the network {self._name}"
                 ) from error
             raise EngineError(f"TensorFlow Serving failed: {code.name}") from error
+
+    @staticmethod
+    def _timed_out(timeout_s: float) -> EngineTimeoutError:
+        return EngineTimeoutError(f"TensorFlow Serving did not answer within {timeout_s:g} s")
 
 
 def version_number(version: str) -> int:
@@ -185,10 +260,10 @@ def decode(tensor: api.TensorProto, rows: int) -> npt.NDArray[np.float32]:
     shape = [dim.size for dim in tensor.tensor_shape.dim]
     if tensor.dtype != api.DT_FLOAT or not shape or shape[0] != rows or min(shape) < 0:
         raise EngineError(f"TensorFlow Serving answered with shape {shape} and type {tensor.dtype}")
-    size, content = int(np.prod(shape)), tensor.tensor_content
+    size, content = math.prod(shape), tensor.tensor_content
     if size > MAX_MESSAGE // 4 or (content and len(content) != 4 * size):
         raise EngineError(f"TensorFlow Serving answered with {len(content)} bytes for shape {shape}")
-    values = np.frombuffer(content, "<f4") if content else np.asarray(tensor.float_val, np.float32)
+    values = np.frombuffer(content, "<f4") if content else np.fromiter(tensor.float_val, np.float32)
     if 0 < len(values) < size:  # the last one stands for all that are missing
         values = np.concatenate([values, np.full(size - len(values), values[-1], np.float32)])
     if len(values) != size:

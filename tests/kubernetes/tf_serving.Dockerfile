@@ -5,4 +5,4 @@ RUN python -m model.training.export model/artifacts/traffic_sign --to saved_mode
 COPY tf_serving.py tests/tf_serving.py
 ENV TF_CPP_MIN_LOG_LEVEL=3
 EXPOSE 8500
-CMD ["python", "-m", "tests.tf_serving", "data/store/models", "8500", "0", "0", "0.0.0.0"]
+CMD ["python", "-m", "tests.tf_serving", "data/store/models", "8500", "--host", "0.0.0.0"]

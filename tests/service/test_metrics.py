@@ -75,7 +75,7 @@ def test_counts_of_a_worker_outlive_it() -> None:
 
 def test_tasks_are_counted_separately() -> None:
     metrics = Metrics(["one", "two"])
-    metrics.of("one").set_ready()
+    metrics.of("one").set_ready(is_ready=True)
     for _ in range(3):
         metrics.of("two").count_answer([prediction(0.97, "confident")], Stages())
     samples = read(metrics.render({"two": TaskState("v1", TrainingState("train", epoch=1, epochs=2))}).decode())
@@ -94,6 +94,7 @@ def test_dashboard_queries_only_existing_metrics() -> None:
     metrics = Metrics(["a"])
     metrics.count_request("/predict_traffic_sign", 200)
     metrics.of("a").count_answer([prediction(0.97, "confident")], Stages())
+    metrics.of("a").count_call("answered", 0.01)
     state = TaskState("b", TrainingState("train", epoch=1, epochs=2))
     counted = {name for name, _ in read(metrics.render({"a": state}).decode())}
     assert asked <= counted

@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import urljoin
 
@@ -18,10 +19,12 @@ from openapi_spec_validator import validate
 
 from model.artifact import read_artifact, write_artifact
 from model.progress import TrainingState, training_folder, training_lock, write_state
+from service import settings as service_settings
 from service.app import OPENAPI_FILE, create_app
 from service.problems import KINDS
 from service.settings import PREFIX, Settings, SettingsError, read_settings, usable_cores
 from tests.conftest import ROOT, SHIPPED, Log, drawing, encoded, free_port, run_service, start_service, wait_until
+from ui import settings as ui_settings
 from ui.client import Client, NotAllowed
 from ui.settings import Settings as PageSettings
 
@@ -225,26 +228,37 @@ def test_invalid_settings_are_named(environment: dict[str, str], reason: str) ->
         read_settings(environment)
 
 
-def test_variables_of_a_kubernetes_service_are_named_with_the_cure() -> None:
-    """Of a Service named `service`, of one named `service-web`, and of Docker's link to a container `service`."""
+@pytest.mark.parametrize(
+    ("module", "prefix", "setting"), [(service_settings, "SERVICE", "QUEUE"), (ui_settings, "UI", "TIMEOUT_S")]
+)
+def test_variables_of_a_kubernetes_service_are_named_with_the_cure(
+    module: ModuleType, prefix: str, setting: str
+) -> None:
+    """Of a Service named `service`, of one named `service-web`, and of Docker's link to a container `service`.
+
+    The same for the page, with `ui`.
+    """
     for links in (
         {
-            "SERVICE_SERVICE_HOST": "10.96.3.7",
-            "SERVICE_SERVICE_PORT": "9696",
-            "SERVICE_SERVICE_PORT_HTTP": "9696",
-            "SERVICE_PORT": "tcp://10.96.3.7:9696",
-            "SERVICE_PORT_9696_TCP": "tcp://10.96.3.7:9696",
-            "SERVICE_PORT_9696_TCP_PROTO": "tcp",
-            "SERVICE_PORT_9696_TCP_PORT": "9696",
-            "SERVICE_PORT_9696_TCP_ADDR": "10.96.3.7",
+            "_SERVICE_HOST": "10.96.3.7",
+            "_SERVICE_PORT": "9696",
+            "_SERVICE_PORT_HTTP": "9696",
+            "_PORT": "tcp://10.96.3.7:9696",
+            "_PORT_9696_TCP": "tcp://10.96.3.7:9696",
+            "_PORT_9696_TCP_PROTO": "tcp",
+            "_PORT_9696_TCP_PORT": "9696",
+            "_PORT_9696_TCP_ADDR": "10.96.3.7",
         },
-        {"SERVICE_WEB_SERVICE_HOST": "10.96.3.7", "SERVICE_WEB_PORT": "tcp://10.96.3.7:80"},
-        {"SERVICE_PORT": "tcp://172.17.0.2:9696", "SERVICE_PORT_53_UDP_ADDR": "172.17.0.2"},
+        {"_WEB_SERVICE_HOST": "10.96.3.7", "_WEB_PORT": "tcp://10.96.3.7:80"},
+        {"_PORT": "tcp://172.17.0.2:9696", "_PORT_53_UDP_ADDR": "172.17.0.2"},
     ):
-        with pytest.raises(SettingsError, match=r"enableServiceLinks: false.*another name") as error:
-            read_settings({**links, "SERVICE_QUEUE": "8"})
+        environment = {f"{prefix}{name}": value for name, value in links.items()}
+        reason = rf"is named `{prefix.lower()}`.*enableServiceLinks: false.*another name"
+        with pytest.raises(module.SettingsError, match=reason) as error:
+            module.read_settings({**environment, f"{prefix}_{setting}": "8"})
         named = set(str(error.value).partition(": ")[0].split(", "))
-        assert named == set(links)
+        assert named == set(environment)
+        assert module.read_settings({f"{prefix}_{setting}": "8"})
 
 
 def test_settings_come_only_from_the_given_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,6 @@
 """The service with TensorFlow Serving behind it, played by `tests.tf_serving`."""
 
-import json
-import shutil
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,10 +9,8 @@ from typing import Any
 import pytest
 import requests
 
-from model.artifact import CARD_FILE
 from tests.conftest import (
     ROOT,
-    SHIPPED,
     drawing,
     encoded,
     free_port,
@@ -32,7 +29,10 @@ NOISE = (ROOT / "ui/static/traffic_sign/samples/country.jpg").read_bytes()[:400]
 @pytest.fixture(scope="module")
 def remote(models: Path) -> Iterator[str]:
     """The URL of a service that asks TensorFlow Serving."""
-    with run_tf_serving(models) as port, start_service(tf_serving=f"localhost:{port}") as url:
+    with (
+        run_tf_serving(models) as port,
+        start_service(tf_serving=f"localhost:{port}", tf_serving_timeout_s=60) as url,  # the machine may be busy
+    ):
         yield url
 
 
@@ -45,6 +45,18 @@ def local() -> Iterator[str]:
 
 def post(url: str, path: str, payload: bytes) -> requests.Response:
     return requests.post(url + path, data=payload, timeout=120)
+
+
+def metric(url: str, name: str, labels: str = "") -> float:
+    """Return the value of a metric of the task `traffic_sign`, 0 if it is not there."""
+    text = requests.get(f"{url}/metrics", timeout=60).text
+    found = re.search(rf'^{name}{{{labels}task="traffic_sign"}} (\S+)$', text, re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+def calls(url: str, outcome: str) -> float:
+    """Return the number of calls to TensorFlow Serving with this outcome."""
+    return metric(url, "sign_engine_seconds_count", f'outcome="{outcome}",')
 
 
 def facts(prediction: dict[str, Any]) -> tuple[Any, ...]:
@@ -91,12 +103,16 @@ def test_server_that_goes_away_is_a_problem_until_it_is_back(models: Path) -> No
             with run_tf_serving(models, port):
                 wait_until(lambda: status() == 200)
                 wait_until(lambda: status("/readyz") == 200)
+                wait_until(lambda: metric(url, "sign_workers_ready") == 1)
             for path in ("/predict/traffic_sign", "/detect/traffic_sign"):
                 assert_problem(post(url, path, CROPS[0]), 502, "engine_failed", "cannot be reached")
             wait_until(lambda: status("/readyz") == 503)
+            wait_until(lambda: metric(url, "sign_workers_ready") == 0)
             ready = requests.get(f"{url}/readyz", timeout=60)
             assert_problem(ready, 503, "not_ready", "TensorFlow Serving cannot be reached")
             assert requests.get(f"{url}/healthz", timeout=60).status_code == 200  # restarting it would not help
+        assert calls(url, "answered") > 0
+        assert calls(url, "failed") > 0
 
 
 def test_slow_server_is_a_timeout(models: Path) -> None:
@@ -105,17 +121,15 @@ def test_slow_server_is_a_timeout(models: Path) -> None:
         with start_service(503, **settings) as url:
             answer = post(url, "/predict/traffic_sign", CROPS[0])
             assert_problem(answer, 504, "engine_timeout", "did not answer within 0.2 s")
+            assert calls(url, "timeout") > 0
 
 
-def test_server_with_other_weights_is_not_asked(models: Path, tmp_path: Path) -> None:
-    artifact = Path(shutil.copytree(SHIPPED, tmp_path / "artifact"))
-    card = json.loads((artifact / CARD_FILE).read_text())
-    card["version"] = "2026-01-02-0000000a"
-    (artifact / CARD_FILE).write_text(json.dumps(card))
-    with run_tf_serving(models) as port, start_service(503, tf_serving=f"localhost:{port}", artifact=artifact) as url:
-        reason = "does not have version 202601020000000010 of the network traffic_sign"
-        assert reason in requests.get(f"{url}/readyz", timeout=60).json()["detail"]
-        assert_problem(post(url, "/predict/traffic_sign", CROPS[0]), 502, "engine_failed", reason)
+def test_time_limit_is_for_all_calls_about_a_picture(models: Path) -> None:
+    settings = {"tf_serving_timeout_s": 3.5}
+    with run_tf_serving(models, slow_s=1.0) as port, start_service(tf_serving=f"localhost:{port}", **settings) as url:
+        assert post(url, "/predict/traffic_sign", CROPS[0]).status_code == 200  # one call
+        answer = post(url, "/detect/traffic_sign", STREET)  # five calls, each of them in time
+        assert_problem(answer, 504, "engine_timeout", "did not answer within 3.5 s")
 
 
 def test_server_that_never_answers_does_not_stop_the_service() -> None:

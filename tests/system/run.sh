@@ -7,11 +7,12 @@ cd "$(dirname "$0")/../.."
 engine=$(mktemp -d)
 # The default ports may be in use. The classic builder works even where BuildKit is not installed.
 export COMPOSE_PROJECT_NAME=traffic-sign-test SERVICE_PORT=19696 PAGE_PORT=18501 DOCKER_BUILDKIT=0
+export COMPOSE_FILE=docker-compose.yaml:tests/system/tf-serving.yaml MODELS=$engine/models
 state=$(tests/system/start_engine.sh "$engine")
 compose=(docker compose) # the plugin, or the older standalone program
 docker compose version > /dev/null 2>&1 || compose=(docker-compose)
 cleanup() {
-    "${compose[@]}" down --volumes --remove-orphans --timeout 5 || true
+    "${compose[@]}" --profile tf-serving down --volumes --remove-orphans --timeout 5 || true
     docker rmi traffic-sign-service:slim traffic-sign-lambda > /dev/null 2>&1 || true
     if [ "$state" = started ]; then
         kill "$(cat "$engine/docker.pid")"
@@ -62,6 +63,33 @@ assert importlib.util.find_spec("awslambdaric") and not importlib.util.find_spec
 
 echo "--- train on drawn signs in the service's container"
 "${compose[@]}" exec -T service python init.py --data drawn --preset quick --artifact data/store/quick
+
+echo "--- the same smoke tests with a server in place of TensorFlow Serving behind the service"
+mkdir "$MODELS"
+docker run --rm --user "$(id -u)" --volume "$MODELS:/models" traffic-sign-service sh -c \
+    'for artifact in model/artifacts/*/; do python -m model.training.export "$artifact" --to saved_model /models || exit 1; done'
+export SERVICE_TF_SERVING=tf-serving:8500
+"${compose[@]}" --profile tf-serving up --detach
+"${compose[@]}" exec -T service python - << 'PYTHON'
+import time, urllib.error, urllib.request
+for _ in range(120):  # TensorFlow starts and reads the networks
+    try:
+        print("ready:", urllib.request.urlopen("http://127.0.0.1:9696/readyz").status)
+        break
+    except urllib.error.URLError as error:
+        reason = error
+        time.sleep(1)
+else:
+    raise SystemExit(f"the service is not ready: {reason}")
+PYTHON
+"${compose[@]}" --profile test run --rm test
+"${compose[@]}" exec -T service python - << 'PYTHON'
+import urllib.request
+text = urllib.request.urlopen("http://127.0.0.1:9696/metrics").read().decode()
+calls = [line for line in text.splitlines() if line.startswith("sign_engine_seconds_count") and "answered" in line]
+print(*calls)
+assert calls, "TensorFlow Serving was not asked"
+PYTHON
 
 docker images --format '{{.Repository}}:{{.Tag}} {{.Size}}' | grep traffic-sign
 echo passed
