@@ -24,7 +24,7 @@ _PICTURES: Final = 7_000
 _EPOCHS: Final = 6, 24  # fewest and most with a backbone
 _UNEQUAL: Final = 4  # ratio of the largest class to the smallest, from which on rare classes count more
 _FEW: Final = 20  # pictures of a class that are hardly enough
-_PROTOTYPES: Final = 20, 240  # most of a class, and most of all classes
+_PROTOTYPES: Final = 20, 160  # most of a class, and most of all classes
 
 
 @dataclass(frozen=True)

@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data.images import Picture
 from model.artifact import read_artifact
 from model.classifier import Classifier
-from model.engine import LiteRtNetwork
+from model.detector import Detector
+from model.engine import LiteRtNetwork, detector_name
 from model.errors import ArtifactError, EngineError
+from model.recogniser import decode_photo
 from model.tf_serving import api_pb2 as api
 from model.tf_serving.client import TensorFlowServing, decode, encode, version_number
 from tests.conftest import ROOT, SHIPPED, drawing, run_tf_serving
 
+STREET = ROOT / "ui/static/traffic_sign/samples/town.jpg"
 FLOAT = """
 import sys
 from pathlib import Path
@@ -34,13 +38,18 @@ def engine(models: Path) -> Iterator[TensorFlowServing]:
         yield TensorFlowServing(f"localhost:{port}", timeout_s=60)
 
 
-def test_probabilities_are_those_of_litert_in_float(engine: TensorFlowServing, models: Path, tmp_path: Path) -> None:
-    card, _ = read_artifact(SHIPPED)
-    [version] = (models / card.task).iterdir()
+def in_float(folder: Path, tmp_path: Path) -> bytes:
+    """Return the LiteRT file of an exported network, without 8-bit weights."""
+    [version] = folder.iterdir()
     script = [sys.executable, "-c", FLOAT, str(version), str(tmp_path / "float.tflite")]
     subprocess.run(script, cwd=ROOT, capture_output=True, check=True)
+    return (tmp_path / "float.tflite").read_bytes()
+
+
+def test_probabilities_are_those_of_litert_in_float(engine: TensorFlowServing, models: Path, tmp_path: Path) -> None:
+    card, _ = read_artifact(SHIPPED)
     remote = Classifier(card, engine.open(card.task, card.version, b""))
-    local = Classifier(card, LiteRtNetwork((tmp_path / "float.tflite").read_bytes()))
+    local = Classifier(card, LiteRtNetwork(in_float(models / card.task, tmp_path)))
     pictures = np.stack([np.asarray(drawing(index, 48, seed)) for index in range(43) for seed in range(12)])
     pictures = np.concatenate([pictures, pictures[:, ::-1]])  # upside down, most of them are no signs
     answers = [classifier.classify_all(pictures, explain=True) for classifier in (remote, local)]
@@ -48,6 +57,28 @@ def test_probabilities_are_those_of_litert_in_float(engine: TensorFlowServing, m
     for mine, theirs in zip(*answers, strict=True):
         assert mine.verdict == theirs.verdict
         assert np.abs(mine.probabilities - theirs.probabilities).max() < 1e-4
+
+
+def test_places_of_the_detector_are_those_of_litert_in_float(
+    engine: TensorFlowServing, models: Path, tmp_path: Path
+) -> None:
+    card, _ = read_artifact(SHIPPED)
+    assert card.detector
+    name = detector_name(card.task)
+    remote = engine.open(name, card.detector["version"], b"")
+    local = LiteRtNetwork(in_float(models / name, tmp_path))
+    photo = decode_photo(Picture(STREET.read_bytes()))
+    part = photo.pixels[:640, :640]
+    views = np.stack([part[top : top + 96, left : left + 96] for top, left in ((0, 0), (200, 300), (500, 500))])
+    for pixels in (part[None], views):  # a first look, and close looks
+        mine, theirs = (network.run(pixels, ("places",))["places"] for network in (remote, local))
+        certainty = [1 / (1 + np.exp(-places[..., 0])) for places in (mine, theirs)]
+        assert np.abs(certainty[0] - certainty[1]).max() < 1e-4
+    found = [Detector(network).detect(photo, 0.5)[0] for network in (remote, local)]
+    assert len(found[1]) > 3
+    for one, other in zip(*found, strict=True):
+        assert one.score == pytest.approx(other.score, abs=1e-4)
+        assert one.box == pytest.approx(other.box, abs=0.1)  # pixels
 
 
 def test_network_of_another_kind_is_refused(engine: TensorFlowServing) -> None:

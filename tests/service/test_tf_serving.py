@@ -125,8 +125,10 @@ def test_slow_server_is_a_timeout(models: Path) -> None:
 
 
 def test_time_limit_is_for_all_calls_about_a_picture(models: Path) -> None:
-    settings = {"tf_serving_timeout_s": 3.5}
-    with run_tf_serving(models, slow_s=1.0) as port, start_service(tf_serving=f"localhost:{port}", **settings) as url:
+    with (
+        run_tf_serving(models, slow_s=1.0) as port,
+        start_service(tf_serving=f"localhost:{port}", tf_serving_timeout_s=3.5) as url,
+    ):
         assert post(url, "/predict/traffic_sign", CROPS[0]).status_code == 200  # one call
         answer = post(url, "/detect/traffic_sign", STREET)  # five calls, each of them in time
         assert_problem(answer, 504, "engine_timeout", "did not answer within 3.5 s")
