@@ -173,9 +173,13 @@ def _train(task: Task, options: argparse.Namespace, folder: Path) -> Card:
     if options.teacher:
         settings = replace(settings, teacher=options.teacher)
     network = "" if options.weights else settings.network  # weights that were named are not replaced by others
-    weights = _find_weights(options.weights or settings.weights, network, options.store)
-    if network and Path(weights).is_dir():
-        print(f"note: there are no initial weights {settings.weights} in {options.store}; starting from {weights}")
+    wanted = options.weights or settings.weights
+    weights = _find_weights(wanted, network, options.store)
+    if weights not in (wanted, str(options.store / wanted)):
+        print(
+            f"note: there are no initial weights {wanted} in {options.store}; starting from those of "
+            f"{Path(weights).name}"
+        )
     settings = replace(settings, weights=weights)
     with _training(task, options) as reporter:
         from model.training.build import Recipe, build_artifact

@@ -94,6 +94,7 @@ def test_artifact_is_complete_and_states_that_it_was_trained_on_drawings(finishe
     card = read_artifact(store / "artifact")[0]
     assert card.trained_on == "drawings"
     assert "trained on drawings" in output
+    assert "initial weights" not in output  # this network has random ones
     assert card.training["command"] == "python init.py --data drawn --preset quick --seed 1"
     assert card.training["settings"]["seed"] == 1
     assert card.metrics["held_out"]["examples"] == card.data["images_held_out"] == 86
