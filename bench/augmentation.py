@@ -10,11 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from data.task import DEFAULT_TASK, load_task
-from model.training.phases import plan_phases
-from model.training.train import build_model, choose_precision, compile_phase
+from model.training.environment import prepare_tensorflow
 
 ROUNDS = 12
 WARM_UP = 2
@@ -22,6 +20,12 @@ WARM_UP = 2
 
 def main(arguments: list[str]) -> int:
     """Print the share with its quartiles and the time of a step; return the exit status."""
+    prepare_tensorflow()  # as for a training, before the import
+    import tensorflow as tf
+
+    from model.training.phases import plan_phases
+    from model.training.train import build_model, choose_precision, compile_phase
+
     task = load_task(DEFAULT_TASK)
     settings = task.preset(arguments[0] if arguments else "cpu")
     model, augment = build_model(task, settings, choose_precision())

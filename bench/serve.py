@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import requests
 
-from bench.peers.common import ARTIFACT, CONVERTED
+from bench.peers.common import ARTIFACT, CONVERTED, engine
 from bench.peers.common import classifier as load_classifier
 from bench.steady import steady
 from bench.systems import BARE, PEERS, PREDECESSOR, ROOT, SERVICE, Running, load, started, tf_serving
@@ -31,10 +31,7 @@ from data.images import decode, encode
 from data.source import open_source
 from data.task import load_task
 from model.classifier import Classifier
-from service.engine import create_engine
 from service.inference import WarmRecogniser
-from service.metrics import Metrics
-from service.settings import read_settings
 
 SIGN: Final = 14
 TYPICAL: Final = 5000  # bytes per picture
@@ -137,7 +134,7 @@ def _compare(
         "cores": cores,
         "bytes": _mean_size(pictures.paths),
         "classifier": classifier.card.version,
-        "inference_ms": _inference_ms(artifact),
+        "inference_ms": 1000 * WarmRecogniser.load(artifact, engine()).inference_s,
         "systems": {},
     }
     ports = iter(range(FIRST_PORT, FIRST_PORT + 100))
@@ -176,12 +173,6 @@ def _compare(
     if not short:
         results["systems"][PREDECESSOR.name] = _measure_predecessor(pictures.paths[0], next(ports), cores, seconds)
     return results
-
-
-def _inference_ms(artifact: Path) -> float:
-    """Return the time of one inference in this process; 0 if another server runs the network."""
-    settings = read_settings()
-    return 1000 * WarmRecogniser.load(artifact, create_engine(settings, Metrics(settings.served))).inference_s
 
 
 def _layout(workers: int, threads: int) -> str:

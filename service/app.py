@@ -63,7 +63,7 @@ def create_app(settings: Settings, metrics: Metrics | None = None) -> Flask:
     for served in catalogue.values():
         _load(served)
     batch_threads = ThreadPoolExecutor(usable_cores(), "batch")
-    inference = InferenceQueue(settings.inference_pool, settings.inference_pool)
+    inference = InferenceQueue(settings.inference_pool)
     store(app, Components(settings, contract, metrics, catalogue, batch_threads, inference))
     problems.register(app)
     app.register_blueprint(routes)

@@ -70,13 +70,12 @@ class InferenceQueue:
     activations of a whole photo, so there must not be more of them than threads.
 
     Args:
-        threads: number of threads for slow jobs.
-        searchers: number of threads for searches.
+        threads: number of threads for slow jobs, and of those for searches.
     """
 
-    def __init__(self, threads: int, searchers: int) -> None:
+    def __init__(self, threads: int) -> None:
         self._threads = ThreadPoolExecutor(threads, "inference")
-        self._searchers = ThreadPoolExecutor(searchers, "search")
+        self._searchers = ThreadPoolExecutor(threads, "search")
         self._turn = asyncio.Lock()  # wakes its waiters in the order in which they came
 
     async def run(self, job: Callable[[], T], *, slow: bool) -> T:

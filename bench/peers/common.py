@@ -9,6 +9,7 @@ import numpy as np
 from data.task import DEFAULT_TASK
 from model.artifact import ARTIFACTS, read_artifact
 from model.classifier import Classifier
+from model.engine import Engine
 from model.prediction import Prediction
 from service.engine import create_engine
 from service.metrics import Metrics
@@ -19,12 +20,16 @@ ARTIFACT: Final = Path(os.environ.get("BENCH_ARTIFACT", ARTIFACTS / DEFAULT_TASK
 CONVERTED: Final = Path(os.environ.get("BENCH_CONVERTED", "bench/results/converted"))  # other formats of the network
 
 
+def engine() -> Engine:
+    """Return the engine that the service would use."""
+    settings = read_settings()
+    return create_engine(settings, Metrics(settings.served))
+
+
 def classifier(folder: Path = ARTIFACT) -> Classifier:
     """Return our classifier, loaded; the engine is that of the service."""
     card, model = read_artifact(folder)
-    settings = read_settings()
-    engine = create_engine(settings, Metrics(settings.served))
-    return Classifier(card, engine.open(card.task, card.version, model))
+    return Classifier(card, engine().open(card.task, card.version, model))
 
 
 def summary(prediction: Prediction) -> dict[str, float | int]:

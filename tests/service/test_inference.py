@@ -24,7 +24,7 @@ def test_jobs_run_in_order_of_arrival(slow: bool) -> None:
     done: list[int] = []
 
     async def main() -> None:
-        queue = InferenceQueue(threads=1, searchers=1)
+        queue = InferenceQueue(threads=1)
         await asyncio.gather(*(queue.run(lambda n=n: done.append(n), slow=slow) for n in range(JOBS)))  # type: ignore[misc]
 
     run(main)
@@ -40,7 +40,7 @@ def test_event_loop_receives_between_two_fast_jobs() -> None:
         ours, theirs = socket.socketpair()
         with ours, theirs:
             asyncio.get_running_loop().add_reader(ours, lambda: received.append(ours.recv(1)))
-            queue = InferenceQueue(threads=1, searchers=1)
+            queue = InferenceQueue(threads=1)
 
             def job() -> None:
                 seen.append(len(received))
@@ -57,7 +57,7 @@ def test_a_fast_job_that_arrives_alone_starts_at_once() -> None:
     events: list[str] = []
 
     async def main() -> None:
-        queue = InferenceQueue(threads=1, searchers=1)
+        queue = InferenceQueue(threads=1)
         for _ in range(3):
             asyncio.get_running_loop().call_soon(events.append, "turn")
             await queue.run(lambda: events.append("job"), slow=False)
@@ -71,7 +71,7 @@ def test_a_fast_job_that_arrives_alone_starts_at_once() -> None:
 @pytest.mark.parametrize("slow", [False, True])
 def test_errors_and_cancelled_requests_do_not_stop_the_queue(slow: bool) -> None:
     async def main() -> None:
-        queue = InferenceQueue(threads=1, searchers=1)
+        queue = InferenceQueue(threads=1)
         with pytest.raises(ZeroDivisionError):
             await queue.run(lambda: 1 // 0, slow=slow)
         tasks = [asyncio.create_task(queue.run(lambda: 1, slow=slow)) for _ in range(3)]
